@@ -1,0 +1,238 @@
+"""The vocabulary every room speaks: labels, frames, sound, readings, state and event, and their JSON.
+
+Times called `captured_at` are seconds on the monotonic clock (a clip played faster than real time
+uses its own media clock, offset to the monotonic clock at its start). Probabilities stand in the order
+of `LABELS`, or of `VOICE_LABELS` for a voice reading.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+SCHEMA = 1
+LABELS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
+VOICE_LABELS = (*LABELS, "calm")
+"""`calm` exists in RAVDESS alone; it is kept in voice readings and folded into `neutral` when fused."""
+
+Probabilities = tuple[float, ...]
+Agreement = Literal["agree", "disagree", "single", "none"]
+"""Whether face and voice name the same emotion; `single`: one of them spoke; `none`: neither did."""
+Strategy = Literal["weighted_average", "hybrid", "adaptive", "face", "voice"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """One picture from a camera, in memory only."""
+
+    image: NDArray[np.uint8]
+    """(height, width, 3) BGR, or (height, width) grey."""
+    captured_at: float
+    number: int
+    """Counts the frames the camera delivered since it was opened, dropped ones included."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AudioChunk:
+    """A run of mono samples from a microphone, in memory only."""
+
+    samples: NDArray[np.int16]
+    """(n,) mono, 16 bit."""
+    sample_rate: int
+    captured_at: float
+    """When the last sample was captured."""
+    lost: int = 0
+    """Samples known to be missing right before this chunk; a gap resets the voice window."""
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A face's place as fractions of the picture, 0..1, origin at the top left."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+    def to_json(self) -> list[float]:
+        """Give `[x, y, width, height]` with four decimals."""
+        return [round(v, 4) for v in (self.x, self.y, self.width, self.height)]
+
+
+@dataclass(frozen=True, slots=True)
+class TrackedFace:
+    """One face in one frame."""
+
+    track: int
+    """Anonymous number, counting up; the same while the face stays in view; no identity."""
+    box: Box
+    quality: float
+    """0..1 from size, sharpness and pose symmetry; scales the face's weight when fused."""
+    probabilities: Probabilities
+    """Calibrated, 7 values in the order of LABELS."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the face's part of an event or of the faces topic."""
+        return {
+            "track": self.track,
+            "quality": round(self.quality, 3),
+            "box": self.box.to_json(),
+            "probabilities": label_map(self.probabilities, LABELS),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class FaceReading:
+    """What the face path saw in one frame."""
+
+    captured_at: float
+    faces: tuple[TrackedFace, ...] = ()
+    """The person in front first: the primary face is the one that is fused."""
+
+    @property
+    def primary(self) -> TrackedFace | None:
+        """The face of the person in front, or None."""
+        return self.faces[0] if self.faces else None
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceReading:
+    """What the voice path heard in the window that ends at `captured_at`."""
+
+    captured_at: float
+    active: bool
+    """Whether somebody speaks in the window."""
+    snr_db: float | None
+    """Speech over background in dB, when both were heard."""
+    quality: float
+    """0..1 from voice activity and SNR; scales the voice's weight when fused."""
+    probabilities: Probabilities | None
+    """Calibrated, 8 values in the order of VOICE_LABELS; None while nobody speaks."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the voice's part of an event or of the voice topic."""
+        return {
+            "active": self.active,
+            "snr_db": None if self.snr_db is None else round(self.snr_db, 1),
+            "quality": round(self.quality, 3),
+            "probabilities": None if self.probabilities is None else label_map(self.probabilities, VOICE_LABELS),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class EmotionState:
+    """What the person in front shows now, fused and smoothed."""
+
+    captured_at: float
+    """Capture time of the newest evidence in it."""
+    emotion: str | None
+    """One of LABELS; None when nobody is there or the strategy will not say."""
+    confidence: float
+    """Probability of `emotion`; 0 when it is None."""
+    probabilities: Probabilities
+    """7 values in the order of LABELS; uniform when there is no evidence."""
+    previous: str | None
+    """The emotion before this one."""
+    since: float
+    """When `emotion` began, on the clock of captured_at."""
+    previous_held_s: float
+    """How long `previous` had lasted, seconds."""
+    agreement: Agreement
+    strategy: Strategy
+    face: TrackedFace | None = None
+    """The face in the evidence; None when the face is absent or too old."""
+    voice: VoiceReading | None = None
+    """The voice in the evidence; None when there is no voice path or its reading is too old."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Who publishes: the same in every message of one run of the daemon."""
+
+    device: str
+    boot: str
+    """Id of the system's boot: while `clock_synced` is false, times compare only within one boot."""
+    models: dict[str, str] = field(default_factory=dict)
+    """Modality to 'name version variant' of the models in use."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """When and as which one a message is published."""
+
+    time: str
+    """RFC 3339 UTC with milliseconds."""
+    clock_synced: bool
+    latency_ms: float
+    """From the capture of the newest evidence to this stamp."""
+
+
+@dataclass(frozen=True, slots=True)
+class EmotionEvent:
+    """One change of state: published once or more, never lost, told apart by `id`."""
+
+    id: str
+    seq: int
+    """Rises by one per event and survives restarts."""
+    origin: Origin
+    stamp: Stamp
+    state: EmotionState
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the event document of schema 1; `held_s` is how long `previous` had lasted."""
+        return {
+            "schema": SCHEMA,
+            "id": self.id,
+            "device": self.origin.device,
+            "boot": self.origin.boot,
+            "seq": self.seq,
+            **_common_json(self.state, self.stamp),
+            "held_s": round(self.state.previous_held_s, 3),
+            "models": dict(self.origin.models),
+        }
+
+
+def state_json(state: EmotionState, origin: Origin, stamp: Stamp, *, now: float) -> dict[str, Any]:
+    """Give the state document of schema 1; `held_s` is how long `emotion` has lasted at `now`."""
+    return {
+        "schema": SCHEMA,
+        "device": origin.device,
+        "boot": origin.boot,
+        **_common_json(state, stamp),
+        "held_s": round(max(0.0, now - state.since), 3),
+        "models": dict(origin.models),
+    }
+
+
+def label_map(probabilities: Sequence[float], labels: Sequence[str]) -> dict[str, float]:
+    """Name each probability, four decimals."""
+    return {label: round(float(p), 4) for label, p in zip(labels, probabilities, strict=True)}
+
+
+def fold_calm(probabilities: Sequence[float]) -> Probabilities:
+    """Fold the eighth voice label `calm` into `neutral`: 8 (or already 7) values to 7."""
+    if len(probabilities) == len(LABELS):
+        return tuple(probabilities)
+    *shared, calm = probabilities
+    return (*shared[:-1], shared[-1] + calm)
+
+
+def _common_json(state: EmotionState, stamp: Stamp) -> dict[str, Any]:
+    face, voice = state.face, state.voice
+    return {
+        "time": stamp.time,
+        "clock_synced": stamp.clock_synced,
+        "emotion": state.emotion,
+        "confidence": round(state.confidence, 4),
+        "probabilities": label_map(state.probabilities, LABELS),
+        "previous": state.previous,
+        "face": {"present": False} if face is None else {"present": True, **face.to_json()},
+        "voice": {"active": False} if voice is None else voice.to_json(),
+        "agreement": state.agreement,
+        "strategy": state.strategy,
+        "latency_ms": round(stamp.latency_ms, 1),
+    }

@@ -1,0 +1,1 @@
+"""The face path: find, track, judge, crop and classify faces."""

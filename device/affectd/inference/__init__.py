@@ -1,0 +1,1 @@
+"""Bundles, and the TFLite runtimes and delegates that run them."""

@@ -1,0 +1,1 @@
+"""MQTT: topics, session, store-and-forward, and Home Assistant discovery."""

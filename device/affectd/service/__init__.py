@@ -1,0 +1,1 @@
+"""Running for months: component threads, health, and the privacy switch."""

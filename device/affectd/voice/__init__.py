@@ -1,0 +1,1 @@
+"""The voice path: voice activity, streaming features, and the speech classifier."""

@@ -1,0 +1,1 @@
+"""Fixtures that start the real parts tests run against."""
