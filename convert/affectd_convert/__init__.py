@@ -1,0 +1,1 @@
+"""The workstation half of affectd: train, quantize, prove and bundle the models the box runs."""

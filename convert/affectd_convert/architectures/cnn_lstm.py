@@ -1,0 +1,28 @@
+"""CNN-LSTM for speech features: Conv1D blocks that shorten time eightfold, an LSTM, a Dense layer.
+
+After Gandhi & Patil and Wani et al., whose voice model is a CNN-LSTM over MFCC, pitch and energy.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+CHANNELS = (96, 128, 128)
+
+
+def build(labels: int, *, frames: int = 300, columns: int = 83, units: int = 128, dropout: float = 0.3) -> Any:
+    """Give a Keras model, (batch, frames, columns) float32 to (batch, labels) float32 logits."""
+    import keras
+    from keras import layers
+
+    x = window = keras.Input((frames, columns), name="speech")
+    for block, channels in enumerate(CHANNELS, start=1):
+        x = layers.Conv1D(channels, 5, padding="same", use_bias=False, kernel_initializer="he_normal", name=f"conv{block}")(x)
+        x = layers.BatchNormalization(momentum=0.95, epsilon=1e-5, name=f"conv{block}_bn")(x)
+        x = layers.ReLU(name=f"conv{block}_relu")(x)
+        x = layers.MaxPooling1D(2, name=f"conv{block}_pool")(x)
+        x = layers.Dropout(dropout, name=f"conv{block}_dropout")(x)
+    x = layers.LSTM(units, name="lstm")(x)
+    x = layers.Dropout(dropout, name="lstm_dropout")(x)
+    logits = layers.Dense(labels, dtype="float32", name="logits")(x)
+    return keras.Model(window, logits, name="cnn_lstm")

@@ -1,0 +1,15 @@
+"""What can go wrong on the workstation; the exit codes are those of affectd.errors."""
+
+from affectd.errors import AffectdError
+
+
+class DataError(AffectdError):
+    """A corpus is not there, or a file of it cannot be read."""
+
+    exit_code = 5
+
+
+class TrainingError(AffectdError):
+    """A training run cannot start, go on or be saved."""
+
+    exit_code = 8

@@ -1,0 +1,96 @@
+"""Batches of augmented faces: warped as Haar boxes jitter, then prepared by the device's own code."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from affectd.events import LABELS
+from affectd.face.preprocess import FacePreprocessing
+from affectd_convert.datasets.fer2013 import FaceSet
+
+Batch = tuple[NDArray[np.float32], NDArray[np.float32]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaceAugmentation:
+    """How far a training face is moved away from its original."""
+
+    rotation_deg: float = 15.0
+    scale: float = 0.15
+    shift: float = 0.10
+    contrast: float = 0.2
+    erase: float = 0.3
+    """Share of faces of which a rectangle is erased (Zhong et al. 2017)."""
+    votes: float = 0.3
+    """Weight of the FER+ votes in the target; the hard label has the rest."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaceBatches:
+    """All training batches of one epoch at one image size, made on demand and reproducibly."""
+
+    faces: FaceSet
+    preprocessing: FacePreprocessing
+    augmentation: FaceAugmentation
+    batch_size: int
+    size: int
+    seed: int
+    epoch: int
+
+    def __len__(self) -> int:
+        """Count the batches; the last incomplete one is left out."""
+        return len(self.faces.label) // self.batch_size
+
+    def __getitem__(self, index: int) -> Batch:
+        """Give inputs (batch, size, size, 1) and target distributions (batch, 7)."""
+        order = np.random.default_rng((self.seed, self.epoch)).permutation(len(self.faces.label))
+        rows = order[index * self.batch_size : (index + 1) * self.batch_size]
+        rng = np.random.default_rng((self.seed, self.epoch, index))
+        prepare = replace(self.preprocessing, size=self.size).prepare
+        inputs = np.stack([self._erase(prepare(self._warp(self.faces.pixels[row], rng)), rng) for row in rows])
+        return inputs, soft_targets(self.faces, rows, self.augmentation.votes)
+
+    def _warp(self, face: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+        """Turn, scale, shift and flip about the centre, straight into the target size."""
+        how, side = self.augmentation, face.shape[0]
+        angle = rng.uniform(-how.rotation_deg, how.rotation_deg)
+        scale = rng.uniform(1 - how.scale, 1 + how.scale) * self.size / side
+        matrix = cv2.getRotationMatrix2D(((side - 1) / 2, (side - 1) / 2), angle, scale)
+        centre = rng.uniform(-how.shift, how.shift, 2) * self.size + (self.size - 1) / 2 - (side - 1) / 2
+        matrix[:, 2] += centre
+        warped = cv2.warpAffine(
+            face, matrix, (self.size, self.size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        )
+        if rng.random() < 0.5:
+            warped = warped[:, ::-1]
+        # Equalization undoes brightness; a gamma changes what it cannot undo: where levels clip.
+        gain, offset = rng.uniform(1 - how.contrast, 1 + how.contrast), rng.uniform(-20, 20)
+        return np.clip(warped * gain + offset, 0, 255).astype(np.uint8)
+
+    def _erase(self, image: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+        if rng.random() >= self.augmentation.erase:
+            return image
+        height, width = (int(side) for side in rng.uniform(0.15, 0.4, 2) * self.size)
+        top, left = rng.integers(0, self.size - height), rng.integers(0, self.size - width)
+        image[top : top + height, left : left + width] = rng.standard_normal((height, width, 1))
+        return image
+
+
+def soft_targets(faces: FaceSet, rows: NDArray[np.int64], votes_weight: float) -> NDArray[np.float32]:
+    """Mix the hard label with the FER+ votes where there are any: (len(rows), 7), each row summing to 1."""
+    hard = np.eye(len(LABELS), dtype=np.float32)[faces.label[rows]]
+    votes = faces.votes[rows]
+    total = votes.sum(axis=1, keepdims=True)
+    weight = np.where(total > 0, np.float32(votes_weight), np.float32(0))
+    mixed = (1 - weight) * hard + weight * votes / np.maximum(total, 1)
+    return np.asarray(mixed, np.float32)
+
+
+def prepared(faces: FaceSet, preprocessing: FacePreprocessing) -> Batch:
+    """Prepare whole splits for evaluation: inputs (n, size, size, 1) and hard labels one-hot (n, 7)."""
+    inputs = np.stack([preprocessing.prepare(face) for face in faces.pixels])
+    return inputs, np.eye(len(LABELS), dtype=np.float32)[faces.label]

@@ -1,0 +1,78 @@
+"""From a grey picture and a face box to the network's input; training and the daemon share this file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from affectd.errors import ModelError
+
+GrayImage = NDArray[np.uint8]
+PixelBox = tuple[float, float, float, float]
+"""x, y, width, height in pixels."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FacePreprocessing:
+    """How a face is cut out and brought to numbers; stands in the manifest of every face bundle."""
+
+    size: int = 48
+    """Side of the network's square input, pixels."""
+    crop_scale: float = 1.0
+    """Side of the crop over the side of the detector's box (Haar frontal face)."""
+    equalize: bool = True
+    """Histogram equalization of the resized crop (OpenCV's equalizeHist)."""
+    mean: float = 127.5
+    std: float = 73.6
+    """Input = (grey level - mean) / std. An equalized crop is uniform on 0..255: that is its deviation."""
+
+    @classmethod
+    def from_manifest(cls, values: Mapping[str, Any]) -> FacePreprocessing:
+        """Read the manifest's `preprocessing`. Raises ModelError on an unknown or missing key."""
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise ModelError(f"manifest: face preprocessing does not fit this affectd: {error}") from error
+
+    def to_manifest(self) -> dict[str, Any]:
+        """Give the manifest's `preprocessing`."""
+        return asdict(self)
+
+    def crop(self, gray: GrayImage, box: PixelBox) -> GrayImage:
+        """Cut the square around `box` out of `gray` (height, width); beyond the border the edge repeats."""
+        x, y, width, height = box
+        side = max(2, round(max(width, height) * self.crop_scale))
+        left = round(x + width / 2 - side / 2)
+        top = round(y + height / 2 - side / 2)
+        rows, columns = gray.shape
+        inside = gray[max(top, 0) : min(top + side, rows), max(left, 0) : min(left + side, columns)]
+        if inside.shape == (side, side):
+            return inside
+        if inside.size == 0:
+            return np.zeros((side, side), np.uint8)
+        padded = cv2.copyMakeBorder(
+            inside,
+            max(-top, 0),
+            max(top + side - rows, 0),
+            max(-left, 0),
+            max(left + side - columns, 0),
+            cv2.BORDER_REPLICATE,
+        )
+        return np.asarray(padded, np.uint8)
+
+    def prepare(self, crop: GrayImage) -> NDArray[np.float32]:
+        """Turn a grey crop (any side) into (size, size, 1) float32, about zero mean and unit deviation."""
+        if crop.shape != (self.size, self.size):
+            shrinks = crop.shape[0] > self.size
+            crop = cv2.resize(  # type: ignore[assignment]
+                crop, (self.size, self.size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+            )
+        if self.equalize:
+            crop = cv2.equalizeHist(crop)  # type: ignore[assignment]
+        values = (crop.astype(np.float32) - self.mean) / self.std
+        return values[:, :, np.newaxis]

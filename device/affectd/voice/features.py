@@ -1,0 +1,218 @@
+"""Speech features per 10 ms frame, MFCC, pitch and energy; training and the daemon share this file.
+
+A frame is 25 ms, one every 10 ms. Static features are computed once per frame, as sound arrives, by
+`FrameExtractor`; `VoiceFeatures.window` puts deltas and normalization on top for the network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from python_speech_features import get_filterbanks, lifter
+from scipy.fft import dct, irfft, next_fast_len, rfft
+
+from affectd.errors import ModelError
+
+FloatArray = NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class VoiceFeatures:
+    """How sound is brought to numbers; stands in the manifest of every voice bundle.
+
+    A static frame is `mfcc` cepstra, then log2 of the pitch over `pitch_reference` (0 where unvoiced),
+    then the voicing strength 0..1, then the level in dB of full scale.
+    """
+
+    sample_rate: int = 16_000
+    frame_s: float = 0.025
+    hop_s: float = 0.010
+    preemphasis: float = 0.97
+    filters: int = 40
+    mfcc: int = 40
+    lifter: int = 22
+    low_hz: float = 20.0
+    high_hz: float = 8_000.0
+    power_floor: float = 1e-9
+    """Added to each filter's power (samples in -1..1), so that digital silence stays finite."""
+    pitch_low_hz: float = 70.0
+    pitch_high_hz: float = 500.0
+    pitch_reference: float = 150.0
+    pitch_window_s: float = 0.045
+    voicing_threshold: float = 0.5
+    window_frames: int = 300
+    """Frames the network sees: 3 s."""
+    delta_span: int = 2
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    """Statistics of the training speakers, one per column of the window; empty: not normalized."""
+
+    @classmethod
+    def from_manifest(cls, values: Mapping[str, Any]) -> VoiceFeatures:
+        """Read the manifest's `features`. Raises ModelError on an unknown key or statistics that do not fit."""
+        try:
+            features = cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        except TypeError as error:
+            raise ModelError(f"manifest: voice features do not fit this affectd: {error}") from error
+        if len(features.mean) != features.columns or len(features.std) != features.columns:
+            raise ModelError(f"manifest: voice features need {features.columns} values in mean and in std")
+        return features
+
+    def to_manifest(self) -> dict[str, Any]:
+        """Give the manifest's `features`."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+
+    @property
+    def frame_length(self) -> int:
+        """Samples in a frame."""
+        return round(self.frame_s * self.sample_rate)
+
+    @property
+    def hop_length(self) -> int:
+        """Samples from one frame to the next."""
+        return round(self.hop_s * self.sample_rate)
+
+    @property
+    def pitch_length(self) -> int:
+        """Samples the pitch is looked for in; centred on the frame."""
+        return round(self.pitch_window_s * self.sample_rate)
+
+    @property
+    def static_columns(self) -> int:
+        """Values of a static frame."""
+        return self.mfcc + 3
+
+    @property
+    def columns(self) -> int:
+        """Values of a frame as the network sees it: static, then deltas of the cepstra."""
+        return self.static_columns + self.mfcc
+
+    def window(self, static: FloatArray) -> FloatArray:
+        """Give the network's input (window_frames, columns) for static frames (n, static_columns).
+
+        Takes the last `window_frames`; fewer are padded with zeros (the training mean) on the left.
+        Deltas are the regression over +-delta_span frames of the HTK book, edges repeated.
+        """
+        static = static[-self.window_frames :]
+        cepstra = static[:, : self.mfcc]
+        span = self.delta_span
+        padded = np.pad(cepstra, ((span, span), (0, 0)), mode="edge")
+        count = len(static)
+        delta = np.zeros_like(cepstra)
+        for step in range(1, span + 1):
+            delta += step * (padded[span + step : span + step + count] - padded[span - step : span - step + count])
+        delta /= 2 * sum(step * step for step in range(1, span + 1))
+        frames = np.concatenate([static, delta], axis=1)
+        if self.mean:
+            frames = (frames - np.asarray(self.mean, np.float32)) / np.asarray(self.std, np.float32)
+        out = np.zeros((self.window_frames, self.columns), np.float32)
+        out[self.window_frames - count :] = frames
+        return out
+
+
+@dataclass
+class FrameExtractor:
+    """Static frames out of a stream of samples, each computed once; any chunking gives the same frames."""
+
+    features: VoiceFeatures
+    _held: NDArray[np.float64] = field(init=False)
+    """Samples still needed, the first one a predecessor for the pre-emphasis."""
+
+    def __post_init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the stream: the next sample is the first."""
+        # Half a pitch window of silence stands before the first sample, so that its frame is centred too.
+        self._held = np.zeros(1 + self._lead)
+
+    @cached_property
+    def _lead(self) -> int:
+        return (self.features.pitch_length - self.features.frame_length) // 2
+
+    def feed(self, samples: NDArray[np.int16]) -> FloatArray:
+        """Take the next samples (n,) int16; give the static frames (m, static_columns) that are now complete."""
+        spec = self.features
+        self._held = np.concatenate([self._held, samples / 32768.0])
+        count = (len(self._held) - 1 - spec.pitch_length) // spec.hop_length + 1
+        if count <= 0:
+            return np.zeros((0, spec.static_columns), np.float32)
+        signal = self._held[: 1 + (count - 1) * spec.hop_length + spec.pitch_length]
+        self._held = self._held[count * spec.hop_length :]
+        frames = _strided(signal[1 + self._lead :], spec.frame_length, spec.hop_length, count)
+        emphasized = signal[1:] - spec.preemphasis * signal[:-1]
+        cepstra = self._cepstra(_strided(emphasized[self._lead :], spec.frame_length, spec.hop_length, count))
+        pitch, voicing = self._pitch(_strided(signal[1:], spec.pitch_length, spec.hop_length, count))
+        level = 10 * np.log10(np.mean(frames * frames, axis=1) + 1e-9)
+        return np.column_stack([cepstra, pitch, voicing, level]).astype(np.float32)
+
+    @cached_property
+    def _filterbank(self) -> NDArray[np.float64]:
+        spec = self.features
+        bank = get_filterbanks(spec.filters, self._fft_length, spec.sample_rate, spec.low_hz, spec.high_hz)
+        return np.ascontiguousarray(np.asarray(bank, np.float64).T)
+
+    @cached_property
+    def _hamming(self) -> NDArray[np.float64]:
+        return np.hamming(self.features.frame_length)
+
+    @property
+    def _fft_length(self) -> int:
+        return 1 << (self.features.frame_length - 1).bit_length()
+
+    def _cepstra(self, frames: NDArray[np.float64]) -> NDArray[np.float64]:
+        """MFCC of (n, frame_length) as python_speech_features defines them, with a floor under the power."""
+        spectrum = np.abs(rfft(frames * self._hamming, self._fft_length)) ** 2 / self._fft_length
+        power = spectrum @ self._filterbank + self.features.power_floor
+        cepstra = dct(np.log(power), type=2, axis=1, norm="ortho")[:, : self.features.mfcc]
+        return np.asarray(lifter(cepstra, self.features.lifter), np.float64)
+
+    @cached_property
+    def _hann_correlation(self) -> NDArray[np.float64]:
+        window = np.hanning(self.features.pitch_length)
+        spectrum = np.abs(rfft(window, self._pitch_fft)) ** 2
+        return np.asarray(irfft(spectrum)[: self.features.pitch_length], np.float64)
+
+    @cached_property
+    def _pitch_fft(self) -> int:
+        return int(next_fast_len(2 * self.features.pitch_length, real=True))
+
+    def _pitch(self, frames: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Pitch and voicing strength of (n, pitch_length).
+
+        The autocorrelation of the windowed frame over that of the window (Boersma 1993): its highest
+        peak between the pitch limits is the period, its height the voicing strength.
+        """
+        spec = self.features
+        centred = (frames - frames.mean(axis=1, keepdims=True)) * np.hanning(spec.pitch_length)
+        power = np.abs(rfft(centred, self._pitch_fft)) ** 2
+        correlation = irfft(power)[:, : spec.pitch_length]
+        energy = correlation[:, :1] + 1e-9 * spec.pitch_length
+        shortest = int(spec.sample_rate / spec.pitch_high_hz)
+        longest = int(spec.sample_rate / spec.pitch_low_hz)
+        lags = slice(shortest - 1, longest + 2)
+        strength = correlation[:, lags] / energy / (self._hann_correlation[lags] / self._hann_correlation[0])
+        before, peak, after = strength[:, :-2], strength[:, 1:-1], strength[:, 2:]
+        # A slight preference for short lags keeps the octave below from winning.
+        ranked = peak - 0.02 * np.log2(np.arange(shortest, longest + 1) / shortest)
+        ranked = np.where((peak >= before) & (peak > after), ranked, -1.0)
+        best = np.argmax(ranked, axis=1)
+        row = np.arange(len(frames))
+        found = ranked[row, best] > -1.0
+        before, peak, after = before[row, best], peak[row, best], after[row, best]
+        bend = before - 2 * peak + after
+        shift = np.where(bend < -1e-9, 0.5 * (before - after) / np.minimum(bend, -1e-9), 0.0)
+        period = best + shortest + np.clip(shift, -0.5, 0.5)
+        voicing = np.where(found, np.clip(peak, 0.0, 1.0), 0.0)
+        octave = np.log2(spec.sample_rate / period / spec.pitch_reference)
+        return np.where(voicing >= spec.voicing_threshold, octave, 0.0), voicing
+
+
+def _strided(signal: NDArray[np.float64], length: int, hop: int, count: int) -> NDArray[np.float64]:
+    windows = np.lib.stride_tricks.sliding_window_view(signal, length)
+    return windows[: (count - 1) * hop + 1 : hop]
