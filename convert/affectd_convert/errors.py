@@ -13,3 +13,9 @@ class TrainingError(AffectdError):
     """A training run cannot start, go on or be saved."""
 
     exit_code = 8
+
+
+class ConversionError(AffectdError):
+    """A model cannot be converted, or its variants are not as good as they must be."""
+
+    exit_code = 9

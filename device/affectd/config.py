@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 
-
 def setting(
     default: Any,
     doc: str,
@@ -35,7 +34,9 @@ class DeviceConfig:
     """Who this box is."""
 
     id: str = setting(
-        "", "Name in topics and client id: letters, digits, - and _. Empty: the host name.", pattern=r"[A-Za-z0-9_-]{0,64}"
+        "",
+        "Name in topics and client id: letters, digits, - and _. Empty: the host name.",
+        pattern=r"[A-Za-z0-9_-]{0,64}",
     )
     name: str = setting("", "Name that people see in Home Assistant. Empty: 'affectd' and the id.")
 
@@ -61,8 +62,8 @@ class MicrophoneConfig:
 
     source: str = setting(
         "auto",
-        "'auto' (the clip's sound track when the camera is a clip, else the default input), 'default', 'off', or part of "
-        "an input device's name.",
+        "'auto' (the clip's sound track when the camera is a clip, else the default input), 'default', 'off', or part "
+        "of an input device's name.",
     )
     timeout_s: float = setting(5.0, "A microphone silent in callbacks for this long is reopened.", low=0.5, high=120)
 
@@ -87,7 +88,8 @@ class InferenceConfig:
         "auto", "'auto' takes LiteRT where it is installed.", choices=("auto", "litert", "tflite-runtime")
     )
     delegate: str = setting(
-        "cpu", "'cpu', 'edgetpu', or the path of a TFLite delegate library. One that fails or answers wrongly is left for the CPU."
+        "cpu",
+        "'cpu', 'edgetpu', or a TFLite delegate library's path. One that fails or answers wrongly is left for the CPU.",
     )
     threads: int = setting(1, "Threads of one model.", low=1, high=8)
 
@@ -106,7 +108,9 @@ class VoiceConfig:
     """How speech is heard."""
 
     hop_s: float = setting(0.5, "Seconds between two voice readings.", low=0.1, high=5)
-    min_snr_db: float = setting(6.0, "Speech this much over the background counts as somebody speaking.", low=0, high=40)
+    min_snr_db: float = setting(
+        6.0, "Speech this much over the background counts as somebody speaking.", low=0, high=40
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +126,9 @@ class FusionConfig:
     enter: float = setting(0.5, "An emotion begins when its smoothed probability reaches this.", low=0.2, high=0.99)
     leave: float = setting(0.35, "It may end when its probability falls below this.", low=0.05, high=0.98)
     dwell_s: float = setting(0.8, "A new emotion must lead for this long before it is an event.", low=0, high=60)
-    half_life_s: float = setting(1.0, "Memory of the smoothing: an emotion persists with this half-life.", low=0.05, high=60)
+    half_life_s: float = setting(
+        1.0, "Memory of the smoothing: an emotion persists with this half-life.", low=0.05, high=60
+    )
     absent_s: float = setting(2.0, "Without evidence for this long nobody is there.", low=0.2, high=600)
 
 
@@ -138,7 +144,9 @@ class MqttConfig:
     key_file: str = setting("", "Key of the client certificate (PEM).")
     username: str = setting("", "User name; empty for none.")
     password_file: str = setting(
-        "", "File that holds the password. Empty: the systemd credential 'mqtt-password' when there is one.", secret=True
+        "",
+        "File that holds the password. Empty: the systemd credential 'mqtt-password' when there is one.",
+        secret=True,
     )
     base_topic: str = setting("affectd", "First part of every topic.", pattern=r"[^#+\s$][^#+\s]{0,127}")
     discovery_prefix: str = setting(
@@ -157,8 +165,12 @@ class OutboxConfig:
     path: str = setting(
         "", "SQLite file. Empty: $STATE_DIRECTORY/outbox.db under systemd, else ~/.local/state/affectd/outbox.db."
     )
-    max_events: int = setting(50_000, "Events kept; beyond this the oldest is dropped and counted.", low=10, high=10_000_000)
-    max_mb: float = setting(64.0, "Megabytes kept; beyond this the oldest is dropped and counted.", low=0.1, high=10_000)
+    max_events: int = setting(
+        50_000, "Events kept; beyond this the oldest is dropped and counted.", low=10, high=10_000_000
+    )
+    max_mb: float = setting(
+        64.0, "Megabytes kept; beyond this the oldest is dropped and counted.", low=0.1, high=10_000
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,5 +198,3 @@ class Config:
     mqtt: MqttConfig = MqttConfig()
     outbox: OutboxConfig = OutboxConfig()
     privacy: PrivacyConfig = PrivacyConfig()
-
-

@@ -17,7 +17,9 @@ def build(labels: int, *, frames: int = 300, columns: int = 83, units: int = 128
 
     x = window = keras.Input((frames, columns), name="speech")
     for block, channels in enumerate(CHANNELS, start=1):
-        x = layers.Conv1D(channels, 5, padding="same", use_bias=False, kernel_initializer="he_normal", name=f"conv{block}")(x)
+        x = layers.Conv1D(
+            channels, 5, padding="same", use_bias=False, kernel_initializer="he_normal", name=f"conv{block}"
+        )(x)
         x = layers.BatchNormalization(momentum=0.95, epsilon=1e-5, name=f"conv{block}_bn")(x)
         x = layers.ReLU(name=f"conv{block}_relu")(x)
         x = layers.MaxPooling1D(2, name=f"conv{block}_pool")(x)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,7 +70,7 @@ def _read_npz(path: Path) -> FaceSet:
             usage = data["usage"].astype(np.int64) if "usage" in data else np.full(len(label), PUBLIC_TEST)
             votes = data["ferplus"] if "ferplus" in data else np.zeros((len(label), 10), np.uint8)
             twin = data["corr_to_public"] if "corr_to_public" in data else np.zeros(len(label), np.float32)
-    except (OSError, KeyError, ValueError) as error:
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise DataError(f"{path}: not a FER2013 archive: {error}") from error
     if pixels.ndim != 3 or len(pixels) != len(label):
         raise DataError(f"{path}: pixels has shape {pixels.shape} for {len(label)} labels; expected (n, 48, 48)")

@@ -69,7 +69,7 @@ class FaceBatches:
             warped = warped[:, ::-1]
         # Equalization undoes brightness; a gamma changes what it cannot undo: where levels clip.
         gain, offset = rng.uniform(1 - how.contrast, 1 + how.contrast), rng.uniform(-20, 20)
-        return np.clip(warped * gain + offset, 0, 255).astype(np.uint8)
+        return np.asarray(np.clip(warped * gain + offset, 0, 255), np.uint8)
 
     def _erase(self, image: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
         if rng.random() >= self.augmentation.erase:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import json
 import math
-import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -117,7 +116,7 @@ def train(job: Job, *, report: Callable[[str], None] = print) -> Path:
         _save(job, model, state)
         report(_summary(job, row))
     final = job.run / "model.keras"
-    _write(lambda path: model.save(path), final)
+    _write(model.save, final)
     report(f"{job.run.name}: trained; {final}")
     return final
 
@@ -279,7 +278,7 @@ def _claim(job: Job) -> None:
 
 
 def _save(job: Job, model: Any, state: _State) -> None:
-    _write(lambda path: model.save(path), job.run / "checkpoint.keras")
+    _write(model.save, job.run / "checkpoint.keras")
     _write(lambda path: path.write_text(json.dumps(state.rows)), job.run / "state.json")
     _write(lambda path: _write_history(path, state.rows), job.run / "history.csv")
     _write(lambda path: _draw_curves(path, state.rows), job.run / "curves.png")
@@ -290,7 +289,7 @@ def _write(write: Callable[[Path], Any], path: Path) -> None:
     beside = path.with_name(f".new-{path.name}")
     try:
         write(beside)
-        os.replace(beside, path)
+        beside.replace(path)
     except OSError as error:
         beside.unlink(missing_ok=True)
         raise TrainingError(f"{path}: cannot be written: {error}; the last checkpoint is whole") from error

@@ -65,9 +65,7 @@ def fit_normalization(features: VoiceFeatures, sounds: Sequence[Sound]) -> Voice
         squares += (frames * frames).sum(axis=0)
     mean = total / count
     std = np.sqrt(np.maximum(squares / count - mean * mean, 1e-6))
-    return replace(
-        features, mean=tuple(round(float(v), 5) for v in mean), std=tuple(round(float(v), 5) for v in std)
-    )
+    return replace(features, mean=tuple(round(float(v), 5) for v in mean), std=tuple(round(float(v), 5) for v in std))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,14 +94,13 @@ class VoiceBatches:
         return inputs, np.asarray(hard * (1 - smooth) + smooth / len(VOICE_LABELS), np.float32)
 
     def _window(self, sound: Sound, rng: np.random.Generator) -> NDArray[np.float32]:
-        samples = augment(sound.samples, self.augmentation, self.features.sample_rate, rng)
-        static = FrameExtractor(self.features).feed(samples)
-        longest = self.features.window_frames
-        shortest = round(self.augmentation.shortest_s / self.features.hop_s)
-        length = longest if rng.random() < self.augmentation.full_share else int(rng.integers(shortest, longest))
-        start = int(rng.integers(0, max(len(static) - length, 0) + 1))
-        window = self.features.window(static[start : start + length])
-        return self._mask(window, rng)
+        spec, how = self.features, self.augmentation
+        full = rng.random() < how.full_share
+        seconds = spec.window_frames * spec.hop_s
+        length = round((seconds if full else rng.uniform(how.shortest_s, seconds)) * spec.sample_rate)
+        start = int(rng.integers(0, max(len(sound.samples) - length, 0) + 1))
+        samples = augment(sound.samples[start : start + length], how, spec.sample_rate, rng)
+        return self._mask(spec.window(FrameExtractor(spec).feed(samples)), rng)
 
     def _mask(self, window: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
         for _ in range(self.augmentation.masks):

@@ -23,8 +23,8 @@ class FacePreprocessing:
 
     size: int = 48
     """Side of the network's square input, pixels."""
-    crop_scale: float = 1.0
-    """Side of the crop over the side of the detector's box (Haar frontal face)."""
+    crop_scale: float = 1.05
+    """Side of the crop over the side of the detector's box; FER2013's crops are that much larger than Haar's."""
     equalize: bool = True
     """Histogram equalization of the resized crop (OpenCV's equalizeHist)."""
     mean: float = 127.5
@@ -69,10 +69,10 @@ class FacePreprocessing:
         """Turn a grey crop (any side) into (size, size, 1) float32, about zero mean and unit deviation."""
         if crop.shape != (self.size, self.size):
             shrinks = crop.shape[0] > self.size
-            crop = cv2.resize(  # type: ignore[assignment]
+            crop = cv2.resize(
                 crop, (self.size, self.size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
             )
         if self.equalize:
-            crop = cv2.equalizeHist(crop)  # type: ignore[assignment]
+            crop = cv2.equalizeHist(crop)
         values = (crop.astype(np.float32) - self.mean) / self.std
         return values[:, :, np.newaxis]

@@ -56,7 +56,8 @@ class VoiceFeatures:
     def from_manifest(cls, values: Mapping[str, Any]) -> VoiceFeatures:
         """Read the manifest's `features`. Raises ModelError on an unknown key or statistics that do not fit."""
         try:
-            features = cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+            arguments: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+            features = cls(**arguments)
         except TypeError as error:
             raise ModelError(f"manifest: voice features do not fit this affectd: {error}") from error
         if len(features.mean) != features.columns or len(features.std) != features.columns:

@@ -1,0 +1,77 @@
+"""A step of the toolchain in a process of its own, bounded in memory and time.
+
+The TFLite converter can crash, hang or eat all memory, and tflite-runtime 2.14 crashes in a process
+that has TensorFlow loaded; none of it may take the caller along.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from affectd_convert.errors import ConversionError
+
+
+def run_module(
+    module: str, arguments: Sequence[object], *, what: str, memory_gb: float = 8.0, timeout_s: float = 3600.0
+) -> None:
+    """Run `python -m module arguments` to its end; kill it past a bound.
+
+    Raises ConversionError that says how `what` failed: the last line that the process wrote, its
+    signal, or the bound it passed.
+    """
+    command = [sys.executable, "-m", module, *map(str, arguments)]
+    environment = {
+        **os.environ,
+        "KERAS_BACKEND": "tensorflow",
+        "CUDA_VISIBLE_DEVICES": "-1",
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "PYTHONPATH": os.pathsep.join(sys.path),
+    }
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log:
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)  # noqa: S603
+        try:
+            problem = _watch(process, memory_gb, timeout_s)
+        finally:
+            process.kill()
+            process.wait()
+        log.seek(0)
+        said = [line.strip() for line in log if line.strip()]
+    if problem:
+        raise ConversionError(f"{what} was stopped: {problem}")
+    if process.returncode < 0:
+        name = signal.Signals(-process.returncode).name
+        raise ConversionError(f"{what} crashed ({name}); the last it said: {said[-1] if said else 'nothing'}")
+    if process.returncode:
+        raise ConversionError(f"{what} failed: {said[-1] if said else f'exit code {process.returncode}'}")
+
+
+def _watch(process: subprocess.Popen[bytes], memory_gb: float, timeout_s: float) -> str:
+    """Wait for the process to end; give which bound it passed, or nothing."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        try:
+            process.wait(timeout=0.1)
+        except subprocess.TimeoutExpired:
+            pass
+        else:
+            return ""
+        if _resident_gb(process.pid) > memory_gb:
+            return f"it holds more than {memory_gb:g} GB of memory; allow more, or give fewer samples"
+        if time.monotonic() > deadline:
+            return f"it takes longer than {timeout_s:g} s; allow more, or give fewer samples"
+
+
+def _resident_gb(pid: int) -> float:
+    """Give the memory a process holds; 0 where there is no /proc (the time bound remains)."""
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
+    except (OSError, IndexError):
+        return 0.0
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e9

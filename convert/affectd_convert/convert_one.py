@@ -1,0 +1,78 @@
+"""Convert one Keras model to one `.tflite`; run by `quantize.py` as a process of its own.
+
+python -m affectd_convert.convert_one KIND MODEL.keras SAMPLES.npy OUT.tflite
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from affectd.errors import AffectdError
+from affectd_convert.errors import ConversionError
+from affectd_convert.fused_lstm import convertible
+from affectd_convert.parent import load_parent
+
+
+def convert(kind: str, model: Path, samples: Path, out: Path) -> None:
+    """Write the variant `kind` of the Keras file `model`; int8 is calibrated on samples (n, ...) float32."""
+    inputs = np.load(samples, allow_pickle=False)
+    network = convertible(load_parent(model), inputs.shape[1:])
+    with tempfile.TemporaryDirectory() as folder:
+        _save(network, inputs.shape[1:], folder)
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder)
+        _configure(converter, kind, inputs)
+        content = converter.convert()
+    if any(isinstance(layer, keras.layers.LSTM) for layer in network.layers):
+        _check_fused(content)
+    out.write_bytes(content)
+
+
+def _save(network: Any, input_shape: tuple[int, ...], folder: str) -> None:
+    # Only the variables are tracked: Keras would trace the model once more, with an unknown batch.
+    module = tf.Module()
+    module.weights = [variable.value for variable in network.variables]
+    function = tf.function(lambda x: network(x, training=False), autograph=False)
+    signature = function.get_concrete_function(tf.TensorSpec((1, *input_shape), tf.float32, name="input"))
+    module.function = function
+    tf.saved_model.save(module, folder, signatures=signature)
+
+
+def _configure(converter: Any, kind: str, inputs: Any) -> None:
+    # Per-channel dense layers become FULLY_CONNECTED version 12, which tflite-runtime 2.14 cannot load.
+    converter._experimental_disable_per_channel_quantization_for_dense_layers = True
+    if kind != "float32":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if kind == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    if kind == "int8":
+        converter.representative_dataset = lambda: ([sample[np.newaxis]] for sample in inputs)
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+        converter.inference_input_type = converter.inference_output_type = tf.int8
+
+
+def _check_fused(content: bytes) -> None:
+    details = tf.lite.Interpreter(model_content=content)._get_ops_details()
+    if "WHILE" in {operation["op_name"] for operation in details}:
+        raise ConversionError("the converter left the LSTM as a loop instead of fusing it; use TensorFlow 2.21")
+
+
+def main() -> int:
+    """Convert as the command line says; the error is the last line on stderr."""
+    kind, *paths = sys.argv[1:]
+    try:
+        convert(kind, *map(Path, paths))
+    except AffectdError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,88 @@
+"""What a run was trained and validated on, as the network sees it; read again from the corpora."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from affectd.face.preprocess import FacePreprocessing
+from affectd.voice.features import VoiceFeatures
+from affectd_convert.datasets import fer2013, speech
+from affectd_convert.errors import DataError
+from affectd_convert.training import face_batches, voice_batches
+
+CALIBRATION_SEED = 0
+SPEECH_RANGE = 6.0
+"""Representative speech is clipped to this many deviations: int8's 256 steps are not for the rarest values."""
+
+
+@dataclass(frozen=True, eq=False)
+class RunData:
+    """Inputs drawn from the training data, and the whole validation data."""
+
+    representative: NDArray[np.float32]
+    """(n, *input): training samples, every class (and every speaker) alike; int8 takes its ranges from them."""
+    inputs: NDArray[np.float32]
+    """(m, *input): validation samples, in their own order."""
+    labels: NDArray[np.int64]
+    """(m,)."""
+    split: str
+    """What the validation samples are."""
+
+
+def read_config(run: Path) -> dict[str, Any]:
+    """Read a run's config.json. Raises DataError when it is none."""
+    try:
+        config: dict[str, Any] = json.loads((run / "config.json").read_text())
+    except (OSError, ValueError) as error:
+        raise DataError(f"{run}: not a training run: {error}") from error
+    return config
+
+
+def read_run_data(run: Path, data: Path, *, representative: int = 400) -> RunData:
+    """Prepare what the run in `run` saw of the corpora at `data`. Raises DataError when they do not fit."""
+    config = read_config(run)
+    reader = {"face": _face, "voice": _voice}.get(str(config.get("task")))
+    if reader is None:
+        raise DataError(f"{run}/config.json: task is {config.get('task')!r}; expected face or voice")
+    return reader(config, data, representative)
+
+
+def _face(config: dict[str, Any], data: Path, count: int) -> RunData:
+    faces = fer2013.read_fer2013(data)
+    preprocessing = FacePreprocessing.from_manifest(config["preprocessing"])
+    training, validation = faces.split(fer2013.TRAINING), faces.split(fer2013.PUBLIC_TEST)
+    rows = _alike(training.label.tolist(), count)
+    inputs, targets = face_batches.prepared(validation, preprocessing)
+    chosen = np.stack([preprocessing.prepare(training.pixels[row]) for row in rows])
+    return RunData(chosen, inputs, targets.argmax(axis=1), "FER2013 PublicTest")
+
+
+def _voice(config: dict[str, Any], data: Path, count: int) -> RunData:
+    features, fold = VoiceFeatures.from_manifest(config["features"]), config["data"]["fold"]
+    clips = speech.read_speech(data)
+    held = [clip for clip in clips if speech.fold_of(clip) == fold]
+    training = [clip for clip in clips if speech.fold_of(clip) != fold]
+    if not held:
+        raise DataError(f"{data}: RAVDESS fold {fold}, which the run was validated on, is not here")
+    rows = _alike([f"{clip.emotion} {clip.speaker}" for clip in training], count)
+    chosen, _ = voice_batches.centred_windows(voice_batches.load([training[row] for row in rows]), features)
+    inputs, targets = voice_batches.centred_windows(voice_batches.load(held), features)
+    chosen = np.clip(chosen, -SPEECH_RANGE, SPEECH_RANGE)
+    actors = ", ".join(sorted({clip.speaker.rpartition("-")[2] for clip in held}))
+    return RunData(chosen, inputs, targets.argmax(axis=1), f"RAVDESS actors {actors}, never trained on")
+
+
+def _alike(groups: list[Any], count: int) -> list[int]:
+    """Draw about `count` rows, as many of each group as there are, without repetition."""
+    order = np.random.default_rng(CALIBRATION_SEED).permutation(len(groups))
+    taken: dict[Any, list[int]] = {}
+    for row in order:
+        taken.setdefault(groups[row], []).append(int(row))
+    share = max(1, round(count / len(taken)))
+    return [row for rows in taken.values() for row in rows[:share]]

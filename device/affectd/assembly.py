@@ -1,0 +1,110 @@
+"""Builds the daemon's parts from the configuration; each can be had on its own, for `check` and `bench`."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+from typing import cast
+
+from affectd.config import Config
+from affectd.errors import ModelError
+from affectd.events import Origin, Strategy
+from affectd.face.preprocess import FacePreprocessing
+from affectd.face.reader import FaceReader
+from affectd.fusion.fuser import EVEN_SKILL, Fuser
+from affectd.inference.bundle import Bundle
+from affectd.inference.installed import installed_models
+from affectd.inference.model import Model, open_model
+from affectd.publish.outbox import Outbox
+from affectd.voice.features import VoiceFeatures
+from affectd.voice.reader import VoiceReader
+
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+def device_id(config: Config) -> str:
+    """Give the configured id, else the host name with what topics do not allow replaced."""
+    host = platform.node().partition(".")[0]
+    return config.device.id or "".join(c if c.isascii() and c.isalnum() else "-" for c in host)[:64] or "affectd"
+
+
+def device_name(config: Config) -> str:
+    """Give the name that people see."""
+    return config.device.name or f"affectd {device_id(config)}"
+
+
+def open_configured_model(config: Config, task: str) -> Model | None:
+    """Open and prove the configured model of 'face' or 'voice'; None when it is off. Raises ModelError."""
+    settings = config.inference
+    name = settings.face if task == "face" else settings.voice
+    if name == "off":
+        return None
+    folder = Path(settings.models).expanduser() if settings.models else installed_models()
+    bundle = Bundle.load(folder / name)
+    if bundle.task != task:
+        raise ModelError(f"{bundle.folder}: is a {bundle.task} model; inference.{task} needs one for the {task}")
+    return open_model(
+        bundle, settings.variant, runtime=settings.runtime, delegate=settings.delegate, threads=settings.threads
+    )
+
+
+def make_face_reader(config: Config, model: Model) -> FaceReader:
+    """Build the face path around an open model."""
+    return FaceReader.create(
+        model,
+        FacePreprocessing.from_manifest(model.bundle.preprocessing),
+        detect_every=config.face.detect_every,
+        min_size=config.face.min_size,
+        max_faces=config.face.max_faces,
+    )
+
+
+def make_voice_reader(config: Config, model: Model) -> VoiceReader:
+    """Build the voice path around an open model."""
+    features = VoiceFeatures.from_manifest(model.bundle.features)
+    return VoiceReader(model, features, hop_s=config.voice.hop_s, min_snr_db=config.voice.min_snr_db)
+
+
+def make_fuser(config: Config, face: Model | None, voice: Model | None) -> Fuser:
+    """Build the fusion with the skill that the models' manifests state."""
+    settings = config.fusion
+    return Fuser(
+        strategy=cast(Strategy, settings.strategy),
+        face_weight=settings.face_weight,
+        enter=settings.enter,
+        leave=settings.leave,
+        dwell_s=settings.dwell_s,
+        half_life_s=settings.half_life_s,
+        absent_s=settings.absent_s,
+        face_skill=EVEN_SKILL if face is None else face.bundle.skill,
+        voice_skill=EVEN_SKILL if voice is None else _skill_without_calm(voice.bundle.skill),
+    )
+
+
+def outbox_path(config: Config) -> Path:
+    """Give the configured file, else one in systemd's state directory, else one below the home directory."""
+    if config.outbox.path:
+        return Path(config.outbox.path).expanduser()
+    state = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
+    return Path(state) / "outbox.db" if state else Path("~/.local/state/affectd/outbox.db").expanduser()
+
+
+def open_outbox(config: Config) -> Outbox:
+    """Open the store of events. Raises OutboxError."""
+    settings = config.outbox
+    return Outbox(outbox_path(config), max_events=settings.max_events, max_bytes=round(settings.max_mb * 1e6))
+
+
+def make_origin(config: Config, models: dict[str, Model]) -> Origin:
+    """Say who publishes."""
+    try:
+        boot = BOOT_ID.read_text().strip()
+    except OSError:
+        boot = "unknown"
+    return Origin(device_id(config), boot, {task: model.description for task, model in models.items()})
+
+
+def _skill_without_calm(skill: tuple[float, ...]) -> tuple[float, ...]:
+    """Give the skill for the seven shared labels: `calm` counts as neutral, and its skill with it."""
+    return skill if len(skill) == len(EVEN_SKILL) else (*skill[:-2], (skill[-2] + skill[-1]) / 2)

@@ -1,0 +1,159 @@
+"""The tracks of a recorded clip, decoded by PyAV from any media time on."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from affectd.capture.resample import SAMPLE_RATE
+from affectd.errors import CaptureError
+
+CUT_SHORT_S = 1.0
+"""A track that ends this long before its header says was cut short."""
+
+SHORTEST_S = 0.04
+"""What a clip of a single picture lasts, so that it can be looped."""
+
+
+@dataclass(frozen=True)
+class ClipFile:
+    """A clip that was found good; `probe_clip` makes it."""
+
+    path: Path
+    duration_s: float
+    has_video: bool
+    has_audio: bool
+
+    def pictures(self, start_s: float) -> Iterator[tuple[float, Any]]:
+        """Give (media time in seconds, av.VideoFrame, for `to_image`) from `start_s` on.
+
+        Raises CaptureError naming the second at which the track cannot be decoded.
+        """
+        with _opened(self.path) as container:
+            for time_s, frame in _decoded(self.path, container, _video_stream(container), start_s):
+                if time_s >= start_s:
+                    yield time_s, frame
+
+    def sound(self, start_s: float) -> Iterator[tuple[float, NDArray[np.int16]]]:
+        """Give (media time of the first sample, (n,) mono samples at 16 kHz) from `start_s` on.
+
+        Raises CaptureError naming the second at which the track cannot be decoded.
+        """
+        import av
+
+        resampler = av.AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE)
+        with _opened(self.path) as container:
+            end_s = start_s
+            for time_s, frame in _decoded(self.path, container, _audio_stream(container), start_s):
+                samples = _samples(resampler.resample(frame))
+                early = max(0, round((start_s - time_s) * SAMPLE_RATE))
+                end_s = time_s + samples.size / SAMPLE_RATE
+                if early < samples.size:
+                    yield max(time_s, start_s), samples[early:]
+            rest = _samples(resampler.resample(None))
+            if rest.size:
+                yield end_s, rest
+
+
+def probe_clip(path: Path) -> ClipFile:
+    """Open a clip and decode the beginning of each track. Raises CaptureError in one sentence."""
+    if not path.is_file():
+        raise CaptureError(f"clip {path}: no such file")
+    with _opened(path) as container:
+        has_video = _video_stream(container) is not None
+        has_audio = _audio_stream(container) is not None
+        length = container.duration
+    clip = ClipFile(path, (length or 0) / 1_000_000, has_video, has_audio)
+    has_video = has_video and next(clip.pictures(0.0), None) is not None
+    has_audio = has_audio and next(clip.sound(0.0), None) is not None
+    if not has_video and not has_audio:
+        raise CaptureError(f"clip {path}: has neither picture nor sound; take an mp4, mkv, avi or wav file")
+    duration_s = max(clip.duration_s or _measured_duration(clip), SHORTEST_S)
+    return ClipFile(path, duration_s, has_video, has_audio)
+
+
+def to_image(frame: Any) -> NDArray[np.uint8]:
+    """Convert a frame to (height, width, 3) BGR, upright when a phone recorded it turned."""
+    image: NDArray[np.uint8] = frame.to_ndarray(format="bgr24")
+    quarter_turns = round(getattr(frame, "rotation", 0) / 90) % 4
+    return np.ascontiguousarray(np.rot90(image, quarter_turns)) if quarter_turns else image
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    try:
+        import av
+    except ImportError as error:
+        raise CaptureError(
+            f"clip {path}: PyAV is not installed ({error}); run `pip install 'affectd[clip]'`"
+        ) from error
+    try:
+        # The whitelist keeps a playlist that calls itself a clip from reaching out to the network.
+        container = av.open(f"file:{path}", options={"protocol_whitelist": "file"})
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise CaptureError(
+            f"clip {path}: cannot be read as a clip ({_reason(error)}); is it complete, and a video or sound file?"
+        ) from error
+    with container:
+        # FFmpeg draws text files as pictures of a terminal.
+        if container.format.name == "tty":
+            raise CaptureError(f"clip {path}: is a text file, not a clip")
+        yield container
+
+
+def _decoded(path: Path, container: Any, stream: Any, start_s: float) -> Iterator[tuple[float, Any]]:
+    """Give (media time, frame) from the key frame before `start_s` on."""
+    import av
+
+    origin_s = (container.start_time or 0) / 1_000_000
+    time_s = start_s
+    frames = 0
+    try:
+        if start_s > 0:
+            container.seek(int((start_s + origin_s) * 1_000_000))
+        for frame in container.decode(stream):
+            if frame.time is None:
+                raise CaptureError(
+                    f"clip {path}: has no time stamps; put it into an mp4 with `ffmpeg -i {path.name} clip.mp4`"
+                )
+            time_s = frame.time - origin_s
+            frames += 1
+            yield time_s, frame
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise CaptureError(f"clip {path}: cannot be decoded at second {time_s:.1f} ({_reason(error)})") from error
+    declared_s = float(stream.duration * stream.time_base) if stream.duration else 0.0
+    if frames and time_s < declared_s - CUT_SHORT_S:
+        raise CaptureError(f"clip {path}: cut short at second {time_s:.1f} of {declared_s:.1f}")
+
+
+def _video_stream(container: Any) -> Any:
+    """Give the first moving picture, or None; a sound file's cover is none."""
+    import av.stream
+
+    cover = av.stream.Disposition.attached_pic
+    return next((s for s in container.streams.video if not s.disposition & cover), None)
+
+
+def _audio_stream(container: Any) -> Any:
+    return next(iter(container.streams.audio), None)
+
+
+def _samples(frames: list[Any]) -> NDArray[np.int16]:
+    return np.concatenate([np.empty(0, np.int16), *(frame.to_ndarray()[0] for frame in frames)])
+
+
+def _measured_duration(clip: ClipFile) -> float:
+    """Play a clip whose header gives no length through once."""
+    pictures = max((time_s for time_s, _ in clip.pictures(0.0)), default=0.0) if clip.has_video else 0.0
+    sounds = (time_s + samples.size / SAMPLE_RATE for time_s, samples in clip.sound(0.0))
+    return max(pictures, max(sounds, default=0.0) if clip.has_audio else 0.0)
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error)

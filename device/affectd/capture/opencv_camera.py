@@ -1,0 +1,114 @@
+"""A V4L2 camera or an RTSP/HTTP stream through OpenCV."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import cv2
+
+from affectd.capture.pace import Pace
+from affectd.capture.v4l2 import list_v4l2_cameras
+from affectd.errors import CaptureError
+from affectd.events import Frame
+
+V4L2_BUFFERS = 2
+"""One being filled, one being read: with more, pictures grow old; with one, half of them are lost."""
+
+
+class OpenCvCamera:
+    """A camera by number, /dev path or address, thinned to about `fps` frames a second.
+
+    `timeout_s` bounds opening a stream and each wait for a picture; V4L2 knows whole seconds only, so
+    there it is rounded up. A stream that changes its picture size without ending must be reopened by
+    whoever changed it: OpenCV's FFMPEG goes on in the old size with stale pixels and says nothing.
+    """
+
+    def __init__(self, source: str, *, width: int, height: int, fps: float, timeout_s: float) -> None:
+        self._source = f"/dev/video{source}" if source.isdecimal() else source
+        self._is_stream = "://" in source
+        self._width = width
+        self._height = height
+        self._fps = fps
+        self._timeout_s = timeout_s
+        self._capture: Any = None
+        self._pace = Pace(fps)
+        self._number = 0
+        self.name = without_secrets(self._source) if self._is_stream else self._source
+
+    def open(self) -> None:
+        """Open the device or connect to the stream. Raises CaptureError."""
+        self.close()
+        # A dead capture never recovers though isOpened() stays true, so each opening makes a new one.
+        capture = self._connect() if self._is_stream else self._open_device()
+        if not capture.isOpened():
+            capture.release()
+            raise CaptureError(f"camera {self.name}: cannot be opened; {self._advice()}")
+        self._capture = capture
+        self._pace = Pace(self._fps)
+        self._number = 0
+
+    def read(self) -> Frame:
+        """Wait for the next frame that is due; (height, width, 3) BGR. Raises CaptureError."""
+        if self._capture is None:
+            raise CaptureError(f"camera {self.name}: not open")
+        while True:
+            asked_at = time.monotonic()
+            if not self._capture.grab():
+                waited_s = time.monotonic() - asked_at
+                raise CaptureError(f"camera {self.name}: no picture after {waited_s:.1f} s; {self._advice()}")
+            captured_at = time.monotonic()
+            if self._pace.take(captured_at):
+                break
+        good, image = self._capture.retrieve()
+        if not good or image is None or image.size == 0:
+            raise CaptureError(f"camera {self.name}: sent a picture that cannot be decoded; {self._advice()}")
+        self._number += 1
+        return Frame(image, captured_at, self._number)
+
+    def close(self) -> None:
+        """Release the device; harmless when not open."""
+        if self._capture is not None:
+            self._capture.release()
+            self._capture = None
+
+    def _connect(self) -> Any:
+        timeout_ms = int(self._timeout_s * 1000)
+        limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, timeout_ms, cv2.CAP_PROP_READ_TIMEOUT_MSEC, timeout_ms]
+        return cv2.VideoCapture(self._source, cv2.CAP_FFMPEG, limits)
+
+    def _open_device(self) -> Any:
+        if not Path(self._source).exists():
+            seen = ", ".join(f"{path} ({name})" for path, name in list_v4l2_cameras()) or "none"
+            raise CaptureError(
+                f"camera {self.name}: not found; cameras seen: {seen}; is the cable or ribbon seated? "
+                "see README, Cameras"
+            )
+        # OpenCV's V4L2 backend takes its timeout from the environment, at its first wait.
+        os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", str(math.ceil(self._timeout_s)))
+        capture = cv2.VideoCapture(self._source, cv2.CAP_V4L2)
+        capture.set(cv2.CAP_PROP_FRAME_WIDTH, self._width)
+        capture.set(cv2.CAP_PROP_FRAME_HEIGHT, self._height)
+        capture.set(cv2.CAP_PROP_BUFFERSIZE, V4L2_BUFFERS)
+        return capture
+
+    def _advice(self) -> str:
+        if self._is_stream:
+            return "check the address, the user name and password, and that the camera is reachable"
+        if not Path(self._source).exists():
+            return "it was unplugged"
+        if not os.access(self._source, os.R_OK | os.W_OK):
+            return "permission denied: add the user to the group 'video'"
+        return "another program may hold it, or it is no capture device"
+
+
+def without_secrets(url: str) -> str:
+    """Give an address without user name, password and query, fit for logs.
+
+    Everything up to the last @ goes, because people do not always escape the characters of a password.
+    """
+    return re.split(r"[?#]", re.sub(r"(?<=://).*@", "", url), maxsplit=1)[0]

@@ -1,0 +1,53 @@
+"""Sound of any rate and channel count to mono at 16 kHz, block after block without seams."""
+
+from __future__ import annotations
+
+from math import ceil, gcd
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.signal import firwin, upfirdn
+
+SAMPLE_RATE = 16_000
+"""Hz; what every microphone delivers."""
+_ZERO_CROSSINGS = 16
+"""On each side of the low-pass filter's peak; more is steeper and slower."""
+
+
+class MonoResampler:
+    """Channel mean, then rational resampling by a polyphase low-pass FIR filter.
+
+    The filter delays the sound by 16 samples of the slower rate (about 1 ms).
+    """
+
+    def __init__(self, sample_rate: int, channels: int) -> None:
+        common = gcd(SAMPLE_RATE, sample_rate)
+        self._channels = channels
+        self._up = SAMPLE_RATE // common
+        self._down = sample_rate // common
+        slower = max(self._up, self._down)
+        taps = firwin(2 * _ZERO_CROSSINGS * slower + 1, 0.95 / slower) * self._up
+        self._taps = taps.astype(np.float32)
+        # The input that the filter still sees, in whole multiples of `down` so that outputs stay aligned.
+        self._history = self._down * ceil(taps.size / self._up / self._down)
+        self._pending = np.zeros(self._history, np.float32)
+
+    def process(self, interleaved: NDArray[np.int16]) -> NDArray[np.int16]:
+        """Take (n * channels,) samples, give all (m,) mono samples at 16 kHz that are complete by now."""
+        if self._up == self._down and self._channels == 1:
+            return interleaved
+        mono = interleaved.reshape(-1, self._channels).mean(axis=1, dtype=np.float32)
+        if self._up != self._down:
+            mono = self._resample(mono)
+        limits = np.iinfo(np.int16)
+        samples: NDArray[np.int16] = np.clip(np.rint(mono), limits.min, limits.max).astype(np.int16)
+        return samples
+
+    def _resample(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        pending = np.concatenate([self._pending, samples])
+        new = (pending.size - self._history) // self._down * self._down
+        self._pending = pending[new:]
+        filtered = upfirdn(self._taps, pending[: self._history + new], self._up, self._down)
+        start = self._history // self._down * self._up
+        result: NDArray[np.float32] = filtered[start : start + new // self._down * self._up]
+        return result

@@ -1,0 +1,70 @@
+"""Subscribe to one or all devices and show what they say, live."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from affectd.cli.options import add_broker_options, add_config_option, load_config
+
+if TYPE_CHECKING:
+    from affectd.cli.subscriber import Subscriber
+    from affectd.publish.connection import Arrived
+
+HELP = "show events live as they arrive over MQTT"
+TOPICS = ("event", "state", "availability", "health")
+POLL_S = 0.5
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command line of `affectd listen`."""
+    parser.add_argument("device", nargs="?", default="+", help="device id; without it: all devices")
+    parser.add_argument("--json", action="store_true", help="one JSON line a message: topic and payload")
+    parser.add_argument("--count", type=int, metavar="N", help="end after N events")
+    parser.add_argument("--for", type=float, metavar="SECONDS", dest="seconds", help="end after this long")
+    add_config_option(parser)
+    add_broker_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Show messages until told to end."""
+    from affectd.cli.show import Shower
+    from affectd.cli.subscriber import Subscriber
+    from affectd.service.log import set_up_logging
+
+    set_up_logging("WARNING")
+    config = load_config(args).mqtt
+    shower = Shower(colours=sys.stdout.isatty())
+    with Subscriber(config, [f"{config.base_topic}/{args.device}/{topic}" for topic in TOPICS]) as subscriber:
+        if not args.json and sys.stdout.isatty():
+            print(f"listening at {config.host}:{config.port} to {config.base_topic}/{args.device} (Ctrl-C ends)")
+        for message in _until(subscriber, args.count, args.seconds):
+            line = _as_json(message) if args.json else shower.line(message)
+            if line:
+                print(line, flush=True)
+    return 0
+
+
+def _until(subscriber: Subscriber, count: int | None, seconds: float | None) -> Iterator[Arrived]:
+    """Give messages until `count` events came or `seconds` passed; None means without end."""
+    end = float("inf") if seconds is None else time.monotonic() + seconds
+    while (count is None or count > 0) and time.monotonic() < end:
+        message = subscriber.receive(min(POLL_S, end - time.monotonic()))
+        if message is None:
+            continue
+        yield message
+        if count is not None and message.topic.endswith("/event"):
+            count -= 1
+
+
+def _as_json(message: Arrived) -> str:
+    text = message.payload.decode("utf-8", errors="replace")
+    try:
+        payload = json.loads(text)
+    except (ValueError, RecursionError):
+        payload = text
+    return json.dumps({"topic": message.topic, "payload": payload})

@@ -1,0 +1,77 @@
+"""The command line: `affectd run demo check listen bench preview config`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from affectd import __version__
+from affectd.cli import bench, check, config, demo, listen, preview, run
+from affectd.errors import AffectdError
+
+COMMANDS = {
+    "run": run,
+    "demo": demo,
+    "check": check,
+    "listen": listen,
+    "bench": bench,
+    "preview": preview,
+    "config": config,
+}
+"""Their modules import the heavy rooms only when the command runs."""
+
+EXIT_CODES = """\
+exit codes:
+  0    success
+  1    a fault of affectd itself
+  2    wrong command line
+  3    the configuration cannot be read or is wrong
+  4    a model, its checksum, a runtime or a delegate does not fit
+  5    a camera, microphone or clip is not there or cannot be read
+  6    the MQTT broker cannot be reached or refuses
+  7    the store of events cannot be opened or written
+  130  interrupted by Ctrl-C
+"""
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and give its exit code."""
+    # Threads of BLAS make the small products of the voice features ten times slower; read when numpy loads.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    args = _parser().parse_args(arguments)
+    try:
+        code: int = args.command(args)
+        sys.stdout.flush()
+    except AffectdError as error:
+        print(f"affectd: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output has left, as `head` does. Python would complain again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="affectd",
+        description="A camera and a microphone in, calibrated emotion events over MQTT out, all on this box.",
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"affectd {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name, module in COMMANDS.items():
+        command = commands.add_parser(name, help=module.HELP, description=module.__doc__)
+        module.add_arguments(command)
+        command.set_defaults(command=module.run)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,208 @@
+"""One probe for each part that `affectd check` tries, each with a deadline."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any, Literal
+
+import numpy as np
+
+from affectd import assembly
+from affectd.capture import sources
+from affectd.capture.clip import Clip
+from affectd.cli.subscriber import Subscriber
+from affectd.config import Config
+from affectd.errors import AffectdError, BrokerError, CaptureError, ModelError, OutboxError
+from affectd.publish.clock import clock_synced
+from affectd.publish.topics import Topics
+from affectd.service.health import temperature_c, throttled
+
+DEADLINE_S = 20.0
+SOUND_S = 1.0
+FULL_SCALE = 32768
+HOT_C = 80.0
+"""A Raspberry Pi slows itself down from here on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a probe found."""
+
+    part: str
+    state: Literal["ok", "warning", "failed", "off"]
+    found: str
+    advice: str = ""
+    """What to do about it, where the sentence found does not say."""
+    exit_code: int = 0
+    """Of the command, when this is the first part that failed."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the finding as a JSON object."""
+        return asdict(self)
+
+
+Probe = Callable[[Config], Finding]
+
+
+def probe_all(config: Config) -> Iterator[Finding]:
+    """Probe part after part, in the order of the flow."""
+    yield within_deadline("camera", CaptureError, probe_camera, config)
+    yield within_deadline("microphone", CaptureError, probe_microphone, config)
+    for task in ("face", "voice"):
+        yield within_deadline(f"{task} model", ModelError, partial(probe_model, task), config)
+    yield within_deadline("outbox", OutboxError, probe_outbox, config)
+    yield within_deadline("broker", BrokerError, probe_broker, config)
+    yield probe_clock()
+    yield probe_temperature()
+
+
+def within_deadline(part: str, kind: type[AffectdError], probe: Probe, config: Config) -> Finding:
+    """Run a probe on a thread of its own: a driver that hangs costs the deadline, not the command."""
+    answers: queue.SimpleQueue[Finding] = queue.SimpleQueue()
+
+    def answer() -> None:
+        try:
+            answers.put(probe(config))
+        except AffectdError as error:
+            answers.put(Finding(part, "failed", str(error), exit_code=error.exit_code))
+        except Exception as error:
+            fault = f"a fault of affectd itself: {type(error).__name__}: {error}"
+            answers.put(Finding(part, "failed", fault, "please report it", exit_code=AffectdError.exit_code))
+
+    threading.Thread(target=answer, name=f"probe {part}", daemon=True).start()
+    try:
+        return answers.get(timeout=DEADLINE_S)
+    except queue.Empty:
+        advice = "unplug it and plug it in again, or restart the service behind it"
+        return Finding(part, "failed", f"no answer within {DEADLINE_S:g} s", advice, kind.exit_code)
+
+
+def probe_camera(config: Config) -> Finding:
+    """Open the camera for one frame."""
+    settings = config.camera
+    camera = sources.make_camera(
+        settings.source,
+        clip=_clip(config),
+        width=settings.width,
+        height=settings.height,
+        fps=settings.fps,
+        timeout_s=settings.timeout_s,
+    )
+    if camera is None:
+        return Finding("camera", "off", f"camera.source is {settings.source}")
+    try:
+        camera.open()
+        image = camera.read().image
+    finally:
+        camera.close()
+    found = f"{camera.name}: {image.shape[1]}x{image.shape[0]}"
+    if float(image.mean()) < 8:
+        return Finding("camera", "warning", f"{found}, the picture is black", "is the lens covered, or the room dark?")
+    return Finding("camera", "ok", found)
+
+
+def probe_microphone(config: Config) -> Finding:
+    """Listen for a second and judge the level."""
+    settings = config.microphone
+    microphone = sources.make_microphone(settings.source, clip=_clip(config), timeout_s=settings.timeout_s)
+    if microphone is None:
+        return Finding("microphone", "off", f"microphone.source is {settings.source}, or the clip has no sound")
+    samples: list[np.ndarray[Any, np.dtype[np.int16]]] = []
+    try:
+        microphone.open()
+        heard_s = 0.0
+        while heard_s < SOUND_S:
+            chunk = microphone.read()
+            samples.append(chunk.samples)
+            heard_s += len(chunk.samples) / chunk.sample_rate
+    finally:
+        microphone.close()
+    return judge_sound(microphone.name, np.concatenate(samples))
+
+
+def judge_sound(name: str, samples: np.ndarray[Any, np.dtype[np.int16]]) -> Finding:
+    """Say how loud (n,) samples are, and whether that is silence or clipping."""
+    level = 20 * np.log10(max(float(np.sqrt(np.mean(np.square(samples, dtype=np.float64)))), 1e-3) / FULL_SCALE)
+    found = f"{name}: {level:.0f} dBFS"
+    if not samples.any():
+        return Finding(
+            "microphone", "warning", f"{name}: digital silence", "is it muted, or another input the default?"
+        )
+    if np.mean(np.abs(samples.astype(np.int32)) >= FULL_SCALE - 2) > 0.001:
+        return Finding("microphone", "warning", f"{found}, clipped", "turn its gain down")
+    if level < -70:
+        return Finding("microphone", "warning", f"{found}, very quiet", "turn its gain up, or is it the right input?")
+    return Finding("microphone", "ok", found)
+
+
+def probe_model(task: str, config: Config) -> Finding:
+    """Open the model, prove it on its golden samples, and check every file's checksum."""
+    part = f"{task} model"
+    model = assembly.open_configured_model(config, task)
+    if model is None:
+        return Finding(part, "off", f"inference.{task} is off")
+    for kind in model.bundle.variants:
+        model.bundle.model_file(kind)
+    found = (
+        f"{model.description} ({model.bundle.maturity}) on {model.runtime}, {model.delegate}; "
+        f"{len(model.bundle.variants)} checksums and the golden answers are right"
+    )
+    asked = config.inference.delegate
+    if asked != model.delegate:
+        return Finding(
+            part, "warning", found, f"delegate {asked} failed, so the CPU does its work; affectd run says why"
+        )
+    return Finding(part, "ok", found)
+
+
+def probe_outbox(config: Config) -> Finding:
+    """Open the store of events."""
+    outbox = assembly.open_outbox(config)
+    try:
+        found = f"{assembly.outbox_path(config)}: {outbox.depth} events waiting, {outbox.dropped} dropped so far"
+    finally:
+        outbox.close()
+    return Finding("outbox", "ok", found)
+
+
+def probe_broker(config: Config) -> Finding:
+    """Connect and authenticate as the daemon will."""
+    began = time.monotonic()
+    topics = Topics(config.mqtt.base_topic, assembly.device_id(config))
+    with Subscriber(config.mqtt, [topics.privacy_command]) as subscriber:
+        protocol = subscriber.protocol
+    took = 1000 * (time.monotonic() - began)
+    secured = "TLS" if config.mqtt.tls else "no TLS"
+    who = f"as {config.mqtt.username}" if config.mqtt.username else "without a user name"
+    found = f"{config.mqtt.host}:{config.mqtt.port}: {protocol}, {secured}, {who}, {took:.0f} ms"
+    return Finding("broker", "ok", found)
+
+
+def probe_clock() -> Finding:
+    """Ask whether a time service keeps the clock."""
+    if clock_synced():
+        return Finding("clock", "ok", "kept by a time service")
+    return Finding(
+        "clock", "warning", "not kept by a time service", "start systemd-timesyncd; events say clock_synced false"
+    )
+
+
+def probe_temperature() -> Finding:
+    """Read the board's temperature and whether it slows itself down."""
+    degrees, slowed = temperature_c(), throttled()
+    found = "this board has no thermometer" if degrees is None else f"{degrees:.0f} °C"
+    if slowed:
+        return Finding("temperature", "warning", f"{found}, slowed down", "check power supply and cooling")
+    if degrees is not None and degrees >= HOT_C:
+        return Finding("temperature", "warning", found, "cool it: it slows itself down from here on")
+    return Finding("temperature", "off" if degrees is None else "ok", found)
+
+
+def _clip(config: Config) -> Clip | None:
+    """Give a clip that nobody paces, when one stands in for the camera."""
+    return sources.make_clip(config.camera.source, realtime=False, loop=False, fps=config.camera.fps)

@@ -1,0 +1,113 @@
+"""Turns messages from the broker into lines that a person reads at a glance."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from affectd.publish.connection import Arrived
+
+BAR = 8
+COLOURS = {
+    "angry": "31",
+    "disgust": "32",
+    "fear": "35",
+    "happy": "33",
+    "sad": "34",
+    "surprise": "36",
+    "neutral": "37",
+    None: "90",
+}
+GREY, RED = "90", "31"
+
+
+class Shower:
+    """Writes a message's line; remembers each device's state so that heartbeats stay silent."""
+
+    def __init__(self, *, colours: bool) -> None:
+        """Colour with ANSI codes, for a terminal, or not at all."""
+        self._colours = colours
+        self._shown: dict[str, object] = {}
+
+    def line(self, message: Arrived) -> str | None:
+        """Give the message's line; None when it says nothing new."""
+        *_, device, topic = message.topic.rsplit("/", 2)
+        start = f"{datetime.now().strftime('%H:%M:%S')}  {_plain(device):<12.24}"
+        try:
+            text = self._availability(message) if topic == "availability" else self._document(device, topic, message)
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            foreign = f"not affectd's: {len(message.payload)} bytes on {_plain(message.topic)}"
+            return f"{start}  {self._in(RED, foreign)}"
+        return None if text is None else f"{start}  {text}"
+
+    def _availability(self, message: Arrived) -> str:
+        text = message.payload.decode("utf-8")
+        if text not in ("online", "offline"):
+            raise ValueError(text)
+        return self._in(GREY, text)
+
+    def _document(self, device: str, topic: str, message: Arrived) -> str | None:
+        document = json.loads(message.payload)
+        if topic == "event":
+            self._shown[device] = _gist(document)
+            return self._emotion(document) + f"  {document['latency_ms']:.0f} ms  #{document['seq']}"
+        if topic == "state":
+            gist = _gist(document)
+            if self._shown.get(device) == gist:
+                return None
+            self._shown[device] = gist
+            return self._emotion(document) + self._in(GREY, "  (state)")
+        return self._in(GREY, _health(document))
+
+    def _emotion(self, document: Mapping[str, Any]) -> str:
+        emotion, confidence = document["emotion"], float(document["confidence"])
+        filled = round(BAR * min(1.0, max(0.0, confidence)))
+        bar = self._in(COLOURS[emotion], "█" * filled) + "░" * (BAR - filled)
+        name = self._in(COLOURS[emotion], f"{emotion or 'nobody':<8}")
+        evidence = f"{_face(document['face']):<24} {_voice(document['voice']):<22}"
+        return f"{name} {bar} {confidence:4.0%}  {document['agreement']:<8} {evidence}".rstrip()
+
+    def _in(self, colour: str, text: str) -> str:
+        return f"\033[{colour}m{text}\033[0m" if self._colours else text
+
+
+def _gist(document: Mapping[str, Any]) -> object:
+    """What has to differ for a state to be worth a line."""
+    return document["emotion"], document["face"]["present"], document["voice"]["active"]
+
+
+def _face(face: Mapping[str, Any]) -> str:
+    if not face["present"]:
+        return "face -"
+    return f"face {_best(face['probabilities'])} q{float(face['quality']):.2f}"
+
+
+def _voice(voice: Mapping[str, Any]) -> str:
+    if not voice["active"] or not voice["probabilities"]:
+        return "voice -"
+    snr = voice["snr_db"]
+    return f"voice {_best(voice['probabilities'])}" + ("" if snr is None else f" {float(snr):.0f} dB")
+
+
+def _best(probabilities: Mapping[str, float]) -> str:
+    label = max(probabilities, key=lambda name: probabilities[name])
+    return f"{_plain(label)} {probabilities[label]:.0%}"
+
+
+def _health(document: Mapping[str, Any]) -> str:
+    parts = [f"health {document['status']}"]
+    parts += [f"{name} {part['state']}" for name, part in document["components"].items() if part["state"] != "running"]
+    parts.append(f"{document['frames_per_s']:.1f} frames/s")
+    parts += [f"{name} {latency['p95_ms']:.0f} ms" for name, latency in document["latency"].items()]
+    parts.append(f"{document['outbox_waiting']} events waiting")
+    if document["temperature_c"] is not None:
+        parts.append(f"{document['temperature_c']:.0f} °C")
+    return _plain(", ".join(parts))
+
+
+def _plain(text: str) -> str:
+    """Keep a foreign sender from steering the terminal."""
+    return "".join(c if c.isprintable() else "?" for c in text)

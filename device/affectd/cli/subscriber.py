@@ -1,0 +1,87 @@
+"""An MQTT subscriber of its own, apart from the daemon's session: what `listen`, `demo` and `bench` hear with."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import secrets
+import time
+from collections.abc import Sequence
+from types import TracebackType
+
+from paho.mqtt.enums import MQTTProtocolVersion
+
+from affectd.config import MqttConfig
+from affectd.errors import BrokerError
+from affectd.publish.connection import Arrived, Closed, Connection, OtherVersionError
+
+log = logging.getLogger(__name__)
+
+RECONNECT_S = 2.0
+
+
+class Subscriber:
+    """A context manager: connected and subscribed inside; connects again by itself, saying so in the log."""
+
+    def __init__(self, config: MqttConfig, topics: Sequence[str]) -> None:
+        """Remember where to connect, and the topics (wildcards allowed) to subscribe to."""
+        self._config = config
+        self._topics = topics
+        self._client_id = f"affectd-listen-{secrets.token_hex(4)}"
+
+    def __enter__(self) -> Subscriber:
+        """Connect with MQTT 5, or 3.1.1 where the broker knows no better. Raises BrokerError."""
+        self._connection = self._connect()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Leave the broker."""
+        self._connection.close()
+
+    @property
+    def protocol(self) -> str:
+        """'MQTT 5' or 'MQTT 3.1.1'."""
+        return "MQTT 5" if self._connection.version == MQTTProtocolVersion.MQTTv5 else "MQTT 3.1.1"
+
+    def receive(self, timeout_s: float) -> Arrived | None:
+        """Wait for the next message; None when none came in time."""
+        end = time.monotonic() + timeout_s
+        while (left := end - time.monotonic()) > 0:
+            try:
+                happening = self._connection.happenings.get(timeout=left)
+            except queue.Empty:
+                return None
+            if isinstance(happening, Arrived):
+                return happening
+            if isinstance(happening, Closed):
+                log.warning("broker lost (%s); connecting again", happening.reason)
+                self._reconnect()
+        return None
+
+    def _reconnect(self) -> None:
+        """Connect again, however long it takes."""
+        self._connection.close()
+        while True:
+            try:
+                self._connection = self._connect()
+            except BrokerError as error:
+                log.warning("%s", error)
+                time.sleep(RECONNECT_S)
+            else:
+                log.warning("connected again")
+                return
+
+    def _connect(self) -> Connection:
+        try:
+            connection = self._open(MQTTProtocolVersion.MQTTv5)
+        except OtherVersionError:
+            connection = self._open(MQTTProtocolVersion.MQTTv311)
+        connection.subscribe(*self._topics)
+        return connection
+
+    def _open(self, version: MQTTProtocolVersion) -> Connection:
+        connection = Connection(self._config, client_id=self._client_id, version=version, will=None, wake=lambda: None)
+        connection.open()
+        return connection

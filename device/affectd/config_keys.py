@@ -1,0 +1,80 @@
+"""What one key of the settings allows, and how its values are read and shown."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from contextlib import suppress
+from typing import Any
+
+from affectd.config import Config
+
+ENVIRONMENT_PREFIX = "AFFECTD_"
+SHOWN_CHARACTERS = 80
+
+Field = dataclasses.Field[Any]
+
+TABLES: dict[str, Any] = {table.name: table.default for table in dataclasses.fields(Config)}
+"""Table name to its settings with all defaults."""
+
+
+def keys_of(table: str) -> dict[str, Field]:
+    """Give the keys of a table by name."""
+    return {key.name: key for key in dataclasses.fields(TABLES[table])}
+
+
+def variable(table: str, key: str) -> str:
+    """Name the environment variable that overrides a key."""
+    return f"{ENVIRONMENT_PREFIX}{table}_{key}".upper()
+
+
+def from_text(text: str, kind: type) -> Any:
+    """Read an environment variable as its key's kind; text that does not fit stays text, and is refused."""
+    if kind is bool:
+        return {"true": True, "false": False}.get(text.lower(), text)
+    with suppress(ValueError):
+        return kind(text)
+    return text
+
+
+def allows(key: Field, value: Any) -> bool:
+    """Whether the value has the key's type, choices, range and pattern."""
+    rules, same_kind = key.metadata, type(value) is type(key.default)
+    if not same_kind:
+        return False
+    if isinstance(value, str):
+        if not value.isprintable() or (rules["choices"] and value not in rules["choices"]):
+            return False
+        return not rules["pattern"] or re.fullmatch(rules["pattern"], value) is not None
+    number = float(value)
+    return math.isfinite(number) and (rules["low"] is None or rules["low"] <= number <= rules["high"])
+
+
+def requirement(key: Field) -> str:
+    """Say what is allowed, as it follows 'must be'."""
+    rules, default = key.metadata, key.default
+    if isinstance(default, bool):
+        return "true or false"
+    if rules["choices"]:
+        return "one of " + ", ".join(f'"{choice}"' for choice in rules["choices"])
+    if isinstance(default, str):
+        return "printable text in quotes" + (f" that fits the pattern {rules['pattern']}" if rules["pattern"] else "")
+    number = "a whole number" if isinstance(default, int) else "a number"
+    return number if rules["low"] is None else f"{number} from {rules['low']:,} to {rules['high']:,}"
+
+
+def shown(key: Field, value: Any) -> str:
+    """Show a value in an error: on one line, not too long, and a secret not at all."""
+    if key.metadata["secret"]:
+        return "(not shown)"
+    text = toml(value) if isinstance(value, (str, bool, int, float)) else str(value)
+    return text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 3] + "..."
+
+
+def toml(value: str | bool | float) -> str:
+    """Write a value as TOML."""
+    if isinstance(value, str):
+        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+        return '"' + "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in escaped) + '"'
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,207 @@
+"""The daemon: starts the pipeline that the configuration asks for, tends it, and ends it cleanly."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from datetime import datetime, timezone
+from pathlib import Path
+
+from affectd import __version__, assembly
+from affectd.capture import sources
+from affectd.capture.clip import Clip
+from affectd.config import Config
+from affectd.errors import ConfigError
+from affectd.inference.model import Model
+from affectd.pipeline import Pipeline
+from affectd.publish.clock import stamp
+from affectd.publish.health_document import ComponentHealth, HealthDocument, ModelHealth
+from affectd.publish.publisher import Publisher
+from affectd.service.component import Component, ComponentStatus
+from affectd.service.health import Meters, rss_mb, temperature_c, throttled
+from affectd.service.notify import Notifier, Watchdog
+from affectd.service.privacy import PrivacyState, PrivacySwitch
+from affectd.service.supervisor import Supervisor
+
+log = logging.getLogger(__name__)
+
+TICK_S = 0.5
+STOP_S = 5.0
+"""How long components may take to stop, and then the last events to reach the broker."""
+
+
+class Daemon:
+    """One run of affectd, from the configuration to the clean end."""
+
+    def __init__(self, config: Config, *, notifier: Notifier | None = None) -> None:
+        """Open clip, models and outbox; cameras, microphones and the broker are opened when it runs.
+
+        Raises CaptureError (a clip that is no good), ModelError, OutboxError, or ConfigError (nothing to do).
+        """
+        self._config = config
+        self._notifier = notifier or Notifier()
+        self._meters = Meters()
+        self._began = time.monotonic()
+        self._models: dict[str, Model] = {}
+        clip = sources.make_clip(
+            config.camera.source, realtime=config.clip.realtime, loop=config.clip.loop, fps=config.camera.fps
+        )
+        for task in ("face", "voice"):
+            model = assembly.open_configured_model(config, task)
+            if model is not None:
+                self._models[task] = model
+        self._outbox = assembly.open_outbox(config)
+        self._publisher = Publisher(
+            config.mqtt,
+            origin=assembly.make_origin(config, self._models),
+            device_name=assembly.device_name(config),
+            version=__version__,
+            outbox=self._outbox,
+            on_privacy=self._take_privacy_command,
+        )
+        self._pipeline = self._make_pipeline(clip)
+        self._privacy = PrivacySwitch(
+            close=lambda: self._supervisor.pause(self._pipeline.devices, STOP_S),
+            open_again=lambda: self._supervisor.resume(self._pipeline.devices),
+            on_change=self._privacy_changed,
+            start_on=config.privacy.start_on,
+            switch_file=Path(config.privacy.switch_file) if config.privacy.switch_file else None,
+        )
+        self._supervisor = Supervisor([*self._pipeline.components, Component("privacy", self._privacy.run)])
+
+    def _make_pipeline(self, clip: Clip | None) -> Pipeline:
+        config, face, voice = self._config, self._models.get("face"), self._models.get("voice")
+        camera = sources.make_camera(
+            config.camera.source,
+            clip=clip,
+            width=config.camera.width,
+            height=config.camera.height,
+            fps=config.camera.fps,
+            timeout_s=config.camera.timeout_s,
+        )
+        microphone = sources.make_microphone(config.microphone.source, clip=clip, timeout_s=config.microphone.timeout_s)
+        pipeline = Pipeline(
+            config,
+            camera=camera,
+            microphone=microphone,
+            face=None if face is None else assembly.make_face_reader(config, face),
+            voice=None if voice is None else assembly.make_voice_reader(config, voice),
+            fuser=assembly.make_fuser(config, face, voice),
+            publisher=self._publisher,
+            meters=self._meters,
+            clip=clip is not None,
+        )
+        if not pipeline.devices:
+            raise ConfigError(
+                "nothing to do: camera and microphone are off, or the clip has neither pictures nor sound, or the "
+                "models for them are off; see camera.source, microphone.source, inference.face and inference.voice"
+            )
+        return pipeline
+
+    def run(self, stop: threading.Event) -> None:
+        """Run until `stop` is set, or the clip has been played to its end and its events are on their way.
+
+        Raises what ended a component for good, such as a clip that turned bad in the middle (CaptureError).
+        """
+        self._publisher.publish_privacy(self._config.privacy.start_on)
+        self._privacy.poll()  # before any device is opened
+        self._publisher.start()
+        self._supervisor.start()
+        try:
+            self._tend(stop)
+        finally:
+            self._end()
+        if self._supervisor.failure is not None:
+            raise self._supervisor.failure
+
+    def _tend(self, stop: threading.Event) -> None:
+        watchdog = Watchdog(self._notifier, time.monotonic())
+        health_due, ready = time.monotonic() + 1.0, False
+        while not stop.wait(TICK_S) and not self._finished():
+            now, statuses = time.monotonic(), self._supervisor.statuses()
+            watchdog.tick(statuses, now)
+            if not ready and all(status.state != "starting" for status in statuses):
+                ready = True
+                self._notifier.ready()
+            if now >= health_due:
+                health_due = now + self._config.mqtt.health_s
+                self._tell_health(statuses)
+
+    def _finished(self) -> bool:
+        """Whether the clip is over and all that was seen and heard in it has been fused."""
+        states = {status.name: status.state for status in self._supervisor.statuses()}
+        ended = {"finished", "failed"}
+        return states["fusion"] in ended and all(states[name] in ended for name in self._pipeline.devices)
+
+    def _end(self) -> None:
+        self._notifier.stopping()
+        hanging = self._supervisor.stop(STOP_S)
+        if hanging:
+            log.error("%s did not stop within %g s and is left behind", " and ".join(hanging), STOP_S)
+        self._tell_health(self._supervisor.statuses())
+        self._publisher.stop(flush_s=STOP_S)
+        self._outbox.close()
+
+    def _take_privacy_command(self, command: str) -> None:
+        self._privacy.command(command)
+
+    def _privacy_changed(self, state: PrivacyState) -> None:
+        self._publisher.publish_privacy(state.on)
+        self._tell_health(self._supervisor.statuses())
+
+    def _tell_health(self, statuses: list[ComponentStatus]) -> None:
+        document = self._health(statuses)
+        self._publisher.publish_health(document)
+        away = ", ".join(f"{name} {c.state}" for name, c in document.components.items() if c.state != "running")
+        broker = "broker connected" if document.broker_protocol else f"broker away: {document.broker_error}"
+        self._notifier.status(f"{away or 'all parts running'}; {broker}; {document.outbox_waiting} events waiting")
+
+    def _health(self, statuses: list[ComponentStatus]) -> HealthDocument:
+        meters, session, stamped = self._meters, self._publisher.status, stamp(time.monotonic())
+        latency = {name: meters.percentiles(name) for name in ("face", "voice", "event")}
+        failing = any(status.state in {"waiting", "failed"} for status in statuses)
+        return HealthDocument(
+            device=assembly.device_id(self._config),
+            boot=self._publisher.origin.boot,
+            time=stamped.time,
+            clock_synced=stamped.clock_synced,
+            version=__version__,
+            status="degraded" if failing or not session.connected else "ok",
+            uptime_s=time.monotonic() - self._began,
+            privacy=self._privacy.state.on,
+            privacy_notice=self._privacy.state.notice,
+            frames_per_s=meters.rate("frames"),
+            face_readings_per_s=meters.rate("face_readings"),
+            voice_readings_per_s=meters.rate("voice_readings"),
+            latency={name: taken for name, taken in latency.items() if taken is not None},
+            frames_dropped=self._pipeline.frames_dropped,
+            samples_lost=self._pipeline.samples_lost,
+            readings_waiting=self._pipeline.readings_waiting,
+            outbox_waiting=self._outbox.depth,
+            outbox_dropped=self._outbox.dropped,
+            events_sent=session.sent,
+            events_denied=session.denied,
+            broker_protocol=session.protocol,
+            broker_reconnects=session.reconnects,
+            broker_error=session.last_error,
+            temperature_c=temperature_c(),
+            throttled=throttled(),
+            rss_mb=rss_mb(),
+            components={status.name: _component_health(status) for status in statuses},
+            models={task: _model_health(model) for task, model in self._models.items()},
+        )
+
+
+def _component_health(status: ComponentStatus) -> ComponentHealth:
+    since = datetime.fromtimestamp(status.since_wall, timezone.utc)
+    return ComponentHealth(
+        status.state,
+        since.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        status.restarts,
+        status.last_error,
+    )
+
+
+def _model_health(model: Model) -> ModelHealth:
+    return ModelHealth(model.bundle.name, model.bundle.version, model.kind, model.runtime, model.delegate)

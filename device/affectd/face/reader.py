@@ -1,0 +1,108 @@
+"""The face path: a frame in, the faces in it with quality and calibrated probabilities out."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from affectd.events import Box, FaceReading, Frame, TrackedFace
+from affectd.face.detector import HaarDetector
+from affectd.face.preprocess import FacePreprocessing, GrayImage, PixelBox
+from affectd.face.quality import face_quality
+from affectd.face.tracker import FaceTracker, Track
+
+
+class FaceModel(Protocol):
+    """The expression classifier."""
+
+    def probabilities(self, x: NDArray[np.float32]) -> tuple[float, ...]:
+        """Give calibrated probabilities (7) in the order of LABELS for a face (1, size, size, 1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class FaceTimings:
+    """What the stages of one frame took, milliseconds; the last three are sums over its faces."""
+
+    gray: float
+    track: float
+    """Detection and tracking."""
+    quality: float
+    preprocess: float
+    classify: float
+
+
+@dataclass
+class FaceReader:
+    """Reads faces from frames, one after the other. Not thread-safe."""
+
+    model: FaceModel
+    preprocessing: FacePreprocessing
+    tracker: FaceTracker
+    max_faces: int = 3
+    """Faces classified in one frame: the one in front, then the largest."""
+    last_timings: FaceTimings | None = field(default=None, init=False)
+    """Of the newest frame; None before the first."""
+
+    @classmethod
+    def create(
+        cls,
+        model: FaceModel,
+        preprocessing: FacePreprocessing,
+        *,
+        detect_every: int = 5,
+        min_size: float = 0.1,
+        max_faces: int = 3,
+    ) -> FaceReader:
+        """Build the reader with its Haar detector and tracker. Raises ModelError without a cascade."""
+        return cls(model, preprocessing, FaceTracker(HaarDetector(min_size), detect_every), max_faces)
+
+    def reset(self) -> None:
+        """Forget all faces, after a gap in the pictures; track numbers go on counting up."""
+        self.tracker.reset()
+
+    def read(self, frame: Frame) -> FaceReading:
+        """Find, follow, judge and classify the faces in `frame`."""
+        start = time.perf_counter()
+        gray = _to_gray(frame.image)
+        grayed = time.perf_counter()
+        tracks = self.tracker.update(gray, frame.captured_at)[: self.max_faces]
+        tracked = time.perf_counter()
+        crops = [self.preprocessing.crop(gray, track.box) for track in tracks]
+        qualities = [face_quality(crop) for crop in crops]
+        judged = time.perf_counter()
+        inputs = [self.preprocessing.prepare(crop) for crop in crops]
+        prepared = time.perf_counter()
+        outputs = [self.model.probabilities(values[np.newaxis]) for values in inputs]
+        done = time.perf_counter()
+        marks = (start, grayed, tracked, judged, prepared, done)
+        self.last_timings = FaceTimings(*(1e3 * (b - a) for a, b in pairwise(marks)))
+        faces = tuple(
+            _tracked_face(track, gray.shape, quality, output)
+            for track, quality, output in zip(tracks, qualities, outputs, strict=True)
+        )
+        return FaceReading(frame.captured_at, faces)
+
+
+def _to_gray(image: NDArray[np.uint8]) -> GrayImage:
+    return image if image.ndim == 2 else np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), np.uint8)
+
+
+def _tracked_face(
+    track: Track, shape: tuple[int, ...], quality: float, probabilities: tuple[float, ...]
+) -> TrackedFace:
+    assert track.number is not None
+    return TrackedFace(track.number, _fractions(track.box, shape), quality, probabilities)
+
+
+def _fractions(box: PixelBox, shape: tuple[int, ...]) -> Box:
+    """Give the part of `box` inside the picture of `shape` (height, width), as fractions of it."""
+    rows, columns = shape[:2]
+    left, right = (min(max(value, 0.0), columns) / columns for value in (box[0], box[0] + box[2]))
+    top, bottom = (min(max(value, 0.0), rows) / rows for value in (box[1], box[1] + box[3]))
+    return Box(left, top, right - left, bottom - top)

@@ -1,0 +1,172 @@
+"""Anonymous tracks of faces: full detection now and then, a cheap look around the last place in between."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+
+from affectd.face.detector import HaarDetector, SmallPicture, cut_around
+from affectd.face.preprocess import GrayImage, PixelBox
+
+SAME_FACE = 0.3
+"""Intersection over union from which two boxes are one face."""
+LIKENESS = 0.7
+"""Normalized correlation with the face in the frame before from which it is still the same; scenery stays below 0.5."""
+PATCH = 32
+"""Side in pixels at which faces are compared by correlation."""
+FRONT_SHARE = 1.5
+"""Another face must cover this many times the area of the one in front to take its place."""
+IDLE_EVERY = 2
+"""While nobody is there, full detection runs on every n-th frame."""
+
+
+@dataclass(slots=True, eq=False)
+class Track:
+    """One face while it stays in view; says nothing of who it is."""
+
+    box: PixelBox
+    """In pixels of the full picture, smoothed so that the crop does not tremble."""
+    detected_at: float
+    """When the cascade last confirmed it, on the clock of the frames."""
+    patch: GrayImage
+    """(PATCH, PATCH) picture of the face when last seen, for the frames in which the cascade misses it."""
+    number: int | None = None
+    """Counts up from 1; None until a second frame confirms the face."""
+    visible: bool = True
+    """Whether it was found in the newest frame."""
+
+    @property
+    def area(self) -> float:
+        """Square pixels of the full picture."""
+        return self.box[2] * self.box[3]
+
+
+@dataclass(slots=True)
+class FaceTracker:
+    """Follows every face from frame to frame and knows which one stands in front.
+
+    A face counts when two frames have shown it; it is followed by the cascade in a small region,
+    or by its likeness to the frame before while it turns away, and ends `patience_s` seconds after
+    the cascade last confirmed it.
+    """
+
+    detector: HaarDetector
+    detect_every: int = 5
+    patience_s: float = 1.0
+    _tracks: list[Track] = field(default_factory=list)
+    _front: int | None = None
+    _last_number: int = 0
+    _since_detection: int = IDLE_EVERY
+
+    def reset(self) -> None:
+        """Forget all faces, after a gap in the pictures; numbers go on counting up."""
+        self._tracks.clear()
+        self._front = None
+        self._since_detection = IDLE_EVERY
+
+    def update(self, gray: GrayImage, at: float) -> list[Track]:
+        """Take the frame (height, width) captured at `at` seconds; give the faces in it, the one in front first."""
+        picture = self.detector.shrink(gray)
+        found = self.detector.detect(picture) if self._detection_is_due() else []
+        for track in self._tracks:
+            box = _take_overlapping(track.box, found) or self._look_near(picture, track)
+            if box is not None:
+                self._confirm(track, box, picture, at)
+            else:
+                self._follow_likeness(track, picture)
+        self._tracks += [Track(box, at, _patch(picture, box)) for box in found]
+        self._end_stale(at)
+        return self._in_view()
+
+    def _detection_is_due(self) -> bool:
+        followed = any(track.visible for track in self._tracks)
+        self._since_detection += 1
+        due = self._since_detection >= (self.detect_every if followed else min(self.detect_every, IDLE_EVERY))
+        if due:
+            self._since_detection = 0
+        return due
+
+    def _look_near(self, picture: SmallPicture, track: Track) -> PixelBox | None:
+        return _take_overlapping(track.box, self.detector.detect_near(picture, track.box))
+
+    def _confirm(self, track: Track, box: PixelBox, picture: SmallPicture, at: float) -> None:
+        if track.number is None:
+            self._last_number += 1
+            track.number = self._last_number
+        track.box = _smoothed(track.box, box)
+        track.patch = _patch(picture, track.box)
+        track.detected_at = at
+        track.visible = True
+
+    def _follow_likeness(self, track: Track, picture: SmallPicture) -> None:
+        """Move the track to where the region around it looks most like its face, if anywhere."""
+        region, (left, top) = cut_around(picture, track.box, margin=0.5)
+        shrink = PATCH / (track.box[2] / picture.scale)
+        size = (round(region.shape[1] * shrink), round(region.shape[0] * shrink))
+        track.visible = False
+        if track.number is None or min(size) < PATCH:
+            return
+        scores = cv2.matchTemplate(cv2.resize(region, size), track.patch, cv2.TM_CCOEFF_NORMED)
+        _, best, _, (column, row) = cv2.minMaxLoc(scores)
+        if best >= LIKENESS:
+            x, y = (left + column / shrink) * picture.scale, (top + row / shrink) * picture.scale
+            track.box = (x, y, *track.box[2:])
+            # Renewed, so that a slow turn is followed; it cannot drift for longer than the patience.
+            track.patch = _patch(picture, track.box)
+            track.visible = True
+
+    def _end_stale(self, at: float) -> None:
+        """End tracks that were lost for too long, that a second frame did not confirm, or that ran into another."""
+        alive: list[Track] = []
+        for track in self._tracks:
+            unconfirmed = track.number is None and track.detected_at < at
+            lost = at - track.detected_at > self.patience_s
+            double = any(overlap(track.box, other.box) > SAME_FACE for other in alive)
+            if not (unconfirmed or lost or double):
+                alive.append(track)
+        self._tracks = alive
+
+    def _in_view(self) -> list[Track]:
+        """Give the confirmed visible tracks, the one in front first, then by size; the front does not flip."""
+        tracks = [track for track in self._tracks if track.visible and track.number is not None]
+        tracks.sort(key=lambda track: track.area, reverse=True)
+        held = next((track for track in tracks if track.number == self._front), None)
+        if held is not None and tracks[0].area < FRONT_SHARE * held.area:
+            tracks.remove(held)
+            tracks.insert(0, held)
+        if tracks:
+            self._front = tracks[0].number
+        return tracks
+
+
+def overlap(a: PixelBox, b: PixelBox) -> float:
+    """Give the intersection over union of two boxes, 0..1."""
+    width = min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0])
+    height = min(a[1] + a[3], b[1] + b[3]) - max(a[1], b[1])
+    if width <= 0 or height <= 0:
+        return 0.0
+    return width * height / (a[2] * a[3] + b[2] * b[3] - width * height)
+
+
+def _take_overlapping(box: PixelBox, found: list[PixelBox]) -> PixelBox | None:
+    """Take the box that overlaps most out of `found`; None when none overlaps enough."""
+    best = max(found, key=lambda other: overlap(box, other), default=None)
+    if best is None or overlap(box, best) < SAME_FACE:
+        return None
+    found.remove(best)
+    return best
+
+
+def _smoothed(old: PixelBox, new: PixelBox) -> PixelBox:
+    """Move `old` towards `new`: a third of the way for the cascade's jitter, all the way for a real move."""
+    step = max(abs(n - o) for n, o in zip(new, old, strict=True)) / old[2]
+    share = min(1.0, max(0.33, step / 0.15))
+    x, y, width, height = (o + share * (n - o) for o, n in zip(old, new, strict=True))
+    return x, y, width, height
+
+
+def _patch(picture: SmallPicture, box: PixelBox) -> GrayImage:
+    face, _ = cut_around(picture, box, margin=0.0)
+    return np.asarray(cv2.resize(face, (PATCH, PATCH)), np.uint8)

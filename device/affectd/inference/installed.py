@@ -1,0 +1,21 @@
+"""Where the bundles that came with affectd lie."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from affectd.errors import ModelError
+
+
+def installed_models() -> Path:
+    """Give the folder of bundles: a checkout's `models/`, else the environment's share/affectd/models.
+
+    Raises ModelError when neither is there.
+    """
+    places = (Path(__file__).resolve().parents[3] / "models", Path(sys.prefix) / "share" / "affectd" / "models")
+    for place in places:
+        if any(place.glob("*/manifest.json")):
+            return place
+    looked = " or ".join(str(place) for place in places)
+    raise ModelError(f"no models in {looked}; install affectd again, or name their folder in inference.models")

@@ -1,0 +1,141 @@
+"""A TFLite model on a runtime: tflite-runtime or LiteRT, floats in, logits out."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from affectd.errors import ModelError
+from affectd.inference.manifest import TensorType
+
+FloatArray = NDArray[np.float32]
+
+_MODULES = {
+    # key: (name for people, module, distribution); in the order in which 'auto' tries them.
+    "litert": ("LiteRT", "ai_edge_litert.interpreter", "ai-edge-litert"),
+    "tflite-runtime": ("tflite-runtime", "tflite_runtime.interpreter", "tflite-runtime"),
+}
+RUNTIMES = tuple(_MODULES)
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """An installed TFLite runtime."""
+
+    key: str
+    name: str
+    version: str
+    module: Any
+    """Its module with `Interpreter` and `load_delegate`."""
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version}"
+
+
+def load_runtime(choice: str) -> Runtime:
+    """Import the runtime `choice`: 'litert', 'tflite-runtime', or 'auto' for the first there is.
+
+    Raises ModelError when it is not installed or does not import.
+    """
+    problems = []
+    for key in RUNTIMES if choice == "auto" else (choice,):
+        name, module, distribution = _MODULES[key]
+        if key == "tflite-runtime" and "tensorflow" in sys.modules and module not in sys.modules:
+            problems.append(f"{name}: it crashes in a process that loaded TensorFlow before it")
+            continue
+        try:
+            loaded = importlib.import_module(module)
+            return Runtime(key, name, importlib.metadata.version(distribution), loaded)
+        except (ImportError, AttributeError) as error:
+            problems.append(f"{name}: {error}")
+    raise ModelError(
+        f"no TFLite runtime for inference.runtime = {choice!r} ({'; '.join(problems)}); "
+        "install it (pip install 'affectd[litert]') or set inference.runtime to 'auto'"
+    )
+
+
+def installed_runtimes() -> dict[str, str]:
+    """Give the runtimes installed here, key to name and version, without importing them."""
+    found = {}
+    for key, (name, _, distribution) in _MODULES.items():
+        try:
+            found[key] = f"{name} {importlib.metadata.version(distribution)}"
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+class Interpreter:
+    """One open model. Not thread-safe: one thread calls it."""
+
+    def __init__(self, path: Path, runtime: Runtime, *, threads: int = 1, delegate: Any = None) -> None:
+        """Open `path` on `runtime`; `delegate` is what the runtime's load_delegate gave.
+
+        Raises ModelError when the runtime refuses the file or the delegate refuses the model.
+        """
+        try:
+            self._interpreter = runtime.module.Interpreter(
+                model_path=str(path),
+                num_threads=threads,
+                experimental_delegates=None if delegate is None else [delegate],
+            )
+            self._interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            reason = str(error).strip().partition("\n")[0] or type(error).__name__
+            raise ModelError(f"{path}: {runtime} cannot open it: {reason}") from error
+        inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
+        if len(inputs) != 1 or len(outputs) != 1:
+            raise ModelError(f"{path}: {len(inputs)} inputs and {len(outputs)} outputs, but affectd runs one of each")
+        self._input_index, self._output_index = inputs[0]["index"], outputs[0]["index"]
+        self.input_shape = tuple(int(n) for n in inputs[0]["shape"])
+        self.output_shape = tuple(int(n) for n in outputs[0]["shape"])
+        self.input_type = _tensor_type(path, inputs[0])
+        self.output_type = _tensor_type(path, outputs[0])
+        self._scaled = np.empty(self.input_shape, np.float32)
+        self._stored = np.empty(self.input_shape, np.dtype(self.input_type.dtype))
+
+    def __call__(self, x: FloatArray) -> FloatArray:
+        """Run the network on one float32 input, with or without the batch axis; give logits (n,) float32."""
+        if x.shape not in (self.input_shape, self.input_shape[1:]):
+            raise ValueError(f"input of shape {x.shape}, the model takes {self.input_shape}")
+        # The fused LSTM keeps its state from call to call; every input is an utterance of its own.
+        self._interpreter.reset_all_variables()
+        self._interpreter.set_tensor(self._input_index, self._store(x))
+        self._interpreter.invoke()
+        stored = self._interpreter.get_tensor(self._output_index)[0]
+        logits: FloatArray = stored.astype(np.float32)
+        if self.output_type.dtype == "int8":
+            logits -= self.output_type.zero_point
+            logits *= self.output_type.scale
+        return logits
+
+    def run(self, inputs: FloatArray) -> FloatArray:
+        """Run on each of (count, ...) inputs; give logits (count, n) float32."""
+        return np.stack([self(x) for x in inputs])
+
+    def _store(self, x: FloatArray) -> NDArray[Any]:
+        """Bring the input to the model's own type, in buffers that are used again."""
+        if self.input_type.dtype == "float32":
+            self._stored[...] = x
+            return self._stored
+        np.divide(x, np.float32(self.input_type.scale), out=self._scaled)
+        np.rint(self._scaled, out=self._scaled)
+        self._scaled += self.input_type.zero_point
+        np.clip(self._scaled, -128, 127, out=self._scaled)
+        np.copyto(self._stored, self._scaled, casting="unsafe")
+        return self._stored
+
+
+def _tensor_type(path: Path, details: dict[str, Any]) -> TensorType:
+    dtype = np.dtype(details["dtype"]).name
+    if dtype not in ("float32", "int8"):
+        raise ModelError(f"{path}: a tensor of type {dtype}, affectd runs float32 and int8; convert it again")
+    scale, zero_point = details["quantization"] if dtype == "int8" else (0.0, 0)
+    return TensorType(dtype, float(scale), int(zero_point))

@@ -1,0 +1,219 @@
+"""The whole flow: camera and microphone, to face and voice readings, to one emotion, to MQTT."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+
+from affectd.capture.handover import AudioQueue, LatestFrame
+from affectd.capture.protocols import Camera, EndOfClipError, Microphone
+from affectd.config import Config
+from affectd.errors import CaptureError
+from affectd.events import EmotionState, FaceReading, VoiceReading
+from affectd.face.reader import FaceReader
+from affectd.fusion.fuser import Fuser
+from affectd.publish.publisher import Publisher
+from affectd.service.component import Beat, Component
+from affectd.service.health import Meters
+from affectd.voice.reader import VoiceReader
+
+log = logging.getLogger(__name__)
+
+IDLE_S = 0.25
+"""How long a loop waits for work before it looks whether it is to stop."""
+READINGS_WAITING = 64
+
+Reading = FaceReading | VoiceReading
+
+
+class Pipeline:
+    """The flow's components; whoever builds it starts and supervises them.
+
+    One thread a device, one a modality, one that fuses and publishes; every hand-over is bounded. A frame
+    that comes too late is dropped, sound is never dropped unsaid, an event is never dropped.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        camera: Camera | None,
+        microphone: Microphone | None,
+        face: FaceReader | None,
+        voice: VoiceReader | None,
+        fuser: Fuser,
+        publisher: Publisher,
+        meters: Meters,
+        clip: bool,
+    ) -> None:
+        """Take the parts; a modality runs when both its device and its reader are there.
+
+        A `clip` that fails is not opened again. One played as fast as possible loses nothing: its tracks
+        wait for the workers, and time is the clip's.
+        """
+        lossless = clip and not config.clip.realtime
+        self._config = config
+        self._fuser = fuser
+        self._publisher = publisher
+        self._meters = meters
+        self._clip = clip
+        self._lossless = lossless
+        self._frames = LatestFrame(lossless=lossless)
+        self._sound = AudioQueue(lossless=lossless)
+        self._readings: queue.Queue[Reading] = queue.Queue(READINGS_WAITING)
+        self._working: set[str] = set()
+        """Modalities that may still give readings."""
+        self.components: list[Component] = []
+        """In the order of the flow: stopping them in it drains each into the next."""
+        self.devices: list[str] = []
+        """Names of the components that hold a device: what the privacy switch closes."""
+        if camera is not None and face is not None:
+            self._add_modality(
+                "face",
+                Component("camera", lambda stop, beat: self._watch(camera, stop, beat), source=True, restart=not clip),
+                Component("face", lambda stop, beat: self._read_faces(face, stop, beat)),
+            )
+        if microphone is not None and voice is not None:
+            self._add_modality(
+                "voice",
+                Component(
+                    "microphone", lambda stop, beat: self._hear(microphone, stop, beat), source=True, restart=not clip
+                ),
+                Component("voice", lambda stop, beat: self._read_voice(voice, stop, beat)),
+            )
+        self.components.append(Component("fusion", self._fuse))
+
+    def _add_modality(self, name: str, device: Component, worker: Component) -> None:
+        self._working.add(name)
+        self.devices.append(device.name)
+        self.components += [device, worker]
+
+    @property
+    def frames_dropped(self) -> int:
+        """Frames that a newer one replaced before the face worker took them."""
+        return self._frames.dropped
+
+    @property
+    def samples_lost(self) -> int:
+        """Samples missing at the microphone or fallen out before the voice worker took them."""
+        return self._meters.total("samples_lost") + self._sound.lost_samples
+
+    @property
+    def readings_waiting(self) -> int:
+        """Readings that fusion has not taken yet."""
+        return self._readings.qsize()
+
+    # Devices: read, hand over.
+
+    def _watch(self, camera: Camera, stop: threading.Event, beat: Beat) -> None:
+        try:
+            camera.open()
+            while not stop.is_set():
+                self._frames.put(camera.read())
+                self._meters.tick("frames")
+                beat()
+        except EndOfClipError:
+            self._frames.close()
+        except CaptureError:
+            if self._clip:
+                self._frames.close()
+            raise
+        finally:
+            camera.close()
+
+    def _hear(self, microphone: Microphone, stop: threading.Event, beat: Beat) -> None:
+        try:
+            microphone.open()
+            while not stop.is_set():
+                chunk = microphone.read()
+                self._meters.add("samples_lost", chunk.lost)
+                self._sound.put(chunk)
+                beat()
+        except EndOfClipError:
+            self._sound.close()
+        except CaptureError:
+            if self._clip:
+                self._sound.close()
+            raise
+        finally:
+            microphone.close()
+
+    # Workers: perceive.
+
+    def _read_faces(self, reader: FaceReader, stop: threading.Event, beat: Beat) -> None:
+        reader.reset()
+        while not (stop.is_set() or self._frames.finished):
+            frame = self._frames.take(IDLE_S)
+            if frame is not None:
+                began = time.monotonic()
+                reading = reader.read(frame)
+                self._meters.took("face", time.monotonic() - began)
+                self._hand_on(reading, stop)
+            beat()
+        self._working.discard("face")
+
+    def _read_voice(self, reader: VoiceReader, stop: threading.Event, beat: Beat) -> None:
+        reader.reset()
+        while not (stop.is_set() or self._sound.finished):
+            chunk = self._sound.take(IDLE_S)
+            if chunk is not None:
+                began = time.monotonic()
+                readings = reader.feed(chunk)
+                if readings:
+                    self._meters.took("voice", time.monotonic() - began)
+                for reading in readings:
+                    self._hand_on(reading, stop)
+            beat()
+        self._working.discard("voice")
+
+    def _hand_on(self, reading: Reading, stop: threading.Event) -> None:
+        while not stop.is_set():
+            try:
+                self._readings.put(reading, timeout=IDLE_S)
+                return
+            except queue.Full:
+                continue
+
+    # Fusion: one loop that fuses and publishes.
+
+    def _fuse(self, stop: threading.Event, beat: Beat) -> None:
+        newest = 0.0 if self._lossless else time.monotonic()
+        shown: tuple[object, ...] | None = None
+        told_at = float("-inf")
+        while not stop.is_set() and (self._working or not self._readings.empty()):
+            beat()
+            try:
+                reading = self._readings.get(timeout=IDLE_S)
+            except queue.Empty:
+                if self._lossless:
+                    continue
+                newest = time.monotonic()
+            else:
+                newest = max(newest, reading.captured_at)
+                self._take_in(reading)
+            state, is_event = self._fuser.step(newest)
+            if is_event:
+                self._publisher.publish_event(state)
+                self._meters.took("event", max(0.0, time.monotonic() - state.captured_at))
+            shows = _what_shows(state)
+            if shows != shown or newest - told_at >= self._config.mqtt.heartbeat_s:
+                self._publisher.publish_state(state, newest)
+                shown, told_at = shows, newest
+
+    def _take_in(self, reading: Reading) -> None:
+        if isinstance(reading, FaceReading):
+            self._fuser.update_face(reading)
+            self._publisher.publish_faces(reading)
+            self._meters.tick("face_readings")
+        else:
+            self._fuser.update_voice(reading)
+            self._publisher.publish_voice(reading)
+            self._meters.tick("voice_readings")
+
+
+def _what_shows(state: EmotionState) -> tuple[object, ...]:
+    """Give what a subscriber of the state must hear of at once."""
+    speaking = state.voice is not None and state.voice.active
+    return (state.emotion, state.face is not None, speaking)

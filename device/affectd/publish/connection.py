@@ -1,0 +1,203 @@
+"""One connection to the broker, from CONNECT to its end; a new object for every attempt.
+
+paho's own queue is never relied on: a connection carries what it is given while it lives, and what it
+has not acknowledged is sent again over the next one.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from affectd.config import MqttConfig
+from affectd.errors import BrokerError
+
+CONNECT_S = 8.0
+KEEPALIVE_S = 20
+"""A half-open connection is noticed after one and a half of these."""
+_PASSWORD_CREDENTIAL = "mqtt-password"  # noqa: S105 - its name, not its value
+_UNSUPPORTED_VERSION = {"Unsupported protocol version", "Unacceptable protocol version"}
+
+
+class OtherVersionError(BrokerError):
+    """The broker does not speak this version of MQTT."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """The broker's answer to one publish."""
+
+    mid: int
+    refusal: str | None
+    """Why the broker would not take it; None when it did."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A message on a topic subscribed to."""
+
+    topic: str
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """The connection has ended."""
+
+    reason: str
+
+
+Happening = Delivered | Arrived | Closed
+
+
+class Connection:
+    """Publishes and subscribes; what happens comes out of `happenings`, in order, for one thread to take."""
+
+    def __init__(
+        self,
+        config: MqttConfig,
+        *,
+        client_id: str,
+        version: MQTTProtocolVersion,
+        will: tuple[str, bytes] | None,
+        wake: Callable[[], None],
+    ) -> None:
+        """Prepare; `will` is the topic and payload that the broker publishes, retained, if we vanish."""
+        self.happenings: queue.SimpleQueue[Happening] = queue.SimpleQueue()
+        self.version = version
+        self._config = config
+        self._wake = wake
+        self._accepted: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._client = paho.Client(CallbackAPIVersion.VERSION2, client_id=client_id, protocol=version)
+        self._client.connect_timeout = CONNECT_S
+        if will is not None:
+            self._client.will_set(*will, qos=1, retain=True)
+        self._client.on_connect = self._on_connect
+        self._client.on_connect_fail = lambda *_: self._accepted.put("the connection broke off")
+        self._client.on_disconnect = self._on_disconnect
+        self._client.on_publish = self._on_publish
+        self._client.on_message = self._on_message
+
+    def open(self) -> None:
+        """Connect and wait until the broker has accepted. Raises BrokerError saying what to do."""
+        config = self._config
+        if config.username:
+            self._client.username_pw_set(config.username, read_password(config))
+        if config.tls:
+            self._client.tls_set_context(_tls_context(config))
+        try:
+            self._client.connect(config.host, config.port, keepalive=KEEPALIVE_S)
+        except (OSError, ValueError) as error:
+            raise BrokerError(f"{self._place}: {_network_sentence(error, config)}") from error
+        self._client.loop_start()
+        try:
+            refusal = self._accepted.get(timeout=CONNECT_S)
+        except queue.Empty:
+            refusal = "no answer to CONNECT; is this an MQTT broker, and its port the one for TLS or for plain?"
+        if refusal is None:
+            return
+        self.close()
+        if refusal in _UNSUPPORTED_VERSION or refusal == "Unspecified error":
+            raise OtherVersionError(f"{self._place}: {refusal}")
+        raise BrokerError(f"{self._place}: {_refusal_sentence(refusal, config)}")
+
+    def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> int | None:
+        """Hand a message to the socket; give its mid, or None when the connection is gone."""
+        info = self._client.publish(topic, payload, qos=qos, retain=retain)
+        return info.mid if info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS else None
+
+    def subscribe(self, *topics: str) -> None:
+        """Ask for the messages of these topics."""
+        self._client.subscribe([(topic, 1) for topic in topics])
+
+    def close(self) -> None:
+        """End the connection in order (no last will) and release the socket; harmless when closed."""
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    @property
+    def _place(self) -> str:
+        return f"broker {self._config.host}:{self._config.port}"
+
+    def _on_connect(self, _client: Any, _data: Any, _flags: Any, code: ReasonCode, _properties: Any) -> None:
+        self._accepted.put(str(code) if code.is_failure else None)
+
+    def _on_disconnect(
+        self, _client: Any, _data: Any, flags: Any, code: ReasonCode, _properties: Properties | None
+    ) -> None:
+        reason = str(code)
+        self._accepted.put(reason)  # before CONNACK: the broker hung up
+        if reason == "Session taken over":
+            reason = "another client has the same client id; give each device an id of its own (device.id)"
+        elif not flags.is_disconnect_packet_from_server and code.is_failure:
+            reason = "the connection broke off"
+        self._happen(Closed(reason))
+
+    def _on_publish(self, _client: Any, _data: Any, mid: int, code: ReasonCode, _properties: Any) -> None:
+        self._happen(Delivered(mid, str(code) if code.is_failure else None))
+
+    def _on_message(self, _client: Any, _data: Any, message: paho.MQTTMessage) -> None:
+        self._happen(Arrived(message.topic, bytes(message.payload)))
+
+    def _happen(self, happening: Happening) -> None:
+        self.happenings.put(happening)
+        self._wake()
+
+
+def read_password(config: MqttConfig) -> str | None:
+    """Read the password from its file or the systemd credential; None when there is neither.
+
+    Read at every connection, so that a changed one is used. Raises BrokerError when it cannot be read.
+    """
+    folder = os.environ.get("CREDENTIALS_DIRECTORY", "")
+    path = Path(config.password_file) if config.password_file else Path(folder, _PASSWORD_CREDENTIAL)
+    if not config.password_file and not (folder and path.exists()):
+        return None
+    try:
+        return path.read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BrokerError(f"password file {path}: cannot be read: {error}") from error
+
+
+def _tls_context(config: MqttConfig) -> ssl.SSLContext:
+    """Trust the system's or the given CA; the certificate and the host name are always checked."""
+    try:
+        context = ssl.create_default_context(cafile=config.ca_file or None)
+        if config.cert_file:
+            context.load_cert_chain(config.cert_file, config.key_file or None)
+    except (OSError, ValueError) as error:
+        files = ", ".join(f for f in (config.ca_file, config.cert_file, config.key_file) if f)
+        raise BrokerError(f"TLS files {files}: cannot be used: {error}") from error
+    return context
+
+
+def _network_sentence(error: Exception, config: MqttConfig) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        what = error.verify_message.rstrip(".")
+        if "ostname" in what or "IP address" in what:
+            return f"{what}; mqtt.host must be a name that stands in the broker's certificate"
+        return f"its certificate is not trusted: {what}; see mqtt.ca_file"
+    if isinstance(error, ssl.SSLError):
+        return f"TLS failed: {error.reason or error}; is {config.port} the port for TLS?"
+    if isinstance(error, TimeoutError):
+        return "no answer; is it on, and is a firewall between?"
+    if isinstance(error, ConnectionRefusedError):
+        return "refuses connections; is the broker running, and mqtt.port right?"
+    return f"cannot be reached: {getattr(error, 'strerror', None) or error}"
+
+
+def _refusal_sentence(refusal: str, config: MqttConfig) -> str:
+    if refusal in {"Bad user name or password", "Not authorized", "Bad authentication method"}:
+        who = f"user name {config.username!r}" if config.username else "a client without a user name"
+        return f"refuses {who} ({refusal}); see mqtt.username and mqtt.password_file"
+    return f"refuses: {refusal}"

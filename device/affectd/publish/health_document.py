@@ -1,0 +1,93 @@
+"""What /health says, as a document of its own schema."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from affectd.events import SCHEMA
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentHealth:
+    """One supervised component."""
+
+    state: str
+    """starting, running, waiting, finished, off or failed."""
+    since: str
+    """RFC 3339 UTC."""
+    restarts: int
+    last_error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Percentiles over the newest measurements, milliseconds."""
+
+    p50_ms: float
+    p95_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class ModelHealth:
+    """One model in use."""
+
+    name: str
+    version: str
+    variant: str
+    runtime: str
+    delegate: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthDocument:
+    """Everything the daemon says of itself."""
+
+    device: str
+    boot: str
+    time: str
+    clock_synced: bool
+    version: str
+    status: str
+    """`ok`, or `degraded` while a component fails or is away."""
+    uptime_s: float
+    privacy: bool
+    privacy_notice: str | None
+    frames_per_s: float
+    face_readings_per_s: float
+    voice_readings_per_s: float
+    latency: dict[str, Latency]
+    """By stage: face, voice, event; a stage not run yet is absent."""
+    frames_dropped: int
+    samples_lost: int
+    readings_waiting: int
+    outbox_waiting: int
+    outbox_dropped: int
+    events_sent: int
+    events_denied: int
+    broker_protocol: str | None
+    broker_reconnects: int
+    broker_error: str | None
+    """Why the last connection ended or failed."""
+    temperature_c: float | None
+    throttled: bool | None
+    rss_mb: float
+    components: dict[str, ComponentHealth]
+    models: dict[str, ModelHealth]
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the document of schema 1."""
+        document: dict[str, Any] = {"schema": SCHEMA, **asdict(self)}
+        for name, digits in (
+            ("uptime_s", 1),
+            ("frames_per_s", 2),
+            ("face_readings_per_s", 2),
+            ("voice_readings_per_s", 2),
+            ("temperature_c", 1),
+            ("rss_mb", 1),
+        ):
+            if document[name] is not None:
+                document[name] = round(document[name], digits)
+        for latency in document["latency"].values():
+            latency.update({name: round(value, 2) for name, value in latency.items()})
+        return document

@@ -1,0 +1,70 @@
+"""The names of all topics of one device, in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """Topics below `base`/`device_id`, and Home Assistant's two."""
+
+    base: str
+    device_id: str
+    discovery_prefix: str = "homeassistant"
+    """Empty: no discovery."""
+
+    @property
+    def root(self) -> str:
+        """What all of the device's own topics begin with."""
+        return f"{self.base}/{self.device_id}"
+
+    @property
+    def availability(self) -> str:
+        """`online` or `offline`, retained; the last will."""
+        return f"{self.root}/availability"
+
+    @property
+    def state(self) -> str:
+        """The fused state, retained."""
+        return f"{self.root}/state"
+
+    @property
+    def event(self) -> str:
+        """One message per change of state, never retained."""
+        return f"{self.root}/event"
+
+    @property
+    def faces(self) -> str:
+        """Per-face readings, optional."""
+        return f"{self.root}/faces"
+
+    @property
+    def voice(self) -> str:
+        """Voice readings, optional."""
+        return f"{self.root}/voice"
+
+    @property
+    def health(self) -> str:
+        """How the daemon is, retained."""
+        return f"{self.root}/health"
+
+    @property
+    def privacy(self) -> str:
+        """`on` or `off`, retained: whether camera and microphone are closed."""
+        return f"{self.root}/privacy"
+
+    @property
+    def privacy_command(self) -> str:
+        """Where `on` and `off` are taken from."""
+        return f"{self.root}/command/privacy"
+
+    @property
+    def discovery(self) -> str:
+        """Home Assistant's device discovery, retained."""
+        return f"{self.discovery_prefix}/device/{self.device_id}/config"
+
+    @property
+    def home_assistant_status(self) -> str:
+        """Where Home Assistant says `online` after it started."""
+        return f"{self.discovery_prefix}/status"

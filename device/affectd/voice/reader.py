@@ -1,0 +1,160 @@
+"""The voice path: sound in, every half second whether somebody speaks and with what emotion."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from affectd.errors import CaptureError
+from affectd.events import AudioChunk, VoiceReading
+from affectd.voice.activity import Activity, SpeechActivity, speech_snr_db
+from affectd.voice.features import FloatArray, FrameExtractor, VoiceFeatures
+
+SHORTEST_S = 1.0
+"""Sound needed before the first reading; the rest of the window is padding."""
+SPEECH_S = 0.3
+"""Speech that the window must hold for somebody to speak in it."""
+RECENT_S = 1.0
+"""The newest speech must be younger: an answer about what was said three seconds ago would look fresh."""
+FULL_ACTIVITY = 0.5
+"""Share of speech in the window from which more does not raise the quality."""
+FULL_SNR_DB = 20.0
+"""SNR from which more does not raise the quality."""
+
+
+class VoiceModel(Protocol):
+    """The speech emotion classifier."""
+
+    def probabilities(self, x: FloatArray) -> tuple[float, ...]:
+        """Give calibrated probabilities (8) in the order of VOICE_LABELS for a window (1, frames, columns)."""
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceTimings:
+    """What the stages of one hop took, milliseconds."""
+
+    features: float
+    activity: float
+    window: float
+    """Deltas and normalization; 0 when nobody spoke."""
+    classify: float
+    """0 when nobody spoke."""
+
+
+@dataclass
+class VoiceReader:
+    """Reads emotion from a stream of sound, hop by hop. Not thread-safe."""
+
+    model: VoiceModel
+    features: VoiceFeatures
+    hop_s: float = 0.5
+    min_snr_db: float = 6.0
+    gaps: int = field(default=0, init=False)
+    """Gaps in the sound so far; each one emptied the window."""
+    last_timings: VoiceTimings | None = field(default=None, init=False)
+    """Of the newest hop; None before the first."""
+
+    _heard: int = field(init=False)
+    """Samples since the window was last emptied."""
+    _missing: int = field(init=False)
+    """Samples until the hop ends."""
+
+    def __post_init__(self) -> None:
+        self._extractor = FrameExtractor(self.features)
+        self._activity = SpeechActivity(self.min_snr_db)
+        self._hop = max(1, round(self.hop_s * self.features.sample_rate))
+        self._start_window()
+
+    def reset(self) -> None:
+        """Forget everything heard, the background too: for a microphone opened again."""
+        self._activity.reset()
+        self._start_window()
+
+    def feed(self, chunk: AudioChunk) -> list[VoiceReading]:
+        """Take the next samples, in chunks of any size; give a reading for every hop that ends in them.
+
+        Raises CaptureError when the sample rate is not the model's.
+        """
+        if chunk.sample_rate != self.features.sample_rate:
+            raise CaptureError(
+                f"voice: the microphone delivers {chunk.sample_rate} samples a second, "
+                f"but the voice model needs {self.features.sample_rate}"
+            )
+        if chunk.lost > 0:
+            self.gaps += 1
+            self._start_window()
+        readings: list[VoiceReading] = []
+        samples = chunk.samples
+        while len(samples) >= self._missing:
+            part, samples = samples[: self._missing], samples[self._missing :]
+            self._listen(part)
+            self._missing = self._hop
+            if self._heard >= SHORTEST_S * self.features.sample_rate:
+                # The hop ended before the samples that came after it.
+                readings.append(self._read(chunk.captured_at - len(samples) / chunk.sample_rate))
+            self._feature_s = self._activity_s = 0.0
+        self._listen(samples)
+        self._missing -= len(samples)
+        return readings
+
+    def _start_window(self) -> None:
+        """Empty the window, keeping what is known of the background."""
+        self._extractor.reset()
+        self._static = np.zeros((0, self.features.static_columns), np.float32)
+        self._speech = np.zeros(0, np.bool_)
+        self._background = np.zeros(0, np.float32)
+        self._heard = 0
+        self._missing = self._hop
+        self._feature_s = self._activity_s = 0.0
+
+    def _listen(self, samples: NDArray[np.int16]) -> None:
+        """Put the frames that `samples` complete at the end of the window."""
+        start = time.perf_counter()
+        self._heard += len(samples)
+        static = self._extractor.feed(samples)
+        extracted = time.perf_counter()
+        activity = self._activity.feed(self._levels(static), static[:, self.features.mfcc + 1])
+        size = self.features.window_frames
+        self._static = np.concatenate([self._static, static])[-size:]
+        self._speech = np.concatenate([self._speech, activity.speech])[-size:]
+        self._background = np.concatenate([self._background, activity.background_db])[-size:]
+        self._feature_s += extracted - start
+        self._activity_s += time.perf_counter() - extracted
+
+    def _levels(self, static: FloatArray) -> FloatArray:
+        return static[:, self.features.mfcc + 2]
+
+    def _read(self, at: float) -> VoiceReading:
+        """Give the reading of the window that ends at `at` seconds."""
+        start = time.perf_counter()
+        activity = Activity(self._speech, self._background)
+        snr_db = speech_snr_db(self._levels(self._static), activity)
+        if snr_db is None or snr_db < self.min_snr_db or not self._somebody_speaks():
+            self._note_timings(start, start, start)
+            return VoiceReading(at, active=False, snr_db=snr_db, quality=0.0, probabilities=None)
+        window = self.features.window(self._static)
+        windowed = time.perf_counter()
+        probabilities = self.model.probabilities(window[np.newaxis])
+        self._note_timings(start, windowed, time.perf_counter())
+        quality = voice_quality(float(self._speech.mean()), snr_db)
+        return VoiceReading(at, active=True, snr_db=snr_db, quality=quality, probabilities=probabilities)
+
+    def _somebody_speaks(self) -> bool:
+        frame_s = self.features.hop_s
+        recent = self._speech[-round(RECENT_S / frame_s) :]
+        return bool(recent.any()) and int(self._speech.sum()) >= round(SPEECH_S / frame_s)
+
+    def _note_timings(self, start: float, windowed: float, done: float) -> None:
+        stages = (self._feature_s, self._activity_s, windowed - start, done - windowed)
+        self.last_timings = VoiceTimings(*(1e3 * seconds for seconds in stages))
+
+
+def voice_quality(active_share: float, snr_db: float) -> float:
+    """Give 0..1: the share of speech in the window times the SNR, each up to where more does not help."""
+    activity = min(1.0, active_share / FULL_ACTIVITY)
+    clarity = float(np.clip(snr_db / FULL_SNR_DB, 0.0, 1.0))
+    return activity * clarity

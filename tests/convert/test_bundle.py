@@ -1,0 +1,78 @@
+"""Bundles as they are written: whole, proven, with a card; nothing is written when parity is missed."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from affectd.inference.bundle import Bundle
+from affectd.inference.model import open_model
+from affectd_convert.bundle import Description, Split, write_bundle
+from affectd_convert.errors import ConversionError
+from support import tiny_models
+
+pytestmark = pytest.mark.timeout(400)
+
+
+def test_a_bundle_holds_what_the_box_and_the_reader_need(voice_model):
+    folder = voice_model.bundle
+    names = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    assert names == {
+        "manifest.json",
+        "golden.npz",
+        "CARD.md",
+        "voice-tiny-float16.tflite",
+        "voice-tiny-dynamic.tflite",
+        "voice-tiny-int8.tflite",
+        "training/config.json",
+        "training/history.csv",
+        "training/confusion.png",
+        "training/reliability.png",
+    }
+    bundle = Bundle.load(folder)
+    card = (folder / "CARD.md").read_text()
+    for metrics in bundle.metrics:
+        assert f"| {metrics.variant} | {metrics.accuracy:.4f}" in card
+    assert "none needed" in card
+    assert (folder / "golden.npz").stat().st_size < 400_000
+
+
+def test_figures_are_those_of_the_shipped_variant(face_model):
+    bundle = Bundle.load(face_model.bundle)
+    inputs, truth = tiny_models.samples("face", 200, seed=5)
+    predicted = open_model(bundle, "int8").interpreter.run(inputs).argmax(axis=1)
+    assert bundle.metrics[0].variant == "int8"
+    assert bundle.metrics[0].accuracy == pytest.approx(np.mean(predicted == truth), abs=1e-6)
+    assert bundle.variants["int8"].accuracy == bundle.metrics[0].accuracy
+    recall = [np.mean(predicted[truth == label] == label) for label in range(7)]
+    np.testing.assert_allclose(bundle.skill, recall, atol=1e-6)
+
+
+def test_the_first_golden_samples_are_one_of_each_label(face_model):
+    golden = Bundle.load(face_model.bundle).golden()
+    assert sorted(golden.logits[:7].argmax(axis=1)) == list(range(7))
+
+
+def test_a_variant_that_misses_parity_makes_no_bundle(face_model, tmp_path):
+    bundle = Bundle.load(face_model.bundle)
+    description = Description(
+        name="wrong",
+        version="0",
+        task="face",
+        architecture="tiny",
+        maturity="test",
+        labels=bundle.labels,
+        parameters={},
+        training_data=[dataclasses.asdict(item) for item in bundle.training_data],
+    )
+    inputs, truth = tiny_models.samples("face", 60, seed=5)
+    with pytest.raises(ConversionError, match="no bundle is written, parity is missed: int8 on LiteRT"):
+        write_bundle(
+            tmp_path / "models" / "wrong",
+            description,
+            run=face_model.model.parent,
+            variants={"int8": face_model.variants["int8"]},
+            # Far outside the ranges that int8 was calibrated for.
+            held_out=Split("made up", 30 * inputs, truth),
+        )
+    assert not (tmp_path / "models").exists()

@@ -1,0 +1,62 @@
+"""Parity on every runtime: what passes, and what is caught."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from affectd.inference.golden import Parity
+from affectd.inference.interpreter import installed_runtimes
+from affectd_convert.parent import parent_logits
+from affectd_convert.verify import passed, print_table, verify_bundles, verify_variants
+from support import tiny_models
+
+pytestmark = pytest.mark.timeout(400)
+
+
+def test_bundles_pass_on_both_runtimes(face_model, voice_model, capsys):
+    rows = verify_bundles([face_model.bundle, voice_model.bundle])
+    assert {(row.model, row.kind) for row in rows} >= {("face-tiny", "int8"), ("voice-tiny", "dynamic")}
+    assert {row.runtime for row in rows} == set(installed_runtimes().values())
+    assert passed(rows)
+    print_table(rows)
+    assert capsys.readouterr().out.count("ok\n") == len(rows)
+
+
+def test_a_bundle_is_verified_without_tensorflow(face_model):
+    program = (
+        "import sys, pathlib; from affectd_convert.verify import *;"
+        "assert passed(verify_bundles([pathlib.Path(sys.argv[1])]));"
+        "assert not {'tensorflow', 'keras'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", program, face_model.bundle], check=True)
+
+
+def test_held_out_samples_give_accuracy_and_agreement(voice_model):
+    inputs, truth = tiny_models.samples("voice", 60, seed=9)
+    parent = parent_logits(voice_model.model, inputs)
+    rows = verify_variants("voice", {"float16": voice_model.variants["float16"]}, inputs, parent, truth)
+    for row in rows:
+        assert row.accuracy == pytest.approx(np.mean(parent.argmax(1) == truth), abs=0.02)
+        assert row.parity.agreement == 1
+
+
+def test_another_parent_is_a_missed_bar(face_model):
+    inputs, _ = tiny_models.samples("face", 40, seed=9)
+    parent = parent_logits(face_model.model, inputs)
+    rows = verify_variants("face", {"int8": face_model.variants["int8"]}, inputs, np.roll(parent, 1, axis=1))
+    assert not passed(rows)
+    assert "first answers differ" in rows[0].shortfall
+
+
+def test_bars():
+    parent = np.eye(7, dtype=np.float32)[np.arange(100) % 7] * 5
+    one_flipped, three_flipped = parent.copy(), parent.copy()
+    one_flipped[0] = np.roll(one_flipped[0], 1)
+    three_flipped[:3] = np.roll(three_flipped[:3], 1, axis=1)
+    assert not Parity.of(one_flipped, parent).shortfall("int8")
+    assert "3 of 100" in Parity.of(three_flipped, parent).shortfall("int8")
+    assert "mean logit error" in Parity.of(parent + 1, parent).shortfall("int8")
+    assert "mean logit error" in Parity.of(parent + 0.1, parent).shortfall("float16")
+    assert Parity.of(np.full_like(parent, np.nan), parent).shortfall("int8")

@@ -1,0 +1,291 @@
+"""Clips made here: picture and sound in step, at both speeds, looped, reopened, lacking a track, broken."""
+
+from __future__ import annotations
+
+import itertools
+import struct
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from affectd.capture.clip import Clip
+from affectd.capture.protocols import Camera, EndOfClipError, Microphone
+from affectd.errors import CaptureError
+from affectd.events import AudioChunk, Frame
+from support.media import flash_and_beep, speak, tone, write_clip
+
+FLASH_S = 1.2
+# The display matrix of an MP4 (ISO/IEC 14496-12, 8.3.2), first in the movie's header, then in the track's.
+IDENTITY = struct.pack(">9i", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
+QUARTER_TURN_CLOCKWISE = struct.pack(">9i", 0, 0x10000, 0, -0x10000, 0, 0, 0, 0, 0x40000000)
+
+
+@pytest.fixture(scope="module")
+def kiosk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three seconds with a flash and a beep at the same instant."""
+    frames, sound = flash_and_beep(3.0, FLASH_S)
+    return write_clip(tmp_path_factory.mktemp("clips") / "kiosk.mp4", frames=frames, sound=sound)
+
+
+def play(clip: Clip, until: Callable[[], bool] = lambda: False) -> tuple[list[Frame], list[AudioChunk]]:
+    """Read both tracks, each on its thread as the daemon does, to the end or until told."""
+    frames: list[Frame] = []
+    chunks: list[AudioChunk] = []
+
+    def read_all(device: Camera | Microphone, into: list[Frame] | list[AudioChunk]) -> None:
+        device.open()
+        try:
+            while not until():
+                into.append(device.read())  # type: ignore[arg-type]
+        except EndOfClipError:
+            pass
+        finally:
+            device.close()
+
+    assert clip.camera is not None
+    assert clip.microphone is not None
+    threads = [
+        threading.Thread(target=read_all, args=(clip.camera, frames), daemon=True),
+        threading.Thread(target=read_all, args=(clip.microphone, chunks), daemon=True),
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+        assert not thread.is_alive()
+    return frames, chunks
+
+
+def flashes(frames: list[Frame]) -> list[float]:
+    """Give when the picture turned from dark to bright."""
+    bright = np.array([frame.image.mean() > 128 for frame in frames])
+    return [frames[i + 1].captured_at for i in np.flatnonzero(bright[1:] & ~bright[:-1])]
+
+
+def beeps(chunks: list[AudioChunk]) -> list[float]:
+    """Give when the sound turned from quiet to loud, to the sample."""
+    samples = np.concatenate([chunk.samples for chunk in chunks])
+    times = np.concatenate([chunk.captured_at - np.arange(chunk.samples.size - 1, -1, -1) / 16_000 for chunk in chunks])
+    loud = np.flatnonzero(np.abs(samples) > 4000)
+    starts = loud[np.diff(loud, prepend=-16_000) > 8_000]
+    return [float(times[i]) for i in starts]
+
+
+@pytest.mark.parametrize("realtime", [True, False])
+def test_flash_and_beep_come_at_the_same_time_and_nothing_is_lost(kiosk: Path, realtime: bool) -> None:
+    started = time.monotonic()
+    frames, chunks = play(Clip(kiosk, realtime=realtime, loop=False, fps=25))
+    took_s = time.monotonic() - started
+
+    assert took_s > 2.8 if realtime else took_s < 2.8
+    assert len(frames) == 75
+    assert frames[0].image.shape == (120, 160, 3)
+    assert [frame.number for frame in frames] == list(range(1, 76))
+    assert sum(chunk.samples.size for chunk in chunks) == pytest.approx(48_000, abs=1600)
+    assert {(chunk.sample_rate, chunk.lost) for chunk in chunks} == {(16_000, 0)}
+    assert max(chunk.samples.size for chunk in chunks) == 1600
+    (flash,), (beep,) = flashes(frames), beeps(chunks)
+    assert abs(flash - beep) < 0.15
+    assert flash - frames[0].captured_at == pytest.approx(FLASH_S, abs=0.05)
+
+
+def test_in_real_time_nothing_comes_before_it_is_due(kiosk: Path) -> None:
+    camera = Clip(kiosk, realtime=True, loop=False, fps=10).camera
+    assert camera is not None
+    camera.open()
+    for _ in range(12):
+        frame = camera.read()
+        assert -0.001 <= time.monotonic() - frame.captured_at < 1.0
+
+
+def test_frames_are_thinned(kiosk: Path) -> None:
+    frames, _ = play(Clip(kiosk, realtime=False, loop=False, fps=5))
+    assert len(frames) == pytest.approx(15, abs=1)
+
+
+@pytest.mark.parametrize("fast", ["camera", "microphone"])
+def test_at_full_speed_neither_track_runs_away(kiosk: Path, fast: str) -> None:
+    clip = Clip(kiosk, realtime=False, loop=False, fps=25)
+    assert clip.camera is not None
+    assert clip.microphone is not None
+    quick: Camera | Microphone = clip.camera if fast == "camera" else clip.microphone
+    slow: Camera | Microphone = clip.microphone if fast == "camera" else clip.camera
+    quick.open()
+    slow.open()
+    newest: list[float] = [slow.read().captured_at]
+
+    def run() -> None:
+        try:
+            while True:
+                newest.append(quick.read().captured_at)
+        except EndOfClipError:
+            quick.close()
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    time.sleep(1)
+    assert newest[-1] - newest[0] < 1.2
+    assert thread.is_alive()
+    slow.close()  # a closed track holds nobody up
+    thread.join(10)
+    assert not thread.is_alive()
+
+
+def test_one_track_alone_plays_to_its_end(kiosk: Path) -> None:
+    camera = Clip(kiosk, realtime=False, loop=False, fps=25).camera
+    assert camera is not None
+    camera.open()
+    started = time.monotonic()
+    for _ in range(75):
+        camera.read()
+    for _ in range(2):
+        with pytest.raises(EndOfClipError):
+            camera.read()
+    assert time.monotonic() - started < 2.8
+    camera.close()
+    with pytest.raises(CaptureError, match="not open"):
+        camera.read()
+
+
+def test_a_loop_goes_on_in_time_without_a_gap(kiosk: Path) -> None:
+    clip = Clip(kiosk, realtime=False, loop=True, fps=25)
+    reads = itertools.count()
+    frames, chunks = play(clip, until=lambda: next(reads) > 300)
+    assert np.diff([frame.captured_at for frame in frames]).max() < 0.1
+    ends = np.array([chunk.captured_at for chunk in chunks])
+    assert np.diff(ends) == pytest.approx([chunk.samples.size / 16_000 for chunk in chunks[1:]], abs=1e-3)
+    assert sum(chunk.lost for chunk in chunks) == 0
+    seen, heard = flashes(frames), beeps(chunks)
+    assert len(seen) >= 2
+    assert len(heard) >= 2
+    assert np.diff(seen) == pytest.approx(3.0, abs=0.1)
+    assert [abs(a - b) < 0.15 for a, b in zip(seen, heard, strict=False)].count(False) == 0
+
+
+def test_a_loop_fills_a_shorter_sound_track_with_silence(tmp_path: Path) -> None:
+    frames, _ = flash_and_beep(2.0, 0.5)
+    clip = Clip(
+        write_clip(tmp_path / "short.mp4", frames=frames, sound=tone(1.0, sample_rate=48_000)),
+        realtime=False,
+        loop=True,
+        fps=10,
+    )
+    assert clip.microphone is not None
+    clip.microphone.open()
+    chunks = [clip.microphone.read() for _ in range(60)]
+    assert {chunk.lost for chunk in chunks} == {0}
+    assert np.diff(beeps(chunks)) == pytest.approx(2.0, abs=0.05)
+
+
+@pytest.mark.parametrize("realtime", [True, False])
+def test_a_track_opened_again_goes_on_in_step(kiosk: Path, realtime: bool) -> None:
+    clip = Clip(kiosk, realtime=realtime, loop=True, fps=10)
+    camera, microphone = clip.camera, clip.microphone
+    assert camera is not None
+    assert microphone is not None
+    camera.open()
+    microphone.open()
+    begun = camera.read().captured_at
+    camera.close()
+    heard = microphone.read()
+    while heard.captured_at < begun + 2.0:
+        heard = microphone.read()
+    camera.open()
+    frame = camera.read()
+    assert frame.captured_at == pytest.approx(heard.captured_at, abs=0.3)
+    assert frame.number == 1
+    frames = [frame] + [camera.read() for _ in range(5)]
+    assert flashes(frames) == []  # it lies at 1.2 s, which is over
+
+
+def test_a_missing_track_is_none_and_the_other_plays(tmp_path: Path) -> None:
+    frames, sound = flash_and_beep(1.0, 0.5)
+    silent = Clip(write_clip(tmp_path / "silent.mp4", frames=frames), realtime=False, loop=False, fps=25)
+    assert silent.microphone is None
+    assert silent.camera is not None
+    silent.camera.open()
+    assert silent.camera.read().image.shape == (120, 160, 3)
+
+    blind = Clip(speak(tmp_path / "speech.wav", "Good morning."), realtime=False, loop=False, fps=25)
+    assert blind.camera is None
+    assert blind.microphone is not None
+    blind.microphone.open()
+    assert sum(np.abs(blind.microphone.read().samples).max() > 1000 for _ in range(5)) > 0
+    assert write_clip(tmp_path / "tone.mkv", sound=sound).stat().st_size > 0
+    assert Clip(tmp_path / "tone.mkv", realtime=False, loop=False, fps=25).camera is None
+
+
+@pytest.mark.parametrize("suffix", [".avi", ".mkv", ".ts", ".mov"])
+def test_other_containers_play_in_step(tmp_path: Path, suffix: str) -> None:
+    frames, sound = flash_and_beep(2.0, 0.8)
+    path = write_clip(tmp_path / f"kiosk{suffix}", frames=frames, sound=sound)
+    pictures, chunks = play(Clip(path, realtime=False, loop=False, fps=25))
+    assert abs(flashes(pictures)[0] - beeps(chunks)[0]) < 0.15
+
+
+def test_a_clip_that_a_phone_recorded_turned_is_upright(tmp_path: Path) -> None:
+    image = np.zeros((120, 160, 3), np.uint8)
+    image[:, :40] = 255  # the sensor's left edge is the top of what was seen
+    path = write_clip(tmp_path / "turned.mp4", frames=[image] * 5)
+    before, between, after = path.read_bytes().split(IDENTITY)
+    path.write_bytes(before + IDENTITY + between + QUARTER_TURN_CLOCKWISE + after)
+
+    camera = Clip(path, realtime=False, loop=False, fps=25).camera
+    assert camera is not None
+    camera.open()
+    seen = camera.read().image
+    assert seen.shape == (160, 120, 3)
+    assert seen[:38].mean() > 240
+    assert seen[42:].mean() < 15
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(CaptureError) as caught:
+        Clip(path, realtime=False, loop=False, fps=10)
+    message = str(caught.value)
+    assert str(path) in message
+    assert "\n" not in message
+    return message
+
+
+def test_what_is_no_clip_is_refused_in_one_sentence(kiosk: Path, tmp_path: Path) -> None:
+    assert "no such file" in refusal(tmp_path / "missing.mp4")
+    assert "no such file" in refusal(tmp_path)
+    (tmp_path / "empty.mp4").touch()
+    refusal(tmp_path / "empty.mp4")
+    (tmp_path / "notes.txt").write_text("Dear diary,\n" * 500)
+    assert "text file" in refusal(tmp_path / "notes.txt")
+    (tmp_path / "notes.mp4").write_text("Dear diary,\n" * 500)
+    refusal(tmp_path / "notes.mp4")
+    (tmp_path / "noise.mp4").write_bytes(np.random.default_rng(1).bytes(50_000))
+    refusal(tmp_path / "noise.mp4")
+    (tmp_path / "truncated.mp4").write_bytes(kiosk.read_bytes()[:2000])
+    refusal(tmp_path / "truncated.mp4")
+    (tmp_path / "list.m3u8").write_text("#EXTM3U\n#EXTINF:10,\nhttp://127.0.0.1:9/a.ts\n#EXT-X-ENDLIST\n")
+    refusal(tmp_path / "list.m3u8")
+
+
+@pytest.mark.parametrize("damage", ["cut", "overwritten"])
+def test_a_clip_that_turns_bad_says_at_which_second(tmp_path: Path, damage: str) -> None:
+    noise = np.random.default_rng(1).integers(0, 255, (150, 120, 160, 3), np.uint8)
+    whole = write_clip(tmp_path / "whole.mp4", frames=noise, options={"movflags": "faststart"}).read_bytes()
+    half = len(whole) // 2
+    bad = tmp_path / "bad.mp4"
+    bad.write_bytes(whole[:half] if damage == "cut" else whole[:half] + b"\xff" * (len(whole) - half))
+    camera = Clip(bad, realtime=False, loop=False, fps=25).camera
+    assert camera is not None
+    camera.open()
+    with pytest.raises(CaptureError, match=r"bad\.mp4.* second [23]\.\d"):
+        for _ in range(200):
+            camera.read()
+
+
+def test_without_pyav_the_extra_is_named(kiosk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(CaptureError, match=r"affectd\[clip\]"):
+        Clip(kiosk, realtime=False, loop=False, fps=10)

@@ -1,0 +1,171 @@
+"""Real PortAudio over a real sound server."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyaudio
+import pytest
+from numpy.typing import NDArray
+from scipy.signal import correlate, fftconvolve, resample_poly
+
+from affectd.capture import pyaudio_microphone
+from affectd.capture.pyaudio_microphone import PyAudioMicrophone, list_microphones
+from affectd.errors import CaptureError
+from affectd.events import AudioChunk
+from support.media import read_wav, speak
+from support.sound_server import SoundServer
+
+
+@pytest.fixture
+def microphone(sound_server: SoundServer) -> Iterator[PyAudioMicrophone]:
+    device = PyAudioMicrophone("default", timeout_s=10)
+    yield device
+    device.close()
+
+
+def hear(microphone: PyAudioMicrophone, seconds: float) -> list[AudioChunk]:
+    chunks: list[AudioChunk] = []
+    while sum(chunk.samples.size for chunk in chunks) < seconds * 16_000:
+        chunks.append(microphone.read())
+    return chunks
+
+
+def likeness(heard: NDArray[np.int16], played: NDArray[np.float64]) -> float:
+    """Give the highest normalized correlation of what was played with any stretch of what was heard."""
+    signal, pattern = heard.astype(float), played - played.mean()
+    energy = fftconvolve(signal**2, np.ones(pattern.size), "valid")
+    peaks = np.abs(correlate(signal, pattern, "valid", method="fft"))
+    return float(np.max(peaks / np.sqrt(np.maximum(energy, 1.0) * np.sum(pattern**2))))
+
+
+def played_speech(path: Path) -> NDArray[np.float64]:
+    rate, samples = read_wav(path)
+    return np.asarray(resample_poly(samples.astype(float), 320, rate * 320 // 16_000), float)
+
+
+def test_speech_that_is_played_is_heard(
+    microphone: PyAudioMicrophone, sound_server: SoundServer, tmp_path: Path
+) -> None:
+    wav = speak(tmp_path / "speech.wav", "Good morning. How are you today?")
+    microphone.open()
+    first = microphone.read()
+    sound_server.play(wav)
+    played = played_speech(wav)
+    chunks = hear(microphone, played.size / 16_000 + 3)
+    now = time.monotonic()
+
+    assert {(chunk.samples.dtype, chunk.sample_rate) for chunk in chunks} == {(np.dtype(np.int16), 16_000)}
+    assert likeness(np.concatenate([chunk.samples for chunk in chunks]), played) > 0.9
+    assert sum(chunk.lost for chunk in chunks) == 0
+    times = [first.captured_at] + [chunk.captured_at for chunk in chunks]
+    assert times == sorted(times)
+    assert abs(now - times[-1]) < 1.0
+
+
+def test_a_device_that_refuses_16_khz_mono_is_converted(
+    microphone: PyAudioMicrophone, sound_server: SoundServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    supported = pyaudio.PyAudio.is_format_supported
+
+    def stereo_only(audio: pyaudio.PyAudio, rate: float, **options: int) -> bool:
+        if rate == 16_000 or options["input_channels"] == 1:
+            raise ValueError("Invalid sample rate")
+        return bool(supported(audio, rate, **options))
+
+    monkeypatch.setattr(pyaudio.PyAudio, "is_format_supported", stereo_only)
+    wav = speak(tmp_path / "speech.wav", "Good morning.")
+    microphone.open()
+    microphone.read()
+    sound_server.play(wav)
+    played = played_speech(wav)
+    chunks = hear(microphone, played.size / 16_000 + 3)
+
+    assert {chunk.sample_rate for chunk in chunks} == {16_000}
+    assert likeness(np.concatenate([chunk.samples for chunk in chunks]), played) > 0.9
+
+
+def test_a_killed_server_is_an_error_and_a_restarted_one_is_heard_again(
+    microphone: PyAudioMicrophone, sound_server: SoundServer
+) -> None:
+    microphone.open()
+    microphone.read()
+    sound_server.kill()
+    killed_at = time.monotonic()
+    with pytest.raises(CaptureError, match="sound server"):
+        hear(microphone, 60)
+    assert time.monotonic() - killed_at < 5  # long before the timeout of 10 s
+    with pytest.raises(CaptureError):
+        microphone.open()
+
+    sound_server.restart()
+    microphone.open()
+    assert microphone.read().samples.size > 0
+
+
+def test_a_source_that_goes_quiet_is_an_error_after_the_timeout(sound_server: SoundServer) -> None:
+    microphone = PyAudioMicrophone("default", timeout_s=3)
+    microphone.open()
+    microphone.read()
+    sound_server.suspend()
+    with pytest.raises(CaptureError, match="no sound data for 3 s"):
+        hear(microphone, 60)
+    microphone.close()
+
+
+def test_sound_that_was_not_read_in_time_is_counted(
+    microphone: PyAudioMicrophone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pyaudio_microphone, "QUEUE_S", 0.5)
+    microphone.open()
+    first = microphone.read()
+    time.sleep(3)
+    chunks = hear(microphone, 2)
+
+    lost = sum(chunk.lost for chunk in chunks)
+    assert lost > 16_000
+    # Samples heard and samples lost together fill the time that passed.
+    passed_s = chunks[-1].captured_at - first.captured_at
+    heard = sum(chunk.samples.size for chunk in chunks)
+    assert (heard + lost) / 16_000 == pytest.approx(passed_s, abs=0.5)
+
+
+def test_a_jump_of_the_capture_time_is_a_gap_and_jitter_is_not() -> None:
+    inbox = pyaudio_microphone._Inbox(1000, 16_000, pyaudio.paInputOverflow)
+    skipped_s = 0.0
+    for i in range(100):
+        if i == 60:
+            skipped_s = 0.5
+        adc = 7.0 + i * 0.1 + skipped_s + (0.1 if i % 7 == 0 else 0.0) + i * 1e-5
+        times = {"input_buffer_adc_time": adc, "current_time": adc + 0.1}
+        inbox.on_audio(bytes(3200), 1600, times, pyaudio.paInputOverflow if i == 30 else 0)
+    lost = [inbox.blocks.get_nowait().lost for _ in range(100)]
+    assert lost[30] == 1  # flagged, without a word about how many
+    assert lost[60] == pytest.approx(8000, abs=1600)
+    assert sum(lost) == lost[30] + lost[60]
+
+
+def test_closing_and_opening_again_works(microphone: PyAudioMicrophone) -> None:
+    for _ in range(2):
+        microphone.open()
+        assert microphone.read().samples.size > 0
+        microphone.close()
+        microphone.close()
+    with pytest.raises(CaptureError, match="not open"):
+        microphone.read()
+
+
+def test_an_unknown_device_is_named_with_those_seen(sound_server: SoundServer) -> None:
+    with pytest.raises(CaptureError, match=r"microphone kiosk: not found; inputs seen: .*default"):
+        PyAudioMicrophone("kiosk", timeout_s=1).open()
+    assert "default" in list_microphones()
+
+
+def test_without_pyaudio_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyaudio", None)
+    with pytest.raises(CaptureError, match=r"affectd\[mic\]"):
+        PyAudioMicrophone("default", timeout_s=1).open()

@@ -1,0 +1,65 @@
+"""Which camera and microphone the `source` settings name."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from affectd.capture.opencv_camera import OpenCvCamera
+from affectd.capture.picamera import PiCamera
+from affectd.capture.protocols import Camera
+from affectd.capture.pyaudio_microphone import PyAudioMicrophone
+from affectd.capture.sources import is_clip, list_cameras, make_camera, make_clip, make_microphone
+from affectd.errors import CaptureError
+from support.media import flash_and_beep, write_clip
+
+
+def camera_for(source: str) -> Camera | None:
+    return make_camera(source, clip=None, width=160, height=120, fps=10, timeout_s=1)
+
+
+@pytest.mark.parametrize("source", ["auto", "off", "picamera", "0", "/dev/video2", "rtsp://cam/1", "http://cam/"])
+def test_live_sources_are_no_clips(source: str) -> None:
+    assert not is_clip(source)
+    assert make_clip(source, realtime=True, loop=False, fps=10) is None
+
+
+def test_each_source_has_its_camera() -> None:
+    assert camera_for("off") is None
+    assert isinstance(camera_for("picamera"), PiCamera)
+    for source, name in (("3", "/dev/video3"), ("/dev/video3", "/dev/video3"), ("rtsp://u:p@cam/1", "rtsp://cam/1")):
+        camera = camera_for(source)
+        assert isinstance(camera, OpenCvCamera)
+        assert camera.name == name
+
+
+def test_auto_takes_the_first_camera_seen_or_waits_for_the_first_to_come() -> None:
+    seen = list_cameras()
+    camera = camera_for("auto")
+    assert camera is not None
+    assert camera.name == (seen[0][0] if seen else "/dev/video0")
+
+
+def test_a_clip_is_camera_and_by_default_microphone(tmp_path: Path) -> None:
+    frames, sound = flash_and_beep(1.0, 0.5)
+    source = str(write_clip(tmp_path / "kiosk.mp4", frames=frames, sound=sound))
+    clip = make_clip(source, realtime=False, loop=False, fps=10)
+    assert clip is not None
+    camera = make_camera(source, clip=clip, width=160, height=120, fps=10, timeout_s=1)
+    assert camera is clip.camera
+    assert make_microphone("auto", clip=clip, timeout_s=1) is clip.microphone
+    assert make_microphone("off", clip=clip, timeout_s=1) is None
+    assert isinstance(make_microphone("default", clip=clip, timeout_s=1), PyAudioMicrophone)
+    assert isinstance(make_microphone("auto", clip=None, timeout_s=1), PyAudioMicrophone)
+
+
+def test_without_picamera2_the_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "picamera2", None)
+    camera = PiCamera(width=640, height=480, fps=10, timeout_s=1)
+    with pytest.raises(CaptureError, match=r"apt install python3-picamera2.*--system-site-packages"):
+        camera.open()
+    with pytest.raises(CaptureError, match="not open"):
+        camera.read()
+    camera.close()

@@ -1,0 +1,106 @@
+"""The face path from frame to reading, with a plain object in the classifier's place."""
+
+import cv2
+import numpy as np
+import pytest
+
+from affectd.events import FaceReading, Frame
+from affectd.face.preprocess import FacePreprocessing
+from affectd.face.reader import FaceReader
+from support.scenes import scene
+
+
+class Recorder:
+    """Answers 'happy' and keeps what it was shown."""
+
+    def __init__(self) -> None:
+        self.inputs: list[np.ndarray] = []
+
+    def probabilities(self, x: np.ndarray) -> tuple[float, ...]:
+        self.inputs.append(x)
+        return (0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0)
+
+
+def read(reader: FaceReader, *pictures: np.ndarray, start: float = 50.0) -> list[FaceReading]:
+    return [reader.read(Frame(picture, start + i / 10, i)) for i, picture in enumerate(pictures)]
+
+
+def make(model: Recorder | None = None, **settings: int) -> FaceReader:
+    return FaceReader.create(model or Recorder(), FacePreprocessing(), **settings)
+
+
+def test_reads_the_face_with_box_as_fractions_and_the_models_answer() -> None:
+    model = Recorder()
+    reading = read(make(model), *[scene((400, 160, 110))] * 3)[-1]
+    assert reading.captured_at == pytest.approx(50.2)
+    face = reading.primary
+    assert face is not None
+    assert (face.track, face.probabilities[3]) == (1, 1.0)
+    assert 0.3 < face.quality <= 1
+    assert face.box.x + face.box.width / 2 == pytest.approx(400 / 640, abs=0.02)
+    assert face.box.y + face.box.height / 2 == pytest.approx(160 / 480, abs=0.03)
+    assert model.inputs[-1].shape == (1, 48, 48, 1)
+    assert model.inputs[-1].dtype == np.float32
+
+
+def test_grey_frames_read_like_colour_ones() -> None:
+    colour = scene((320, 240, 120))
+    from_colour = read(make(), *[colour] * 3)[-1]
+    from_gray = read(make(), *[cv2.cvtColor(colour, cv2.COLOR_BGR2GRAY)] * 3)[-1]
+    assert from_gray == from_colour
+
+
+def test_the_network_sees_the_face_itself() -> None:
+    model = Recorder()
+    read(make(model), *[scene((300, 230, 110))] * 3)
+    ours = model.inputs[-1][0, :, :, 0]
+    gray = cv2.cvtColor(scene((300, 230, 110)), cv2.COLOR_BGR2GRAY)
+    expected = FacePreprocessing().prepare(gray[175:285, 245:355])[:, :, 0]
+    blurred = [cv2.GaussianBlur(image, (0, 0), 3) for image in (ours, expected)]
+    assert np.corrcoef(blurred[0].ravel(), blurred[1].ravel())[0, 1] > 0.8
+
+
+def test_classifies_at_most_max_faces() -> None:
+    model = Recorder()
+    readings = read(make(model, max_faces=1), *[scene((170, 240, 100), (450, 240, 150))] * 3)
+    assert len(readings[-1].faces) == 1
+    assert len(model.inputs) == 2
+    both = read(make(), *[scene((170, 240, 100), (450, 240, 150))] * 3)[-1]
+    assert len(both.faces) == 2
+    assert both.faces[0].box.width > both.faces[1].box.width
+
+
+def test_nobody_there_is_an_empty_reading_without_a_classification() -> None:
+    model = Recorder()
+    readings = read(make(model), *[scene()] * 4)
+    assert all(reading.faces == () and reading.primary is None for reading in readings)
+    assert model.inputs == []
+
+
+def test_a_face_at_the_border_keeps_its_box_in_the_picture() -> None:
+    face = read(make(), *[scene((60, 100, 140))] * 4)[-1].primary
+    assert face is not None
+    assert face.box.x >= 0
+    assert face.box.y >= 0
+    assert face.box.x + face.box.width <= 1
+
+
+def test_reset_ends_the_track() -> None:
+    reader = make()
+    first = read(reader, *[scene((320, 240, 110))] * 2)[-1].primary
+    reader.reset()
+    again = read(reader, *[scene((320, 240, 110))] * 2)[-1].primary
+    assert first is not None
+    assert again is not None
+    assert (first.track, again.track) == (1, 2)
+
+
+def test_says_what_each_stage_took() -> None:
+    reader = make()
+    assert reader.last_timings is None
+    read(reader, *[scene((320, 240, 110))] * 2)
+    timings = reader.last_timings
+    assert timings is not None
+    assert timings.track > 0
+    assert timings.classify > 0
+    assert min(timings.gray, timings.quality, timings.preprocess) > 0

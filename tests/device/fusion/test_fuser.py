@@ -1,0 +1,303 @@
+"""The whole of fusion on sequences of readings: what becomes the state, and what becomes an event."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from affectd.errors import ConfigError, ModelError
+from affectd.events import LABELS, VOICE_LABELS, Box, FaceReading, TrackedFace, VoiceReading
+from affectd.fusion.fuser import Fuser
+
+DWELL_S, HALF_LIFE_S, ABSENT_S = 0.8, 1.0, 2.0
+
+
+def leaning(label, p=0.85, labels=LABELS):
+    rest = (1 - p) / (len(labels) - 1)
+    return tuple(p if name == label else rest for name in labels)
+
+
+def face(at, label, p=0.85, track=1, quality=0.8):
+    tracked = TrackedFace(track, Box(0.4, 0.3, 0.2, 0.3), quality, leaning(label, p))
+    return FaceReading(at, (tracked,))
+
+
+def voice(at, label, p=0.85, quality=0.8):
+    return VoiceReading(at, True, 20.0, quality, leaning(label, p, VOICE_LABELS))
+
+
+def silence(at):
+    return VoiceReading(at, False, None, 0.0, None)
+
+
+class Run:
+    """Feeds readings in order at 10 a second and keeps the events."""
+
+    def __init__(self, fuser):
+        self.fuser = fuser
+        self.now = 100.0
+        self.events = []
+        self.state = None
+
+    def play(self, seconds, reading, rate=10):
+        """Give `reading(at)`, or nothing where it is None, for so long; a step after each."""
+        for _ in range(round(seconds * rate)):
+            self.now += 1 / rate
+            for one in np.atleast_1d(reading(self.now)):
+                if isinstance(one, FaceReading):
+                    self.fuser.update_face(one)
+                elif isinstance(one, VoiceReading):
+                    self.fuser.update_voice(one)
+            self.state, changed = self.fuser.step(self.now + 0.02)
+            if changed:
+                self.events.append((self.now, self.state.emotion))
+        return self
+
+    @property
+    def emotions(self):
+        return [emotion for _, emotion in self.events]
+
+
+@pytest.fixture
+def run():
+    return Run(Fuser())
+
+
+def test_before_anything_the_state_is_nobody():
+    state, changed = Fuser().step(5.0)
+    assert not changed
+    assert (state.emotion, state.confidence, state.agreement) == (None, 0.0, "none")
+    assert state.probabilities == pytest.approx((1 / 7,) * 7)
+    assert state.face is None
+    assert state.voice is None
+    assert state.captured_at == state.since == 5.0
+
+
+def test_first_emotion_is_one_event_after_the_dwell(run):
+    run.play(5, lambda at: face(at, "happy"))
+    ((when, emotion),) = run.events
+    assert emotion == "happy"
+    assert when == pytest.approx(100 + DWELL_S, abs=0.25)
+    assert run.state.confidence == pytest.approx(0.85, abs=0.01)
+    assert run.state.since == pytest.approx(100.1)
+    assert run.state.previous is None
+
+
+@pytest.mark.parametrize(("p", "half_lives"), [(0.95, 1.5), (0.8, 2), (0.65, 3)])
+def test_real_change_is_exactly_one_event(run, p, half_lives):
+    """Also for a model that is never sure; its changes take longer, without an announced None between."""
+    run.play(10, lambda at: face(at, "happy", p)).play(10, lambda at: face(at, "sad", p))
+    assert run.emotions == ["happy", "sad"]
+    when = run.events[1][0]
+    assert 110 + DWELL_S <= when <= 110 + DWELL_S + half_lives * HALF_LIFE_S
+    assert run.state.previous == "happy"
+    assert run.state.previous_held_s == pytest.approx(run.state.since - 100.1)
+    assert run.state.since == pytest.approx(when - DWELL_S, abs=0.15)
+
+
+def test_nothing_clear_for_long_is_no_emotion(run):
+    run.play(5, lambda at: face(at, "happy")).play(10, lambda at: face(at, "sad", 0.3))
+    assert run.emotions == ["happy", None]
+    assert run.state.face is not None
+
+
+def test_flicker_between_two_emotions_is_no_event_storm(run):
+    run.play(5, lambda at: face(at, "happy"))
+    run.play(30, lambda at: face(at, "happy" if int(at * 5) % 2 else "angry"), rate=10)
+    assert len(run.events) <= 2
+
+
+def test_flicker_from_the_start_never_names_both(run):
+    run.play(30, lambda at: face(at, "fear" if int(at * 5) % 2 else "surprise"))
+    assert len(run.events) <= 1
+
+
+def test_one_odd_reading_is_no_event(run):
+    run.play(5, lambda at: face(at, "happy")).play(0.1, lambda at: face(at, "angry", 0.99))
+    run.play(5, lambda at: face(at, "happy"))
+    assert run.emotions == ["happy"]
+
+
+def test_person_leaves_and_returns(run):
+    run.play(5, lambda at: face(at, "happy"))
+    run.play(10, FaceReading)
+    assert run.emotions == ["happy", None]
+    assert run.events[1][0] == pytest.approx(105 + ABSENT_S, abs=0.25)
+    assert run.state.confidence == 0
+    assert run.state.probabilities == pytest.approx((1 / 7,) * 7)
+    assert run.state.previous_held_s == pytest.approx(4.9, abs=0.05)
+    assert run.state.captured_at == pytest.approx(run.now)
+    run.play(5, lambda at: face(at, "happy", track=2))
+    assert run.emotions == ["happy", None, "happy"]
+
+
+def test_short_loss_of_the_face_is_no_event(run):
+    run.play(5, lambda at: face(at, "happy")).play(1.5, FaceReading).play(5, lambda at: face(at, "happy"))
+    assert run.emotions == ["happy"]
+
+
+def test_silent_camera_means_nobody(run):
+    """No readings at all, not even empty ones: stepping alone must see the absence, once."""
+    run.play(5, lambda at: face(at, "happy")).play(10, lambda at: ())
+    assert run.emotions == ["happy", None]
+    assert run.state.face is None
+    assert run.state.captured_at == pytest.approx(105)
+
+
+def test_stepping_more_often_changes_nothing():
+    rng = np.random.default_rng(4)
+    labels = rng.choice(LABELS, 300)
+    seldom, often = Fuser(), Fuser()
+    for index, label in enumerate(labels):
+        at = index * 0.1
+        for fuser in (seldom, often):
+            fuser.update_face(face(at, label, 0.4))
+        extra = [often.step(at + delay) for delay in (0.0, 0.01, 0.02, 0.05)]
+        one, changed = seldom.step(at)
+        assert one.probabilities == pytest.approx(extra[-1][0].probabilities)
+        assert changed == any(event for _, event in extra)
+
+
+def test_a_single_reading_never_dwells_by_being_stepped():
+    fuser = Fuser()
+    fuser.update_face(face(0.0, "angry", 0.99))
+    assert not any(fuser.step(now)[1] for now in np.arange(0, 5, 0.01))
+
+
+def test_old_reading_does_not_replace_a_newer_one():
+    fuser = Fuser()
+    fuser.update_face(face(2.0, "happy"))
+    fuser.update_face(face(1.0, "angry"))
+    fuser.update_voice(voice(2.0, "sad"))
+    fuser.update_voice(silence(1.5))
+    state, _ = fuser.step(2.0)
+    assert state.face.probabilities == leaning("happy")
+    assert state.voice.active
+
+
+def test_older_reading_weighs_less():
+    def angry_share(voice_age):
+        fuser = Fuser()
+        fuser.update_face(face(10.0, "happy"))
+        fuser.update_voice(voice(10.0 - voice_age, "angry"))
+        return fuser.step(10.0)[0].probabilities[0]
+
+    shares = [angry_share(age) for age in (0.0, 0.5, 1.0, 1.9, 2.5)]
+    assert all(earlier > later for earlier, later in itertools.pairwise(shares))
+    assert shares[-1] == pytest.approx(0.025, abs=1e-6)  # too old to count: the face's own figure
+
+
+def test_another_person_in_front_starts_a_new_belief(run):
+    run.play(10, lambda at: face(at, "happy", track=1))
+    run.play(0.1, lambda at: face(at, "sad", track=2))
+    assert run.state.probabilities == pytest.approx(leaning("sad"))
+    assert run.state.emotion == "happy"
+    run.play(3, lambda at: face(at, "sad", track=2))
+    assert run.emotions == ["happy", "sad"]
+    assert run.events[1][0] == pytest.approx(110 + DWELL_S, abs=0.25)
+
+
+def test_calm_counts_as_neutral(run):
+    run.play(5, lambda at: voice(at, "calm"))
+    assert run.emotions == ["neutral"]
+    assert run.state.agreement == "single"
+    assert len(run.state.voice.probabilities) == 8
+
+
+def test_silence_ends_the_voice_at_once():
+    fuser = Fuser()
+    fuser.update_face(face(1.0, "happy"))
+    fuser.update_voice(voice(1.0, "happy"))
+    assert fuser.step(1.0)[0].agreement == "agree"
+    fuser.update_voice(silence(1.5))
+    state, _ = fuser.step(1.5)
+    assert state.agreement == "single"
+    assert state.voice is not None
+    assert not state.voice.active
+
+
+def test_hybrid_disagreement_becomes_no_emotion_and_recovers():
+    run = Run(Fuser(strategy="hybrid"))
+    run.play(5, lambda at: (face(at, "happy"), voice(at, "happy")))
+    run.play(5, lambda at: (face(at, "happy"), voice(at, "angry")))
+    assert run.emotions == ["happy", None]
+    assert run.state.agreement == "disagree"
+    assert run.events[1][0] == pytest.approx(105 + DWELL_S, abs=0.25)
+    run.play(5, lambda at: (face(at, "happy"), voice(at, "happy")))
+    assert run.emotions == ["happy", None, "happy"]
+
+
+def test_adaptive_takes_agreement_for_more_than_one_witness():
+    alone, both = Run(Fuser()), Run(Fuser())
+    alone.play(5, lambda at: face(at, "happy", 0.55))
+    both.play(5, lambda at: (face(at, "happy", 0.55), voice(at, "happy", 0.55)))
+    assert both.state.confidence > alone.state.confidence + 0.1
+
+
+def test_skills_shift_the_fused_emotion():
+    skilled = tuple(0.9 if label == "angry" else 0.4 for label in LABELS)
+    readings = lambda at: (face(at, "happy", 0.7), voice(at, "angry", 0.72))  # noqa: E731
+    heard = Run(Fuser(face_skill=(0.3,) * 7, voice_skill=skilled)).play(5, readings)
+    seen = Run(Fuser(face_skill=(0.9,) * 7, voice_skill=(0.2,) * 7)).play(5, readings)
+    assert heard.emotions == ["angry"]
+    assert seen.emotions == ["happy"]
+
+
+@pytest.mark.parametrize("strategy", ["weighted_average", "hybrid", "adaptive", "face", "voice"])
+def test_random_life_keeps_every_invariant(strategy):
+    rng = np.random.default_rng(6)
+    fuser = Fuser(strategy=strategy)
+    now, emotion, announced = 0.0, None, []
+    for _ in range(3000):
+        now += rng.exponential(0.1)
+        at = now - rng.exponential(0.05)
+        kind = rng.integers(0, 6)
+        if kind <= 2:
+            probabilities = tuple(rng.dirichlet(np.full(7, 0.3)))
+            fuser.update_face(FaceReading(at, (TrackedFace(1, Box(0, 0, 1, 1), rng.uniform(), probabilities),)))
+        elif kind == 3:
+            fuser.update_face(FaceReading(at))
+        elif kind == 4:
+            fuser.update_voice(VoiceReading(at, True, 10.0, rng.uniform(), tuple(rng.dirichlet(np.full(8, 0.3)))))
+        else:
+            fuser.update_voice(silence(at))
+        state, changed = fuser.step(now)
+        assert sum(state.probabilities) == pytest.approx(1)
+        assert min(state.probabilities) >= 0
+        assert changed == (state.emotion != emotion)
+        assert state.emotion is None or state.confidence == state.probabilities[LABELS.index(state.emotion)]
+        assert state.previous_held_s >= 0
+        assert state.since <= now
+        if changed:
+            assert state.previous == emotion
+            announced.append(now)
+            emotion = state.emotion
+    assert len(announced) < now / DWELL_S / 3
+
+
+def test_same_readings_same_answers():
+    def life():
+        rng = np.random.default_rng(8)
+        run = Run(Fuser())
+        run.play(60, lambda at: (face(at, rng.choice(LABELS), 0.5), voice(at, rng.choice(LABELS), 0.5)))
+        return run.events, run.state
+
+    assert life() == life()
+
+
+def test_model_that_answers_nan_is_not_believed(run):
+    broken = TrackedFace(1, Box(0, 0, 1, 1), 0.9, (float("nan"),) * 7)
+    run.play(3, lambda at: (FaceReading(at, (broken,)), voice(at, "happy")))
+    assert run.emotions == ["happy"]
+    assert run.state.agreement == "single"
+
+
+def test_leave_above_enter_is_refused():
+    with pytest.raises(ConfigError, match=r"fusion\.leave is 0\.6, above fusion\.enter, 0\.5"):
+        Fuser(enter=0.5, leave=0.6)
+
+
+@pytest.mark.parametrize("skill", [(0.5,) * 8, (0.5,) * 6 + (1.2,), (0.5,) * 6 + (float("nan"),)])
+def test_skill_that_is_none_is_refused(skill):
+    with pytest.raises(ModelError, match="voice model's skill"):
+        Fuser(voice_skill=skill)

@@ -1,0 +1,159 @@
+"""What each strategy makes of two opinions, over random distributions."""
+
+import numpy as np
+import pytest
+
+from affectd.events import LABELS
+from affectd.fusion.strategies import STRATEGIES, UNIFORM, Fused, Opinion, adaptive, agreement, hybrid, weighted_average
+
+N = len(LABELS)
+EVEN = np.ones(N)
+
+
+def opinion(probabilities, reliability=1.0, skill=EVEN, share=0.5, at=0.0):
+    return Opinion(np.asarray(probabilities, dtype=float), reliability, np.asarray(skill), share, at)
+
+
+def missing(at=0.0):
+    return opinion(UNIFORM, 0.0, at=at)
+
+
+def leaning(label, p=0.8):
+    distribution = np.full(N, (1 - p) / (N - 1))
+    distribution[LABELS.index(label)] = p
+    return distribution
+
+
+def random_opinions(seed, count=200):
+    rng = np.random.default_rng(seed)
+    for _ in range(count):
+        spread = rng.uniform(0.05, 5)
+        yield opinion(
+            rng.dirichlet(np.full(N, spread)), rng.uniform(0.01, 1), rng.uniform(0.05, 1, N), rng.uniform(0.1, 1)
+        )
+
+
+def pairs(seed):
+    return zip(random_opinions(seed), random_opinions(seed + 1), strict=True)
+
+
+def said(fused: Fused | None):
+    assert fused is not None
+    return fused.probabilities
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_gives_distributions(strategy):
+    for face, voice in pairs(1):
+        probabilities = said(STRATEGIES[strategy](face, voice))
+        assert probabilities.shape == (N,)
+        assert probabilities.min() >= 0
+        assert probabilities.sum() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("strategy", ["weighted_average", "hybrid", "adaptive"])
+def test_treats_face_and_voice_alike(strategy):
+    for face, voice in pairs(3):
+        one, other = STRATEGIES[strategy](face, voice), STRATEGIES[strategy](voice, face)
+        np.testing.assert_allclose(said(one), said(other), atol=1e-12)
+
+
+@pytest.mark.parametrize("strategy", ["weighted_average", "hybrid", "adaptive"])
+def test_missing_modality_leaves_the_other_unchanged(strategy):
+    for one in random_opinions(5):
+        # The product floors probabilities at 1e-3: no more than 7e-3 can move.
+        np.testing.assert_allclose(said(STRATEGIES[strategy](one, missing())), one.probabilities, atol=7e-3)
+        np.testing.assert_allclose(said(STRATEGIES[strategy](missing(), one)), one.probabilities, atol=7e-3)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_nobody_speaks_then_nothing_is_said(strategy):
+    assert STRATEGIES[strategy](missing(), missing()) is None
+
+
+def test_single_strategies_ignore_the_other():
+    for face, voice in pairs(7):
+        assert said(STRATEGIES["face"](face, voice)) is face.probabilities
+        assert said(STRATEGIES["voice"](face, voice)) is voice.probabilities
+        assert STRATEGIES["face"](missing(), voice) is None
+        assert STRATEGIES["voice"](face, missing()) is None
+
+
+def test_newest_opinion_listened_to_dates_the_result():
+    early, late = opinion(UNIFORM, at=1.0), opinion(UNIFORM, at=2.0)
+    assert adaptive(early, late).captured_at == 2.0
+    assert STRATEGIES["face"](early, late).captured_at == 1.0
+    assert adaptive(early, missing(at=9.0)).captured_at == 1.0
+
+
+def test_weighted_average_uses_the_fixed_shares():
+    face, voice = opinion(leaning("happy"), 0.01, share=0.6), opinion(leaning("sad"), 1.0, share=0.4)
+    np.testing.assert_allclose(
+        said(weighted_average(face, voice)), 0.6 * face.probabilities + 0.4 * voice.probabilities, atol=1e-12
+    )
+    assert weighted_average(opinion(UNIFORM, share=0.0), missing()) is None
+
+
+def test_hybrid_says_what_both_say_and_withholds_otherwise():
+    happy, sad = opinion(leaning("happy")), opinion(leaning("sad"))
+    agreed = hybrid(happy, opinion(leaning("happy", 0.4)))
+    assert not agreed.withheld
+    assert LABELS[int(np.argmax(agreed.probabilities))] == "happy"
+    assert hybrid(happy, sad).withheld
+    assert not hybrid(happy, missing()).withheld
+
+
+def test_adaptive_follows_the_more_reliable():
+    happy, sad = leaning("happy"), leaning("sad")
+    assert said(adaptive(opinion(happy, 0.9), opinion(sad, 0.3))).argmax() == LABELS.index("happy")
+    assert said(adaptive(opinion(happy, 0.3), opinion(sad, 0.9))).argmax() == LABELS.index("sad")
+
+
+def test_adaptive_skill_decides_between_equals():
+    """The same two opinions, told apart only by how well each modality tells the classes in question."""
+    face, voice = leaning("happy", 0.7), leaning("angry", 0.7)
+    good_at_anger = np.where(np.arange(N) == LABELS.index("angry"), 0.9, 0.3)
+    good_at_joy = np.where(np.arange(N) == LABELS.index("happy"), 0.9, 0.3)
+    even = np.full(N, 0.3)
+    hearing = said(adaptive(opinion(face, skill=even), opinion(voice, skill=good_at_anger)))
+    seeing = said(adaptive(opinion(face, skill=good_at_joy), opinion(voice, skill=even)))
+    assert LABELS[hearing.argmax()] == "angry"
+    assert LABELS[seeing.argmax()] == "happy"
+
+
+def test_adaptive_is_unmoved_by_a_modality_that_is_unsure():
+    for face in random_opinions(9):
+        with_voice = said(adaptive(face, opinion(UNIFORM, face.reliability, face.skill)))
+        np.testing.assert_allclose(with_voice, said(adaptive(face, missing())), atol=1e-9)
+
+
+def test_adaptive_zero_is_no_veto():
+    certain = np.eye(N)[LABELS.index("neutral")]
+    fused = said(adaptive(opinion(certain, 0.05), opinion(leaning("fear", 0.95), 1.0)))
+    assert LABELS[fused.argmax()] == "fear"
+
+
+def test_adaptive_is_calibrated_for_independent_witnesses():
+    """Two simulated models, calibrated and independent given the truth: the pool's confidence is its hit rate."""
+    rng = np.random.default_rng(11)
+    truth = rng.integers(0, N, 4000)
+
+    def witness(strength):
+        scores = rng.normal(size=(truth.size, N))
+        scores[np.arange(truth.size), truth] += strength
+        posterior = np.exp(strength * scores)  # Bayes for unit Gaussians shifted by `strength`
+        return posterior / posterior.sum(axis=1, keepdims=True)
+
+    faces, voices = witness(1.7), witness(1.7)
+    fused = np.stack([said(adaptive(opinion(f), opinion(v))) for f, v in zip(faces, voices, strict=True)])
+    hits, alone = fused.argmax(axis=1) == truth, faces.argmax(axis=1) == truth
+    assert hits.mean() > alone.mean() + 0.08
+    assert fused.max(axis=1).mean() == pytest.approx(hits.mean(), abs=0.03)
+
+
+def test_agreement_names_what_both_say():
+    happy, sad = opinion(leaning("happy")), opinion(leaning("sad"))
+    assert agreement(happy, opinion(leaning("happy", 0.3))) == "agree"
+    assert agreement(happy, sad) == "disagree"
+    assert agreement(happy, missing()) == agreement(missing(), sad) == "single"
+    assert agreement(missing(), missing()) == "none"

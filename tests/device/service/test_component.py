@@ -1,0 +1,312 @@
+"""Components in real threads: they fail, come back, finish, hang, and are stopped within a deadline."""
+
+import logging
+import threading
+import time
+
+import pytest
+
+from affectd.errors import CaptureError
+from affectd.service.component import Backoff, Component
+from affectd.service.supervisor import Supervisor
+from support.waiting import until
+
+QUICK = Backoff(base_s=0.01, cap_s=0.05, steady_s=0.2)
+
+
+def working(stop, beat):
+    while not stop.is_set():
+        beat()
+        stop.wait(0.01)
+
+
+def state_of(component):
+    return component.status().state
+
+
+@pytest.fixture
+def supervise():
+    """Make supervisors that are stopped when the test ends."""
+    made = []
+
+    def make(*components):
+        made.append(Supervisor(components))
+        return made[-1]
+
+    yield make
+    for supervisor in made:
+        supervisor.stop(2.0)
+
+
+@pytest.fixture
+def hang():
+    """An event that lets a hanging component go at the end of the test."""
+    release = threading.Event()
+    yield release
+    release.set()
+
+
+def test_runs_and_stops(supervise):
+    worker = Component("worker", working)
+    assert state_of(worker) == "off"
+    supervisor = supervise(worker)
+    supervisor.start()
+    until(lambda: state_of(worker) == "running")
+    first = worker.status()
+    until(lambda: worker.status().last_progress > first.since)
+    assert worker.status().since == first.since
+    assert abs(first.since_wall - time.time()) < 30
+    assert supervisor.stop(5.0) == []
+    assert state_of(worker) == "off"
+
+
+def test_is_starting_until_its_first_progress(supervise, hang):
+    def opening(stop, beat):
+        hang.wait()
+        working(stop, beat)
+
+    camera = Component("camera", opening)
+    supervise(camera).start()
+    until(lambda: state_of(camera) == "starting")
+    assert camera.status().last_progress is None
+    hang.set()
+    until(lambda: state_of(camera) == "running")
+
+
+def test_failing_is_said_once_restarted_and_recovered(supervise, caplog):
+    caplog.set_level(logging.INFO)
+    attempts = []
+
+    def flaky(stop, beat):
+        attempts.append(time.monotonic())
+        if len(attempts) < 6:
+            raise CaptureError("no camera at /dev/video9: plug one in")
+        working(stop, beat)
+
+    camera = Component("camera", flaky, backoff=QUICK)
+    supervise(camera).start()
+    until(lambda: state_of(camera) == "running")
+    status = camera.status()
+    assert status.restarts == 5
+    assert status.last_error == "no camera at /dev/video9: plug one in"
+    errors = [r.getMessage() for r in caplog.records if r.levelno == logging.ERROR]
+    assert errors == ["camera: no camera at /dev/video9: plug one in"]
+    until(lambda: "camera runs again" in caplog.text)
+
+
+def test_unforeseen_fault_keeps_its_traceback_for_the_debug_log(supervise, caplog):
+    caplog.set_level(logging.DEBUG)
+
+    def broken(stop, beat):
+        {}["missing"]
+
+    worker = Component("worker", broken, backoff=QUICK)
+    supervise(worker).start()
+    until(lambda: worker.status().restarts > 1)
+    errors = [r for r in caplog.records if r.levelno == logging.ERROR]
+    assert [r.getMessage() for r in errors] == ["worker: unexpected KeyError: 'missing'"]
+    assert errors[0].exc_info is None
+    assert any(r.levelno == logging.DEBUG and r.exc_info for r in caplog.records)
+
+
+def test_sys_exit_in_a_thread_does_not_end_it_silently(supervise):
+    def leaving(stop, beat):
+        raise SystemExit(3)
+
+    worker = Component("worker", leaving, backoff=QUICK)
+    supervise(worker).start()
+    until(lambda: worker.status().restarts > 1)
+    assert worker.status().last_error == "unexpected SystemExit: 3"
+
+
+def test_waits_between_restarts(supervise):
+    def failing(stop, beat):
+        raise CaptureError("gone")
+
+    camera = Component("camera", failing, backoff=Backoff(base_s=60))
+    supervisor = supervise(camera)
+    supervisor.start()
+    until(lambda: state_of(camera) == "waiting")
+    began = time.monotonic()
+    assert supervisor.stop(5.0) == []
+    assert time.monotonic() - began < 4
+
+
+def test_backoff_grows_is_spread_and_capped():
+    backoff = Backoff(base_s=0.5, cap_s=8)
+    for failures, longest in [(0, 0.5), (1, 1), (3, 4), (4, 8), (5, 8), (10_000, 8)]:
+        delays = {backoff.delay(failures) for _ in range(50)}
+        assert longest / 2 <= min(delays) < max(delays) <= longest
+
+
+def test_each_failure_in_a_row_waits_longer(supervise):
+    asked = []
+
+    class Recorded(Backoff):
+        def delay(self, failures):
+            asked.append(failures)
+            return 0.001
+
+    def failing(stop, beat):
+        raise CaptureError("gone")
+
+    supervise(Component("camera", failing, backoff=Recorded())).start()
+    until(lambda: len(asked) >= 4)
+    assert asked[:4] == [0, 1, 2, 3]
+
+
+def test_backoff_starts_anew_after_steady_work(supervise):
+    runs = []
+
+    def works_then_fails(stop, beat):
+        runs.append(time.monotonic())
+        for _ in range(12):
+            beat()
+            time.sleep(0.01)
+        raise CaptureError("unplugged")
+
+    steady = Backoff(base_s=0.01, cap_s=60, steady_s=0.05)
+    supervise(Component("camera", works_then_fails, backoff=steady)).start()
+    until(lambda: len(runs) == 15)  # without a new start the last wait alone would be over a minute
+
+
+def test_component_that_ends_by_itself_has_finished(supervise):
+    clip = Component("clip", lambda stop, beat: beat(), source=True)
+    sound = Component("sound", working, source=True)
+    worker = Component("worker", working)
+    supervisor = supervise(clip, sound, worker)
+    supervisor.start()
+    until(lambda: state_of(clip) == "finished")
+    assert not supervisor.sources_finished
+    assert clip.status().restarts == 0
+
+
+def test_work_is_over_when_all_sources_have_finished(supervise):
+    supervisor = supervise(Component("clip", lambda stop, beat: None, source=True), Component("worker", working))
+    assert not supervisor.sources_finished
+    supervisor.start()
+    until(lambda: supervisor.sources_finished)
+    assert not supervise(Component("worker", working)).sources_finished
+
+
+def test_fault_of_a_component_that_is_not_restarted_is_kept(supervise):
+    def corrupt(stop, beat):
+        raise CaptureError("clip.mp4 ends in the middle of a frame")
+
+    supervisor = supervise(Component("clip", corrupt, restart=False), Component("worker", working))
+    assert supervisor.failure is None
+    supervisor.start()
+    until(lambda: supervisor.failure is not None)
+    assert isinstance(supervisor.failure, CaptureError)
+    until(lambda: supervisor.statuses()[0].state == "failed")
+
+
+def test_hanging_component_does_not_hold_up_the_stop(supervise, hang):
+    stopped = []
+
+    def orderly(stop, beat):
+        working(stop, beat)
+        stopped.append("publisher")
+
+    wedged = Component("camera", lambda stop, beat: hang.wait())
+    publisher = Component("publisher", orderly)
+    supervisor = supervise(wedged, publisher)
+    supervisor.start()
+    until(lambda: state_of(publisher) == "running")
+    began = time.monotonic()
+    assert supervisor.stop(1.0) == ["camera"]
+    assert time.monotonic() - began < 8
+    assert stopped == ["publisher"]
+    assert state_of(wedged) == "failed"
+    assert "camera was told to stop and has not" in wedged.status().last_error
+
+
+def test_stops_upstream_before_downstream(supervise):
+    ended = []
+
+    def stage(name):
+        def run(stop, beat):
+            working(stop, beat)
+            time.sleep(0.05)
+            ended.append(name)
+
+        return Component(name, run)
+
+    supervisor = supervise(*(stage(name) for name in ("camera", "face", "publisher")))
+    supervisor.start()
+    until(lambda: all(status.state == "running" for status in supervisor.statuses()))
+    supervisor.stop(10.0)
+    assert ended == ["camera", "face", "publisher"]
+
+
+def test_pause_closes_and_resume_opens(supervise):
+    devices = []
+
+    def camera_run(stop, beat):
+        devices.append("open")
+        try:
+            working(stop, beat)
+        finally:
+            devices.append("closed")
+
+    camera, worker = Component("camera", camera_run), Component("worker", working)
+    supervisor = supervise(camera, worker)
+    supervisor.start()
+    until(lambda: state_of(camera) == "running")
+    assert supervisor.pause(["camera"], 5.0) == []
+    assert devices == ["open", "closed"]
+    assert state_of(camera) == "off"
+    assert state_of(worker) == "running"
+    supervisor.resume(["camera"])
+    until(lambda: state_of(camera) == "running")
+    assert devices == ["open", "closed", "open"]
+
+
+def test_paused_before_the_start_never_runs(supervise):
+    opened = []
+    camera = Component("camera", lambda stop, beat: opened.append(1))
+    supervisor = supervise(camera, Component("worker", working))
+    assert supervisor.pause(["camera"], 1.0) == []
+    supervisor.start()
+    until(lambda: supervisor.statuses()[1].state == "running")
+    assert state_of(camera) == "off"
+    assert opened == []
+    supervisor.resume(["camera"])
+    until(lambda: state_of(camera) == "finished")
+    assert opened == [1]
+
+
+def test_finished_clip_is_not_played_again_by_resume(supervise):
+    plays = []
+    clip = Component("clip", lambda stop, beat: plays.append(1), source=True)
+    supervisor = supervise(clip)
+    supervisor.start()
+    until(lambda: supervisor.sources_finished)
+    supervisor.pause(["clip"], 1.0)
+    supervisor.resume(["clip"])
+    assert supervisor.sources_finished
+    assert plays == [1]
+
+
+def test_device_still_held_by_a_hanging_thread_is_not_opened_twice(supervise, hang):
+    holders, most = [], []
+
+    def stubborn(stop, beat):
+        holders.append(1)
+        most.append(len(holders))
+        hang.wait()
+        working(stop, beat)
+        holders.pop()
+
+    camera = Component("camera", stubborn)
+    supervisor = supervise(camera)
+    supervisor.start()
+    until(lambda: most)
+    assert supervisor.pause(["camera"], 0.1) == ["camera"]
+    supervisor.resume(["camera"])
+    assert supervisor.pause(["camera"], 0.1) == ["camera"], "the first thread still holds the device"
+    supervisor.resume(["camera"])
+    hang.set()
+    until(lambda: state_of(camera) == "running")
+    assert max(most) == 1
+    assert len(most) == 2

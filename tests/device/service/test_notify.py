@@ -1,0 +1,96 @@
+"""What arrives at a real notify socket, and when the watchdog is fed."""
+
+import os
+import socket
+
+import pytest
+
+from affectd.service.component import ComponentStatus
+from affectd.service.notify import Notifier, Watchdog, stuck
+
+
+def status(name, state, *, since=0.0, last_progress=None):
+    return ComponentStatus(name, state, since, since, 0, None, last_progress)
+
+
+@pytest.fixture(params=["path", "abstract"])
+def manager(request, tmp_path):
+    """The service manager's end of the socket, and the environment it gives the daemon."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
+        name = str(tmp_path / "notify") if request.param == "path" else f"@affectd-test-{os.getpid()}"
+        server.bind(name.replace("@", "\0", 1) if name.startswith("@") else name)
+        server.setblocking(False)
+        yield server, {"NOTIFY_SOCKET": name, "WATCHDOG_USEC": "20000000", "WATCHDOG_PID": str(os.getpid())}
+
+
+def received(server):
+    messages = []
+    while True:
+        try:
+            messages.append(server.recv(4096).decode())
+        except BlockingIOError:
+            return messages
+
+
+def test_says_each_word_of_the_protocol(manager):
+    server, environment = manager
+    notifier = Notifier(environment)
+    notifier.ready()
+    notifier.status("online at\nlocalhost")
+    notifier.alive()
+    notifier.stopping()
+    assert received(server) == ["READY=1", "STATUS=online at localhost", "WATCHDOG=1", "STOPPING=1"]
+    assert notifier.watchdog_s == 20
+
+
+def test_without_a_service_manager_nothing_happens():
+    notifier = Notifier({})
+    notifier.ready()
+    assert notifier.watchdog_s is None
+    Watchdog(notifier, 0.0).tick([status("camera", "failed")], 100.0)
+
+
+def test_manager_that_went_away_is_no_fault(tmp_path):
+    Notifier({"NOTIFY_SOCKET": str(tmp_path / "gone")}).ready()
+
+
+def test_watchdog_of_another_process_is_not_ours():
+    assert Notifier({"WATCHDOG_USEC": "1000000", "WATCHDOG_PID": "1"}).watchdog_s is None
+
+
+@pytest.mark.parametrize(
+    ("state", "since", "last_progress", "is_stuck"),
+    [
+        ("running", 5.0, 11.0, False),
+        ("running", 5.0, 9.0, True),
+        ("starting", 11.0, None, False),
+        ("starting", 5.0, None, True),
+        ("waiting", 5.0, 6.0, False),
+        ("off", 5.0, 6.0, False),
+        ("finished", 5.0, 6.0, False),
+        ("failed", 11.0, 11.0, True),
+    ],
+)
+def test_who_is_stuck(state, since, last_progress, is_stuck):
+    found = stuck([status("camera", state, since=since, last_progress=last_progress)], 10.0)
+    assert found == (["camera"] if is_stuck else [])
+
+
+def test_watchdog_is_fed_only_while_all_move(manager, caplog):
+    server, environment = manager
+    watchdog = Watchdog(Notifier(environment), 0.0)
+
+    def tick(now, camera, publisher):
+        statuses = [
+            status("camera", "running", last_progress=camera),
+            status("publisher", "running", last_progress=publisher),
+        ]
+        watchdog.tick(statuses, now)
+        return received(server)
+
+    assert tick(9.0, 8.9, 8.9) == []  # not half of the 20 s yet
+    assert tick(10.0, 9.9, 9.9) == ["WATCHDOG=1"]
+    assert tick(20.0, 19.9, 9.95) == []
+    assert tick(21.0, 20.9, 9.95) == []
+    assert caplog.text.count("publisher made no progress") == 1
+    assert tick(22.0, 21.9, 21.9) == ["WATCHDOG=1"]

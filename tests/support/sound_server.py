@@ -1,0 +1,100 @@
+"""A PulseAudio server of the test's own: what is played to its sink is what its microphone hears."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from types import TracebackType
+
+ASOUND_CONF = """\
+</usr/share/alsa/alsa.conf>
+pcm.!default { type pulse hint { show on description "affectd test" } }
+ctl.!default { type pulse }
+"""
+
+
+class SoundServer:
+    """Starts on entering, stops on leaving; `env` names it to PortAudio, here and in subprocesses."""
+
+    def __init__(self) -> None:
+        # A short folder: the path of a Unix socket may have 107 bytes.
+        self._home = Path(tempfile.mkdtemp(prefix="affectd-sound-"))
+        self._server: subprocess.Popen[bytes] | None = None
+        self._players: list[subprocess.Popen[bytes]] = []
+        self._environment_before: dict[str, str | None] = {}
+        config = self._home / "asound.conf"
+        config.write_text(ASOUND_CONF)
+        self.env = {"PULSE_SERVER": f"unix:{self._home}/native", "ALSA_CONFIG_PATH": str(config)}
+
+    def __enter__(self) -> SoundServer:
+        self._environment_before = {key: os.environ.get(key) for key in self.env}
+        os.environ.update(self.env)
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for player in self._players:
+            player.kill()
+            player.wait()
+        self.kill()
+        for key, value in self._environment_before.items():
+            if value is None:
+                del os.environ[key]
+            else:
+                os.environ[key] = value
+        shutil.rmtree(self._home, ignore_errors=True)
+
+    def start(self) -> None:
+        """Start the server and wait until its microphone is the default input."""
+        modules = [
+            f"module-native-protocol-unix socket={self._home}/native auth-anonymous=1",
+            "module-null-sink sink_name=speaker rate=16000 channels=1 format=s16le",
+            "module-remap-source source_name=microphone master=speaker.monitor",
+        ]
+        options = ["-n", "--daemonize=no", "--exit-idle-time=-1", "--disallow-exit=1", "--use-pid-file=no"]
+        self._server = subprocess.Popen(
+            ["pulseaudio", *options, *(part for module in modules for part in ("-L", module))],
+            env={**os.environ, "HOME": str(self._home), "XDG_RUNTIME_DIR": str(self._home)},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        deadline = time.monotonic() + 30
+        while self._control("set-default-source", "microphone") != 0:
+            if self._server.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError("pulseaudio did not start")
+            time.sleep(0.1)
+
+    def kill(self) -> None:
+        """End the server as a crash would."""
+        if self._server is not None:
+            self._server.kill()
+            self._server.wait()
+            self._server = None
+
+    def restart(self) -> None:
+        """Start again after a kill."""
+        self.kill()
+        (self._home / "native").unlink(missing_ok=True)
+        self.start()
+
+    def suspend(self) -> None:
+        """Silence the microphone without a word, as pulling out a sound card does."""
+        self._control("suspend-source", "microphone", "1")
+        self._control("suspend-source", "speaker.monitor", "1")
+
+    def play(self, wav: Path) -> subprocess.Popen[bytes]:
+        """Play a file to the microphone, in the background."""
+        player = subprocess.Popen(["paplay", "-d", "speaker", str(wav)], env={**os.environ, **self.env})
+        self._players.append(player)
+        return player
+
+    def _control(self, *command: str) -> int:
+        return subprocess.run(
+            ["pactl", *command], env={**os.environ, **self.env}, capture_output=True, check=False, timeout=10
+        ).returncode
