@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from support import bundles
+from support.broker import Mosquitto
 from support.sound_server import SoundServer
 
 # Before any test loads TensorFlow: loaded after it, this runtime crashes. It ends with CPython 3.11.
 with contextlib.suppress(ImportError):
     import tflite_runtime.interpreter  # noqa: F401
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Mosquitto]:
+    """A plain broker that lets everybody in."""
+    with Mosquitto(tmp_path) as mosquitto:
+        yield mosquitto
 
 
 @pytest.fixture

@@ -111,7 +111,14 @@ def write_bundle(
         }
         (draft / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
         bundle = _prove(draft)
-        card = write_card(bundle, figures[kinds[0]], rows, description.commands, description.note)
+        card = write_card(
+            bundle,
+            figures[kinds[0]],
+            rows,
+            calibrated_on=(calibration or held_out).name,
+            commands=description.commands,
+            note=description.note,
+        )
         (draft / "CARD.md").write_text(card, encoding="utf-8")
         _add_training(draft / "training", run)
         plot_confusion(figures[kinds[0]], draft / "training" / "confusion.png")

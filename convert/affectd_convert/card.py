@@ -10,10 +10,20 @@ from affectd_convert.verify import Row
 
 
 def write_card(
-    bundle: Bundle, evaluation: Evaluation, parity: Sequence[Row], commands: Sequence[str], note: str
+    bundle: Bundle,
+    evaluation: Evaluation,
+    parity: Sequence[Row],
+    *,
+    calibrated_on: str,
+    commands: Sequence[str],
+    note: str,
 ) -> str:
-    """Give CARD.md; `evaluation` is that of the first line of the bundle's metrics."""
+    """Give CARD.md; `evaluation` is that of the first line of the bundle's metrics.
+
+    `calibrated_on` names the split that the temperature was fitted on.
+    """
     first = bundle.metrics[0]
+    flatters = " too, so it flatters" if calibrated_on == first.split else ""
     return "\n".join(
         [
             f"# {bundle.name} {bundle.version}",
@@ -24,7 +34,8 @@ def write_card(
             "",
             "## Figures",
             "",
-            f"On the device runtime; ECE after temperature scaling (temperature {bundle.temperature:.3f}), 15 bins.",
+            f"On the device runtime. ECE (15 bins) is after temperature scaling by {bundle.temperature:.3f}, "
+            f"fitted on {calibrated_on}{flatters}.",
             "",
             *_table(
                 ("split", "samples", "variant", "accuracy", "macro F1", "UAR", "ECE"),

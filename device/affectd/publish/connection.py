@@ -23,6 +23,9 @@ from affectd.config import MqttConfig
 from affectd.errors import BrokerError
 
 CONNECT_S = 8.0
+CONNACK_S = {MQTTProtocolVersion.MQTTv5: 3.0, MQTTProtocolVersion.MQTTv311: 8.0}
+"""A broker that knows 3.1.1 alone may take a CONNECT of 5 with a will for one that goes on, and wait for the rest."""
+_NO_ANSWER = "no answer to CONNECT; is this an MQTT broker, and its port the one for TLS or for plain?"
 KEEPALIVE_S = 20
 """A half-open connection is noticed after one and a half of these."""
 _PASSWORD_CREDENTIAL = "mqtt-password"  # noqa: S105 - its name, not its value
@@ -101,13 +104,14 @@ class Connection:
             raise BrokerError(f"{self._place}: {_network_sentence(error, config)}") from error
         self._client.loop_start()
         try:
-            refusal = self._accepted.get(timeout=CONNECT_S)
+            refusal = self._accepted.get(timeout=CONNACK_S[self.version])
         except queue.Empty:
-            refusal = "no answer to CONNECT; is this an MQTT broker, and its port the one for TLS or for plain?"
+            refusal = _NO_ANSWER
         if refusal is None:
             return
         self.close()
-        if refusal in _UNSUPPORTED_VERSION or refusal == "Unspecified error":
+        unanswered_5 = refusal == _NO_ANSWER and self.version == MQTTProtocolVersion.MQTTv5
+        if refusal in _UNSUPPORTED_VERSION or refusal == "Unspecified error" or unanswered_5:
             raise OtherVersionError(f"{self._place}: {refusal}")
         raise BrokerError(f"{self._place}: {_refusal_sentence(refusal, config)}")
 

@@ -32,7 +32,7 @@ def test_a_crop_at_the_border_is_a_whole_square(box: tuple[float, float, float, 
 def test_the_crop_is_centred_on_the_box() -> None:
     gray = np.zeros((480, 640), np.uint8)
     gray[200, 300] = 255
-    crop = FacePreprocessing().crop(gray, (280, 180, 40, 40))
+    crop = FacePreprocessing(crop_scale=1.0).crop(gray, (280, 180, 40, 40))
     assert crop[20, 20] == 255
 
 
