@@ -114,7 +114,7 @@ def _datasets(options: argparse.Namespace) -> int:
             emotions = Counter(clip.emotion for clip in mine)
             listing = ", ".join(f"{label} {emotions[label]}" for label in VOICE_LABELS if emotions[label])
             speakers = len({clip.speaker for clip in mine})
-            print(f"{corpus.name} ({corpus.licence})\n  {len(mine)} clips of {speakers} speakers: {listing}")
+            print(f"{corpus.title} ({corpus.licence})\n  {len(mine)} clips of {speakers} speakers: {listing}")
     return 0
 
 

@@ -84,7 +84,7 @@ def _voices_used(config: dict[str, Any], data: Path) -> list[dict[str, str]]:
     speakers = {corpus: len({c.speaker for c in training if c.corpus == corpus}) for corpus in clips}
     return [
         {
-            "name": corpus.name.upper(),
+            "name": corpus.title,
             "licence": corpus.licence,
             "use": f"{clips[corpus.name]} clips of {speakers[corpus.name]} speakers",
         }

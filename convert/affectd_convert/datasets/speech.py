@@ -73,15 +73,16 @@ class Corpus:
     """How one corpus names its files, and what its licence allows."""
 
     name: str
+    title: str
     licence: str
     parse: Callable[[str], tuple[str, str] | None]
 
 
 CORPORA = (
-    Corpus("ravdess", "CC BY-NC-SA 4.0", _ravdess),
-    Corpus("savee", "research use, registration required", _savee),
-    Corpus("tess", "CC BY-NC-ND 4.0", _tess),
-    Corpus("cremad", "ODbL 1.0", _cremad),
+    Corpus("ravdess", "RAVDESS", "CC BY-NC-SA 4.0", _ravdess),
+    Corpus("savee", "SAVEE", "research use, registration required", _savee),
+    Corpus("tess", "TESS", "CC BY-NC-ND 4.0", _tess),
+    Corpus("cremad", "CREMA-D", "ODbL 1.0", _cremad),
 )
 
 
