@@ -1,17 +1,13 @@
 """The training loop of both tasks: kill it at any time, start it again, and it goes on.
 
-A run is a folder: config.json (what was asked), checkpoint.keras and state.json (where it stands),
-history.csv and curves.png (how it went), log.txt, and at the end model.keras.
+After every epoch the run's folder (`run_folder.py`) holds all that is needed to go on.
 """
 
 from __future__ import annotations
 
-import csv
-import json
 import math
-import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from affectd_convert.errors import TrainingError
+from affectd_convert.training.run_folder import Row, RunFolder
 
 Batch = tuple[NDArray[np.float32], NDArray[np.float32]]
 
@@ -102,46 +99,45 @@ def train(job: Job, *, report: Callable[[str], None] = print) -> Path:
 
     keras.utils.set_random_seed(job.plan.seed)
     keras.config.set_dtype_policy(job.plan.precision)
-    _claim(job)
-    state = _State.load(job.run)
-    model = job.build() if state.epoch == 0 else keras.saving.load_model(job.run / "checkpoint.keras")
-    if state.epoch == 0:
-        model.compile(optimizer=_optimizer(job.plan), loss=keras.losses.CategoricalCrossentropy(from_logits=True))
+    folder = RunFolder(job.run)
+    folder.claim({"plan": asdict(job.plan), **job.describe})
+    if folder.rows:
+        report(f"{folder.name}: going on after epoch {len(folder.rows)} of {job.plan.epochs}")
+        model = keras.saving.load_model(folder.checkpoint)
     else:
-        report(f"{job.run.name}: going on after epoch {state.epoch} of {job.plan.epochs}")
-    clock = _Clock(job, state, report)
-    while state.epoch < job.plan.epochs:
-        row = _run_epoch(job, model, state, clock)
-        state.advance(row)
-        _save(job, model, state)
+        model = job.build()
+        model.compile(optimizer=_optimizer(job.plan), loss=keras.losses.CategoricalCrossentropy(from_logits=True))
+    clock = _Clock(job, report)
+    for epoch in range(len(folder.rows), job.plan.epochs):
+        row = _run_epoch(job, model, epoch, clock)
+        folder.save(model, row)
         report(_summary(job, row))
-    final = job.run / "model.keras"
-    _write(model.save, final)
-    report(f"{job.run.name}: trained; {final}")
+    final = folder.finish(model)
+    report(f"{folder.name}: trained; {final}")
     return final
 
 
-def _run_epoch(job: Job, model: Any, state: _State, clock: _Clock) -> dict[str, float]:
-    stage = job.plan.stage_of(state.epoch)
-    batches = job.batches(stage, state.epoch)
-    clock.start(stage, len(batches))
+def _run_epoch(job: Job, model: Any, epoch: int, clock: _Clock) -> Row:
+    stage = job.plan.stage_of(epoch)
+    batches = job.batches(stage, epoch)
+    clock.start(epoch, len(batches))
     loss = 0.0
     for index, (inputs, targets) in enumerate(_prefetch(batches)):
-        model.optimizer.learning_rate = job.plan.rate((state.epoch + index / len(batches)) / job.plan.epochs)
+        model.optimizer.learning_rate = job.plan.rate((epoch + index / len(batches)) / job.plan.epochs)
         loss += float(model.train_on_batch(inputs, targets))
         model.reset_metrics()
         if not math.isfinite(loss):
             raise TrainingError(
-                f"{job.run.name}: the loss is no number in epoch {state.epoch + 1}; lower peak_rate and start again: "
+                f"{job.run.name}: the loss is no number in epoch {epoch + 1}; lower peak_rate and start again: "
                 "the last checkpoint is untouched"
             )
         clock.tick(index + 1, loss / (index + 1))
     inputs, targets = job.validation(stage)
     logits = np.asarray(model.predict(inputs, batch_size=256, verbose=0), np.float32)
     return {
-        "epoch": state.epoch + 1,
+        "epoch": epoch + 1,
         "size": stage.size,
-        "rate": round(job.plan.rate((state.epoch + 1) / job.plan.epochs), 6),
+        "rate": round(job.plan.rate((epoch + 1) / job.plan.epochs), 6),
         "loss": round(loss / len(batches), 4),
         **{f"val_{k}": round(v, 4) for k, v in scores(logits, targets).items()},
         "seconds": round(clock.elapsed(), 1),
@@ -161,40 +157,16 @@ def scores(logits: NDArray[np.float32], targets: NDArray[np.float32]) -> dict[st
     }
 
 
-class _State:
-    """Where a run stands: epochs done and their rows."""
-
-    def __init__(self, rows: list[dict[str, float]]) -> None:
-        self.rows = rows
-
-    @property
-    def epoch(self) -> int:
-        return len(self.rows)
-
-    def advance(self, row: dict[str, float]) -> None:
-        self.rows.append(row)
-
-    @classmethod
-    def load(cls, run: Path) -> _State:
-        path = run / "state.json"
-        try:
-            return cls(json.loads(path.read_text())) if path.exists() else cls([])
-        except ValueError as error:
-            raise TrainingError(f"{path}: not readable ({error}); remove the run folder to begin anew") from error
-
-
 class _Clock:
     """Says every few seconds how far the run is and when it will end."""
 
-    def __init__(self, job: Job, state: _State, report: Callable[[str], None]) -> None:
-        self._job, self._state, self._report = job, state, report
-        self._began = self._said = time.monotonic()
-        self._stage = job.plan.stages[0]
-        self._steps = 1
+    def __init__(self, job: Job, report: Callable[[str], None]) -> None:
+        self._job, self._report = job, report
+        self.start(0, 1)
 
-    def start(self, stage: Stage, steps: int) -> None:
+    def start(self, epoch: int, steps: int) -> None:
         self._began = self._said = time.monotonic()
-        self._stage, self._steps = stage, steps
+        self._epoch, self._steps = epoch, steps
 
     def elapsed(self) -> float:
         return time.monotonic() - self._began
@@ -205,16 +177,14 @@ class _Clock:
             return
         self._said = now
         per_step = (now - self._began) / done
+        plan = self._job.plan
         # A step's cost goes with the picture's area.
-        area = max(self._stage.size, 1) ** 2
-        ahead = sum(
-            max(self._job.plan.stage_of(epoch).size, 1) ** 2 / area
-            for epoch in range(self._state.epoch + 1, self._job.plan.epochs)
-        )
+        areas = [max(plan.stage_of(epoch).size, 1) ** 2 for epoch in range(self._epoch, plan.epochs)]
+        ahead = sum(areas[1:]) / areas[0]
         left = per_step * (self._steps - done + ahead * self._steps)
         self._report(
-            f"{self._job.run.name}: epoch {self._state.epoch + 1}/{self._job.plan.epochs} step {done}/{self._steps} "
-            f"loss {loss:.3f}, {1 / per_step * self._job.plan.batch_size:.0f} samples/s, {_duration(left)} to go"
+            f"{self._job.run.name}: epoch {self._epoch + 1}/{plan.epochs} step {done}/{self._steps} "
+            f"loss {loss:.3f}, {1 / per_step * plan.batch_size:.0f} samples/s, {_duration(left)} to go"
         )
 
 
@@ -253,71 +223,7 @@ def _optimizer(plan: Plan) -> Any:
     return optimizer
 
 
-def _claim(job: Job) -> None:
-    """Make the run folder, or make sure that it holds this very run."""
-    import keras
-
-    config = {"plan": asdict(job.plan), **job.describe}
-    path = job.run / "config.json"
-    wanted = json.loads(json.dumps(config))
-    try:
-        job.run.mkdir(parents=True, exist_ok=True)
-        if path.exists():
-            present = json.loads(path.read_text())
-            present.pop("made_with", None)
-            differing = [key for key in wanted if present.get(key) != wanted[key]]
-            if differing:
-                raise TrainingError(
-                    f"{job.run}: holds a run with another {', '.join(differing)}; take another --run or remove it"
-                )
-            return
-        made_with = {"keras": keras.__version__, "backend": keras.backend.backend(), "python": sys.version.split()[0]}
-        path.write_text(json.dumps({**config, "made_with": made_with}, indent=2) + "\n")
-    except OSError as error:
-        raise TrainingError(f"{job.run}: cannot be written: {error.strerror}") from error
-
-
-def _save(job: Job, model: Any, state: _State) -> None:
-    _write(model.save, job.run / "checkpoint.keras")
-    _write(lambda path: path.write_text(json.dumps(state.rows)), job.run / "state.json")
-    _write(lambda path: _write_history(path, state.rows), job.run / "history.csv")
-    _write(lambda path: _draw_curves(path, state.rows), job.run / "curves.png")
-
-
-def _write(write: Callable[[Path], Any], path: Path) -> None:
-    """Write beside, then rename: a kill or a full disk leaves the old file whole."""
-    beside = path.with_name(f".new-{path.name}")
-    try:
-        write(beside)
-        beside.replace(path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise TrainingError(f"{path}: cannot be written: {error}; the last checkpoint is whole") from error
-
-
-def _write_history(path: Path, rows: Sequence[dict[str, float]]) -> None:
-    with path.open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, fieldnames=list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-
-
-def _draw_curves(path: Path, rows: Sequence[dict[str, float]]) -> None:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    epochs = [row["epoch"] for row in rows]
-    for axes, names in ((left, ("loss", "val_loss")), (right, ("val_accuracy", "val_uar"))):
-        for name in names:
-            axes.plot(epochs, [row[name] for row in rows], label=name.replace("val_", "validation "))
-        axes.set_xlabel("epoch")
-        axes.grid(alpha=0.3)
-        axes.legend()
-    figure.savefig(path, dpi=110, format="png")
-
-
-def _summary(job: Job, row: dict[str, float]) -> str:
+def _summary(job: Job, row: Row) -> str:
     size = f" at {row['size']}x{row['size']}" if row["size"] else ""
     return (
         f"{job.run.name}: epoch {row['epoch']}/{job.plan.epochs}{size}: loss {row['loss']:.3f}, validation loss "
