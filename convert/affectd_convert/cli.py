@@ -12,6 +12,7 @@ from pathlib import Path
 
 from affectd import __version__
 from affectd.errors import AffectdError
+from affectd_convert.training.loop import Stage
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -48,6 +49,12 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--seed", type=int, default=1)
     train.add_argument("--precision", choices=("float32", "mixed_bfloat16", "mixed_float16"), help="Keras dtype policy")
     train.add_argument(
+        "--stages", nargs="+", type=_stage, metavar="SIZExEPOCHS", help="face: growing images, such as 24x6 32x4 48x9"
+    )
+    train.add_argument("--peak-rate", type=float, help="highest learning rate")
+    train.add_argument("--augmentation", type=float, default=1.0, help="face: strength, 1 as designed")
+    train.add_argument("--begin-with", type=Path, metavar="RUN", help="face: begin with a finished run's weights")
+    train.add_argument(
         "--fold", type=int, default=3, choices=range(5), help="voice: the RAVDESS fold kept for validation"
     )
     train.set_defaults(command=_train)
@@ -65,6 +72,11 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("bundles", type=Path, nargs="+", metavar="BUNDLE", help="folders such as models/*")
     verify.set_defaults(command=_verify)
     return parser
+
+
+def _stage(text: str) -> Stage:
+    size, _, epochs = text.partition("x")
+    return Stage(size=int(size), epochs=int(epochs))
 
 
 def _bundle(options: argparse.Namespace) -> int:
@@ -122,9 +134,21 @@ def _train(options: argparse.Namespace) -> int:
     from affectd_convert import train
 
     plan = train.FACE_PLAN if options.task == "face" else train.VOICE_PLAN
-    plan = dataclasses.replace(plan, seed=options.seed, precision=options.precision or plan.precision)
+    plan = dataclasses.replace(
+        plan,
+        seed=options.seed,
+        precision=options.precision or plan.precision,
+        stages=tuple(options.stages or plan.stages),
+        peak_rate=options.peak_rate or plan.peak_rate,
+    )
     if options.task == "face":
-        train.train_face(options.data, options.run, plan=plan)
+        train.train_face(
+            options.data,
+            options.run,
+            plan=plan,
+            augmentation=options.augmentation,
+            begin_with=options.begin_with,
+        )
     else:
         train.train_voice(options.data, options.run, plan=plan, fold=options.fold)
     return 0

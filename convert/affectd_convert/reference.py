@@ -14,6 +14,7 @@ from affectd_convert.datasets import fer2013, speech
 from affectd_convert.errors import ConversionError
 from affectd_convert.quantize import quantize
 from affectd_convert.run_data import read_config, read_run_data
+from affectd_convert.training.face_batches import FaceAugmentation
 
 SHIPPED = ("int8", "float16")
 """Variants of a bundle unless others are asked for; float32 is the size of all others together."""
@@ -65,11 +66,25 @@ def _describe(config: dict[str, Any], data: Path, version: str, maturity: str) -
         parameters=config["preprocessing" if face else "features"],
         training_data=_faces_used(config) if face else _voices_used(config, data),
         commands=(
-            f"affectd-convert train {task} --data {corpora} --run runs/{name} --seed {config['plan']['seed']}",
+            *_training_commands(config, f"runs/{name}", corpora),
             f"affectd-convert bundle --run runs/{name} --data {corpora} --out models/{name} --version {version}",
         ),
         note=_NOTES[task],
     )
+
+
+def _training_commands(config: dict[str, Any], run: str, corpora: str) -> list[str]:
+    """Give the commands that made a run, those of the run it began with first."""
+    task, plan, before = config["task"], config["plan"], config.get("begins_with")
+    command = f"affectd-convert train {task} --data {corpora} --run {run} --seed {plan['seed']}"
+    if task == "face":
+        stages = " ".join(f"{stage['size']}x{stage['epochs']}" for stage in plan["stages"])
+        strength = config["augmentation"]["rotation_deg"] / FaceAugmentation().rotation_deg
+        command += f" --stages {stages} --peak-rate {plan['peak_rate']:g} --augmentation {strength:g}"
+    if before is None:
+        return [command]
+    first = f"{run}-begin"
+    return [*_training_commands(before, first, corpora), f"{command} --begin-with {first}"]
 
 
 def _faces_used(config: dict[str, Any]) -> list[dict[str, str]]:

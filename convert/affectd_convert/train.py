@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from affectd.events import LABELS, VOICE_LABELS
 from affectd.face.preprocess import FacePreprocessing
 from affectd.voice.features import VoiceFeatures
 from affectd_convert.architectures import cnn_lstm, vgg16
 from affectd_convert.datasets import fer2013, speech
-from affectd_convert.errors import DataError
+from affectd_convert.errors import DataError, TrainingError
+from affectd_convert.run_data import read_config
 from affectd_convert.training import face_batches, voice_batches
 from affectd_convert.training.loop import Job, Plan, Stage, train
 
@@ -23,13 +25,20 @@ VOICE_PLAN = Plan(
 )
 
 
-def train_face(data: Path, run: Path, *, plan: Plan = FACE_PLAN) -> Path:
-    """Train VGG16 on FER2013's Training split, validated on PublicTest; give the finished model.keras."""
+def train_face(
+    data: Path, run: Path, *, plan: Plan = FACE_PLAN, augmentation: float = 1.0, begin_with: Path | None = None
+) -> Path:
+    """Train VGG16 on FER2013's Training split, validated on PublicTest; give the finished model.keras.
+
+    `augmentation` scales how far faces are moved away from their originals. `begin_with` is the folder of
+    a finished run whose weights this one begins with.
+    """
     faces = fer2013.read_fer2013(data)
     training, validation = faces.split(fer2013.TRAINING), faces.split(fer2013.PUBLIC_TEST)
     if not len(training.label) or not len(validation.label):
         raise DataError(f"{data}: needs both a Training and a PublicTest split")
-    preprocessing, augmentation = FacePreprocessing(), face_batches.FaceAugmentation()
+    preprocessing = FacePreprocessing()
+    how = face_batches.FaceAugmentation().scaled(augmentation)
     job = Job(
         run=run,
         plan=plan,
@@ -38,18 +47,19 @@ def train_face(data: Path, run: Path, *, plan: Plan = FACE_PLAN) -> Path:
             "architecture": "vgg16",
             "labels": list(LABELS),
             "preprocessing": preprocessing.to_manifest(),
-            "augmentation": asdict(augmentation),
+            "augmentation": asdict(how),
+            "begins_with": None if begin_with is None else read_config(begin_with),
             "data": {
                 "training": f"FER2013 Training, {len(training.label)} faces",
                 "validation": f"FER2013 PublicTest, {len(validation.label)} faces",
                 "left_out": list(faces.skipped),
             },
         },
-        build=lambda: vgg16.build(len(LABELS), size=None),
+        build=lambda: _begin(vgg16.build(len(LABELS), size=None), begin_with),
         batches=lambda stage, epoch: face_batches.FaceBatches(
             faces=training,
             preprocessing=preprocessing,
-            augmentation=augmentation,
+            augmentation=how,
             batch_size=plan.batch_size,
             size=stage.size,
             seed=plan.seed,
@@ -58,6 +68,16 @@ def train_face(data: Path, run: Path, *, plan: Plan = FACE_PLAN) -> Path:
         validation=lambda stage: face_batches.prepared(validation, replace(preprocessing, size=stage.size)),
     )
     return train(job)
+
+
+def _begin(model: Any, begin_with: Path | None) -> Any:
+    """Give `model` the weights of a finished run's model, if there is one to begin with."""
+    if begin_with is not None:
+        try:
+            model.load_weights(begin_with / "model.keras")
+        except (OSError, ValueError) as error:
+            raise TrainingError(f"{begin_with}/model.keras: does not fit this network: {error}") from error
+    return model
 
 
 def train_voice(data: Path, run: Path, *, fold: int | None = 3, plan: Plan = VOICE_PLAN) -> Path:

@@ -28,6 +28,17 @@ class FaceAugmentation:
     votes: float = 0.3
     """Weight of the FER+ votes in the target; the hard label has the rest."""
 
+    def scaled(self, strength: float) -> FaceAugmentation:
+        """Move faces `strength` times as far; the targets stay."""
+        return FaceAugmentation(
+            rotation_deg=self.rotation_deg * strength,
+            scale=self.scale * strength,
+            shift=self.shift * strength,
+            contrast=self.contrast * strength,
+            erase=self.erase * strength,
+            votes=self.votes,
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class FaceBatches:
