@@ -33,6 +33,9 @@ GOLDEN = "golden.npz"
 GOLDEN_BYTES = 400_000
 GOLDEN_SAMPLES = 128
 """At most; fewer where GOLDEN_BYTES of int8 inputs hold fewer."""
+PRIOR_SAMPLES = 50
+NEAR_TIES = 0.1
+"""Share of samples, those of which the float parent is least sure, that are no golden ones."""
 FIRST_CHOICE = ("int8", "dynamic", "float16", "float32")
 """Whose figures stand for the bundle: the variant that the daemon takes by default, else the next."""
 RUN_FILES = ("config.json", "history.csv", "curves.png")
@@ -130,17 +133,28 @@ def write_bundle(
 def write_golden(path: Path, inputs: FloatArray, parent: FloatArray, model: Path) -> None:
     """Write golden samples out of held-out inputs: first, of each label, the one the parent is surest of.
 
-    The rest are drawn at random. `parent` are its logits for `inputs`; those stored belong to the
-    inputs as they are stored, rounded to int8 with one scale.
+    The rest are drawn at random, near ties left out: they say little about a runtime. `parent` are its
+    logits for `inputs`; those stored belong to the inputs as they are stored, rounded to int8 with one scale.
     """
     count = min(GOLDEN_SAMPLES, max(16, GOLDEN_BYTES // inputs[0].size), len(inputs))
     best = np.sort(parent, axis=1)
     margin, answer = best[:, -1] - best[:, -2], parent.argmax(axis=1)
     surest = [int(np.where(answer == label, margin, -1.0).argmax()) for label in np.unique(answer)]
-    others = [int(i) for i in np.random.default_rng(0).permutation(len(inputs)) if i not in set(surest)]
+    clear = margin >= np.quantile(margin, NEAR_TIES)
+    others = [int(i) for i in np.random.default_rng(0).permutation(len(inputs)) if clear[i] and i not in set(surest)]
     stored, scale = pack_inputs(inputs[[*surest, *others][:count]])
     logits = parent_logits(model, unpack_inputs(stored, scale))
     np.savez_compressed(path, inputs=stored, scale=scale, logits=logits)
+
+
+def shrunk_recall(evaluation: Evaluation) -> tuple[float, ...]:
+    """Give each label's recall, drawn towards the mean recall as if PRIOR_SAMPLES more had been seen.
+
+    A recall of nought on few samples must not silence the modality on that label.
+    """
+    counts = evaluation.confusion.sum(axis=1)
+    hits = evaluation.confusion.diagonal()
+    return tuple(((hits + PRIOR_SAMPLES * evaluation.uar) / (counts + PRIOR_SAMPLES)).tolist())
 
 
 def _manifest(
@@ -162,7 +176,7 @@ def _manifest(
         "input": {"shape": [1, *held_out.inputs.shape[1:]], "dtype": "float32"},
         "preprocessing" if description.task == "face" else "features": dict(description.parameters),
         "calibration": {"temperature": round(temperature, 6)},
-        "skill": [round(value, 6) for value in first.recall],
+        "skill": [round(value, 6) for value in shrunk_recall(first)],
         "training_data": [dict(item) for item in description.training_data],
         "metrics": [
             {

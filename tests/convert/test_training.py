@@ -82,7 +82,8 @@ def test_a_run_leaves_model_history_curves_and_configuration(tmp_path: Path) -> 
 def test_a_killed_run_goes_on_after_its_last_whole_epoch(tmp_path: Path) -> None:
     run = tmp_path / "run"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
-    program = f"from test_training import *; train(job(Path({str(run)!r}), replace(PLAN, stages=(Stage(epochs=400, size=16),))))"
+    long = "replace(PLAN, stages=(Stage(epochs=400, size=16),))"
+    program = f"from test_training import *; train(job(Path({str(run)!r}), {long}))"
     process = subprocess.Popen([sys.executable, "-c", program], env=environment)
     deadline = time.monotonic() + 90
     while not (run / "curves.png").exists() and time.monotonic() < deadline:

@@ -7,10 +7,13 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from support.broker import Mosquitto
+from support.media import write_clip
+from support.scenes import scene
 
 DEVICE = "box"
 CLIP = Path(__file__).parents[2] / "scripts" / "demo.mp4"
@@ -23,14 +26,14 @@ class Affectd:
     outbox are filled in unless they are given; device and outbox stay the same for every start.
     """
 
-    def __init__(self, folder: Path, broker: Mosquitto | None = None, /, **settings: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, broker: Mosquitto | None = None, /, **settings: Mapping[str, Any]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.settings_file = folder / "affectd.toml"
         self.log_file = folder / "affectd.log"
         """Standard error of all starts."""
         self.password_file = folder / "password"
         self.outbox = folder / "outbox.db"
-        own: dict[str, dict[str, Any]] = {
+        own: dict[str, Mapping[str, Any]] = {
             "device": {"id": DEVICE},
             "outbox": {"path": str(self.outbox)},
             "mqtt": {} if broker is None else self._mqtt(broker),
@@ -103,10 +106,23 @@ def environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
 
 
-def toml(tables: dict[str, dict[str, Any]]) -> str:
+def toml(tables: Mapping[str, Mapping[str, Any]]) -> str:
     """Write tables of strings, numbers and booleans; all of them look in TOML as they do in JSON."""
     lines = []
     for name, table in tables.items():
         lines.append(f"[{name}]")
         lines += [f"{key} = {json.dumps(value)}" for key, value in table.items()]
     return "\n".join(lines) + "\n"
+
+
+def blinking_person(path: Path) -> Path:
+    """Make a clip of 2 s in which somebody stands before the camera for the first second."""
+    person, nobody = scene((320, 220, 170)), scene()
+    return write_clip(path, frames=[person] * 10 + [nobody] * 10, fps=10)
+
+
+RESTLESS: dict[str, Mapping[str, Any]] = {
+    "face": {"detect_every": 1},
+    "fusion": {"strategy": "face", "enter": 0.2, "leave": 0.1, "dwell_s": 0.0, "half_life_s": 0.05, "absent_s": 0.3},
+}
+"""Settings with which everyone who comes or goes is an event at once."""

@@ -183,6 +183,11 @@ class Listener:
         self._client.loop_stop()
 
     @property
+    def connected(self) -> bool:
+        """Whether the broker is there."""
+        return self._client.is_connected()
+
+    @property
     def messages(self) -> list[Message]:
         """All that has arrived, in order."""
         with self._lock:

@@ -17,7 +17,7 @@ class CertificateAuthority:
         self.certificate = folder / "ca.pem"
         usage = ["-addext", "keyUsage=critical,keyCertSign,cRLSign"]
         self._openssl(
-            "req", "-x509", *NEW_KEY, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=test CA", "-days", "2", *usage
+            "req", "-x509", *NEW_KEY, "-keyout", "ca.key", "-out", "ca.pem", "-days", "2", "-subj", "/CN=CA", *usage
         )
 
     def issue(self, host_name: str) -> tuple[Path, Path]:

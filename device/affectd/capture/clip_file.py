@@ -64,7 +64,7 @@ class ClipFile:
 def probe_clip(path: Path) -> ClipFile:
     """Open a clip and decode the beginning of each track. Raises CaptureError in one sentence."""
     if not path.is_file():
-        raise CaptureError(f"clip {path}: no such file")
+        raise CaptureError(f"clip {path}: {'is a folder, not a clip' if path.is_dir() else 'no such file'}")
     with _opened(path) as container:
         has_video = _video_stream(container) is not None
         has_audio = _audio_stream(container) is not None

@@ -1,10 +1,102 @@
-"""Measure."""
+"""Measure, on a clip, how long each stage takes and what the whole daemon costs, beside its budgets."""
+
+from __future__ import annotations
 
 import argparse
+import json
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-HELP = "measure latency stage by stage"
+from affectd.cli.demo import BUNDLED_CLIP
+from affectd.cli.options import add_broker_options, add_config_option, load_config, with_clip
+from affectd.errors import CaptureError
+
+if TYPE_CHECKING:
+    from affectd.cli.bench_daemon import DaemonCost
+    from affectd.cli.bench_stages import Stage
+    from affectd.config import Config
+
+HELP = "measure latency stage by stage, and the whole daemon"
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None: ...
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command line of `affectd bench`."""
+    parser.add_argument("--clip", type=Path, default=BUNDLED_CLIP, metavar="FILE", help="instead of the bundled clip")
+    parser.add_argument("--json", action="store_true", help="measurements as JSON")
+    add_config_option(parser)
+    add_broker_options(parser)
+
+
 def run(args: argparse.Namespace) -> int:
+    """Measure the stages in this process, then the daemon in one of its own."""
+    from affectd.cli.bench_broker import bench_broker
+    from affectd.cli.bench_daemon import measure_daemon
+    from affectd.cli.bench_stages import measure_stages
+    from affectd.service.log import set_up_logging
+
+    set_up_logging("ERROR")
+    if not args.clip.exists():
+        raise CaptureError(f"{args.clip}: there is no such clip; name one with --clip FILE")
+    config = with_clip(load_config(args), args.clip)
+    _say("measuring stages ...")
+    stages = measure_stages(config)
+    cost = None
+    with bench_broker(config.mqtt, given=args.mqtt_host is not None or args.config is not None) as mqtt:
+        if mqtt is None:
+            _say("no broker: name one with --host, or install mosquitto; the daemon is not measured")
+        else:
+            _say("running the daemon on the clip in real time ...")
+            cost = measure_daemon(args.config, args.clip, mqtt)
+    if args.json:
+        print(json.dumps(_document(config, stages, cost), indent=2))
+    else:
+        _print_tables(stages, cost)
     return 0
+
+
+def budgets(stages: Iterable[Stage], cost: DaemonCost | None) -> list[tuple[str, str, float, float | None]]:
+    """Give (what, unit, budget, measured) for each budget; None where it was not measured."""
+    medians = {stage.name: stage.median_ms for stage in stages}
+    latency, cpu, memory, start = (
+        (None,) * 4 if cost is None else (cost.latency_p95_ms, cost.cpu_percent, cost.memory_mb, cost.start_s)
+    )
+    return [
+        ("face path, frame to probabilities, median", "ms", 12.0, medians.get("face path")),
+        ("voice path, hop to probabilities, median", "ms", 8.0, medians.get("voice path")),
+        ("capture to subscriber, p95", "ms", 50.0, latency),
+        ("CPU, of one core", "%", 20.0, cpu),
+        ("resident memory at most", "MB", 180.0, memory),
+        ("start to online", "s", 3.0, start),
+    ]
+
+
+def _document(config: Config, stages: list[Stage], cost: DaemonCost | None) -> dict[str, object]:
+    return {
+        "clip": config.camera.source,
+        "variant": config.inference.variant,
+        "stages": {stage.name: stage.to_json() for stage in stages},
+        "daemon": None if cost is None else cost.to_json(),
+        "budgets": [
+            {"what": what, "unit": unit, "budget": budget, "measured": measured}
+            for what, unit, budget, measured in budgets(stages, cost)
+        ],
+    }
+
+
+def _print_tables(stages: list[Stage], cost: DaemonCost | None) -> None:
+    print(f"{'stage':<24}{'median':>10}{'p95':>10}{'count':>8}")
+    for stage in stages:
+        print(f"{stage.name:<24}{stage.median_ms:>7.2f} ms{stage.p95_ms:>7.2f} ms{stage.count:>8}")
+    if cost is not None:
+        print(f"\ndaemon: {cost.face_rate:.1f} face readings/s, {cost.voice_rate:.1f} voice readings/s")
+    print(f"\n{'budget (a desktop core)':<44}{'budget':>10}{'measured':>12}")
+    for what, unit, budget, measured in budgets(stages, cost):
+        shown = "-" if measured is None else f"{measured:.1f} {unit}"
+        verdict = "" if measured is None else "  ok" if measured <= budget else "  MISSED"
+        print(f"{what:<44}{budget:>7g} {unit:<2}{shown:>12}{verdict}")
+
+
+def _say(sentence: str) -> None:
+    print(sentence, file=sys.stderr, flush=True)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from affectd.cli.options import add_config_option, load_config
@@ -28,14 +31,30 @@ def run(args: argparse.Namespace) -> int:
     from affectd.service.log import set_up_logging
 
     set_up_logging("ERROR")
+    config = load_config(args)
     findings = []
-    for finding in probe_all(load_config(args)):
-        findings.append(finding)
-        if not args.json:
-            _print_row(finding)
+    with _quiet_libraries():
+        for finding in probe_all(config):
+            findings.append(finding)
+            if not args.json:
+                _print_row(finding)
     if args.json:
         print(json.dumps([finding.to_json() for finding in findings], indent=2))
     return next((finding.exit_code for finding in findings if finding.state == "failed"), 0)
+
+
+@contextmanager
+def _quiet_libraries() -> Iterator[None]:
+    """Drop what PortAudio's back ends and the runtimes write to standard error past Python."""
+    sys.stderr.flush()
+    kept, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 2)
+    os.close(null)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _print_row(finding: Finding) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from affectd.config import Config
 from affectd.config_file import load
+from affectd.config_keys import ENVIRONMENT_PREFIX
 
 
 def add_config_option(parser: argparse.ArgumentParser) -> None:
@@ -19,22 +20,23 @@ def add_config_option(parser: argparse.ArgumentParser) -> None:
 def add_broker_options(parser: argparse.ArgumentParser) -> None:
     """Add options that override the settings' [mqtt] table."""
     broker = parser.add_argument_group("broker", "These override [mqtt] of the settings.")
-    broker.add_argument("--host", metavar="NAME")
-    broker.add_argument("--port", type=int, metavar="N")
-    broker.add_argument("--tls", action="store_true", default=None, help="encrypt, and check the certificate")
-    broker.add_argument("--ca-file", metavar="FILE")
-    broker.add_argument("--username", metavar="NAME")
-    broker.add_argument("--password-file", metavar="FILE")
-    broker.add_argument("--base-topic", metavar="TOPIC")
+    broker.add_argument("--host", metavar="NAME", dest="mqtt_host")
+    broker.add_argument("--port", type=int, metavar="N", dest="mqtt_port")
+    broker.add_argument(
+        "--tls", action="store_const", const=True, dest="mqtt_tls", help="encrypt, and check the certificate"
+    )
+    broker.add_argument("--ca-file", metavar="FILE", dest="mqtt_ca_file")
+    broker.add_argument("--username", metavar="NAME", dest="mqtt_username")
+    broker.add_argument("--password-file", metavar="FILE", dest="mqtt_password_file")
+    broker.add_argument("--base-topic", metavar="TOPIC", dest="mqtt_base_topic")
 
 
 def load_config(args: argparse.Namespace) -> Config:
     """Load the settings that --config, the environment and the broker options name. Raises ConfigError."""
     environ = dict(os.environ)
-    for name in ("host", "port", "tls", "ca_file", "username", "password_file", "base_topic"):
-        value = getattr(args, name, None)
-        if value is not None:
-            environ[f"AFFECTD_MQTT_{name.upper()}"] = str(value)
+    for name, value in vars(args).items():
+        if name.startswith("mqtt_") and value is not None:
+            environ[f"{ENVIRONMENT_PREFIX}{name.upper()}"] = str(value)
     return load(args.config, environ)
 
 

@@ -30,7 +30,7 @@ class Shower:
     def __init__(self, *, colours: bool) -> None:
         """Colour with ANSI codes, for a terminal, or not at all."""
         self._colours = colours
-        self._shown: dict[str, object] = {}
+        self._shown: dict[str, tuple[Any, ...]] = {}
 
     def line(self, message: Arrived) -> str | None:
         """Give the message's line; None when it says nothing new."""
@@ -56,7 +56,8 @@ class Shower:
             return self._emotion(document) + f"  {document['latency_ms']:.0f} ms  #{document['seq']}"
         if topic == "state":
             gist = _gist(document)
-            if self._shown.get(device) == gist:
+            shown = self._shown.get(device, gist[:1])
+            if shown == gist or shown[0] != gist[0]:  # a change of emotion comes as an event of its own
                 return None
             self._shown[device] = gist
             return self._emotion(document) + self._in(GREY, "  (state)")
@@ -66,7 +67,8 @@ class Shower:
         emotion, confidence = document["emotion"], float(document["confidence"])
         filled = round(BAR * min(1.0, max(0.0, confidence)))
         bar = self._in(COLOURS[emotion], "█" * filled) + "░" * (BAR - filled)
-        name = self._in(COLOURS[emotion], f"{emotion or 'nobody':<8}")
+        somebody = document["face"]["present"] or document["voice"]["active"]
+        name = self._in(COLOURS[emotion], f"{emotion or ('unsure' if somebody else 'nobody'):<8}")
         evidence = f"{_face(document['face']):<24} {_voice(document['voice']):<22}"
         return f"{name} {bar} {confidence:4.0%}  {document['agreement']:<8} {evidence}".rstrip()
 
@@ -74,7 +76,7 @@ class Shower:
         return f"\033[{colour}m{text}\033[0m" if self._colours else text
 
 
-def _gist(document: Mapping[str, Any]) -> object:
+def _gist(document: Mapping[str, Any]) -> tuple[Any, ...]:
     """What has to differ for a state to be worth a line."""
     return document["emotion"], document["face"]["present"], document["voice"]["active"]
 

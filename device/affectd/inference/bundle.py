@@ -59,7 +59,8 @@ class Bundle:
     temperature: float
     """Probabilities = softmax(logits / temperature) are calibrated (Guo et al. 2017)."""
     skill: tuple[float, ...]
-    """Recall of each label on held-out data, 0..1, in the order of `labels`; what fusion trusts it for."""
+    """Recall of each label on held-out data, 0..1, drawn towards the mean where samples are few; in the order
+    of `labels`; what fusion trusts it for."""
     training_data: tuple[TrainingData, ...]
     metrics: tuple[Metrics, ...]
     golden_file: str

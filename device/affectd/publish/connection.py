@@ -25,11 +25,14 @@ from affectd.errors import BrokerError
 CONNECT_S = 8.0
 CONNACK_S = {MQTTProtocolVersion.MQTTv5: 3.0, MQTTProtocolVersion.MQTTv311: 8.0}
 """A broker that knows 3.1.1 alone may take a CONNECT of 5 with a will for one that goes on, and wait for the rest."""
-_NO_ANSWER = "no answer to CONNECT; is this an MQTT broker, and its port the one for TLS or for plain?"
 KEEPALIVE_S = 20
 """A half-open connection is noticed after one and a half of these."""
 _PASSWORD_CREDENTIAL = "mqtt-password"  # noqa: S105 - its name, not its value
-_UNSUPPORTED_VERSION = {"Unsupported protocol version", "Unacceptable protocol version"}
+_HUNG_UP = "Unspecified error"
+"""How paho names a connection that ended without a word."""
+_SILENCE = "no answer"
+_OTHER_VERSION = {"Unsupported protocol version", "Unacceptable protocol version", _HUNG_UP}
+"""Answers to CONNECT that call for the other version; old brokers just hang up."""
 
 
 class OtherVersionError(BrokerError):
@@ -51,6 +54,8 @@ class Arrived:
 
     topic: str
     payload: bytes
+    retained: bool = False
+    """The broker had kept it: it was said before we subscribed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +86,9 @@ class Connection:
         self._config = config
         self._wake = wake
         self._accepted: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        self._client = paho.Client(CallbackAPIVersion.VERSION2, client_id=client_id, protocol=version)
+        self._client = paho.Client(
+            CallbackAPIVersion.VERSION2, client_id=client_id, protocol=version, reconnect_on_failure=False
+        )
         self._client.connect_timeout = CONNECT_S
         if will is not None:
             self._client.will_set(*will, qos=1, retain=True)
@@ -106,14 +113,19 @@ class Connection:
         try:
             refusal = self._accepted.get(timeout=CONNACK_S[self.version])
         except queue.Empty:
-            refusal = _NO_ANSWER
+            refusal = _SILENCE
         if refusal is None:
             return
         self.close()
-        unanswered_5 = refusal == _NO_ANSWER and self.version == MQTTProtocolVersion.MQTTv5
-        if refusal in _UNSUPPORTED_VERSION or refusal == "Unspecified error" or unanswered_5:
-            raise OtherVersionError(f"{self._place}: {refusal}")
-        raise BrokerError(f"{self._place}: {_refusal_sentence(refusal, config)}")
+        unanswered_5 = refusal == _SILENCE and self.version == MQTTProtocolVersion.MQTTv5
+        kind = OtherVersionError if refusal in _OTHER_VERSION or unanswered_5 else BrokerError
+        raise kind(f"{self._place}: {_refusal_sentence(refusal, config)}")
+
+    @property
+    def alive(self) -> bool:
+        """Whether paho's loop still runs: a message it cannot parse ends it without a word."""
+        loop = self._client._thread
+        return loop is not None and loop.is_alive()
 
     def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> int | None:
         """Hand a message to the socket; give its mid, or None when the connection is gone."""
@@ -151,7 +163,7 @@ class Connection:
         self._happen(Delivered(mid, str(code) if code.is_failure else None))
 
     def _on_message(self, _client: Any, _data: Any, message: paho.MQTTMessage) -> None:
-        self._happen(Arrived(message.topic, bytes(message.payload)))
+        self._happen(Arrived(message.topic, bytes(message.payload), message.retain))
 
     def _happen(self, happening: Happening) -> None:
         self.happenings.put(happening)
@@ -193,6 +205,8 @@ def _network_sentence(error: Exception, config: MqttConfig) -> str:
         return f"its certificate is not trusted: {what}; see mqtt.ca_file"
     if isinstance(error, ssl.SSLError):
         return f"TLS failed: {error.reason or error}; is {config.port} the port for TLS?"
+    if config.tls and isinstance(error, ConnectionResetError):
+        return f"ends the TLS handshake; is {config.port} the port for TLS?"
     if isinstance(error, TimeoutError):
         return "no answer; is it on, and is a firewall between?"
     if isinstance(error, ConnectionRefusedError):
@@ -204,4 +218,7 @@ def _refusal_sentence(refusal: str, config: MqttConfig) -> str:
     if refusal in {"Bad user name or password", "Not authorized", "Bad authentication method"}:
         who = f"user name {config.username!r}" if config.username else "a client without a user name"
         return f"refuses {who} ({refusal}); see mqtt.username and mqtt.password_file"
+    if refusal in {_HUNG_UP, _SILENCE}:
+        what = "hangs up" if refusal == _HUNG_UP else "gives no answer to CONNECT"
+        return f"{what}; is {config.port} the port of an MQTT broker, and mqtt.tls right for it?"
     return f"refuses: {refusal}"

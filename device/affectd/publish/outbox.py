@@ -86,19 +86,26 @@ class Outbox:
         return seq
 
     def pending(self, after_seq: int, limit: int) -> list[Stored]:
-        """Give up to `limit` events with a seq above `after_seq`, in order."""
+        """Give up to `limit` events with a seq above `after_seq`, in order. Raises OutboxError."""
         with self._lock:
-            rows = self._db.execute(
-                "SELECT seq, payload FROM event WHERE seq > ? ORDER BY seq LIMIT ?", (after_seq, limit)
-            ).fetchall()
+            try:
+                rows = self._db.execute(
+                    "SELECT seq, payload FROM event WHERE seq > ? ORDER BY seq LIMIT ?", (after_seq, limit)
+                ).fetchall()
+            except sqlite3.Error as error:
+                raise OutboxError(f"outbox {self._path}: events could not be read: {error}") from error
         return [Stored(seq, payload) for seq, payload in rows]
 
     def acknowledge(self, seq: int) -> None:
-        """Forget an event: the broker has it."""
-        with self._lock, self._db:
-            row = self._db.execute("SELECT LENGTH(payload) FROM event WHERE seq = ?", (seq,)).fetchone()
+        """Forget an event: the broker has it. Raises OutboxError when it stays on disk; it is then sent again."""
+        with self._lock:
+            try:
+                with self._db:
+                    row = self._db.execute("SELECT LENGTH(payload) FROM event WHERE seq = ?", (seq,)).fetchone()
+                    self._db.execute("DELETE FROM event WHERE seq = ?", (seq,))
+            except sqlite3.Error as error:
+                raise OutboxError(f"outbox {self._path}: a delivered event could not be removed: {error}") from error
             if row is not None:
-                self._db.execute("DELETE FROM event WHERE seq = ?", (seq,))
                 self._count, self._bytes = self._count - 1, self._bytes - row[0]
 
     def close(self) -> None:

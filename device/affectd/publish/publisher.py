@@ -10,6 +10,7 @@ from typing import Any
 from affectd.config import MqttConfig
 from affectd.events import SCHEMA, EmotionEvent, EmotionState, FaceReading, Origin, VoiceReading, state_json
 from affectd.publish.clock import stamp
+from affectd.publish.connection import Arrived
 from affectd.publish.discovery import discovery_document
 from affectd.publish.health_document import HealthDocument
 from affectd.publish.outbox import Outbox
@@ -113,10 +114,16 @@ class Publisher:
             document = discovery_document(self.topics, self._device_name, self._version)
             self._session.retain(self.topics.discovery, _encode(document))
 
-    def _on_message(self, topic: str, payload: bytes) -> None:
+    def _on_message(self, message: Arrived) -> None:
+        topic, payload = message.topic, message.payload
         if topic == self.topics.home_assistant_status:
             if payload == b"online":
                 self._announce()
+            return
+        if message.retained:
+            # Obeyed at every connect, a forgotten 'off' would open a camera that was closed since.
+            self.commands_ignored += 1
+            log.warning("ignored a retained message on %s: send commands without the retain flag", topic)
             return
         command = payload[:LONGEST_COMMAND].decode("utf-8", "replace").strip().lower()
         if topic == self.topics.privacy_command and len(payload) <= LONGEST_COMMAND and command in {"on", "off"}:

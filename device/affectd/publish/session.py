@@ -9,12 +9,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from paho.mqtt.enums import MQTTProtocolVersion
 
 from affectd.config import MqttConfig
-from affectd.errors import BrokerError
+from affectd.errors import BrokerError, OutboxError
 from affectd.publish.connection import Arrived, Closed, Connection, Delivered, OtherVersionError
 from affectd.publish.outbox import Outbox
 from affectd.publish.topics import Topics
@@ -26,7 +27,13 @@ IN_FLIGHT = 20
 LONGEST_WAIT_S = 30.0
 DENIED_WAIT_S = 60.0
 """Events that the broker denied stay in the outbox and are offered again this much later."""
+OUTBOX_WAIT_S = 2.0
+"""An outbox that could not be read or written is tried again this much later."""
+UNACKNOWLEDGED_S = 30.0
+"""A broker that pings back but acknowledges nothing for this long is connected to anew."""
 PASSING_KEPT = 32
+SUSPICIOUS = 3
+"""So many connections in a row that broke off soon: not every broker says that another client took the id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +68,7 @@ class Session:
         outbox: Outbox,
         *,
         client_id: str,
-        on_message: Callable[[str, bytes], None],
+        on_message: Callable[[Arrived], None],
         on_connected: Callable[[], None],
     ) -> None:
         """Prepare; `on_message` and `on_connected` are called on the session's thread."""
@@ -73,7 +80,6 @@ class Session:
         self._retained: dict[str, bytes] = {}
         self._unsent: set[str] = set()
         self._passing: deque[tuple[str, bytes]] = deque(maxlen=PASSING_KEPT)
-        self._version = MQTTProtocolVersion.MQTTv5
         self._status = SessionStatus(False, None, time.monotonic(), None, 0, 0, 0)
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
 
@@ -121,36 +127,36 @@ class Session:
             self._wake.set()
 
     def _run(self) -> None:
-        failures = 0
+        failures = cut_short = 0
         while not self._stopping.is_set():
+            began, connected = time.monotonic(), False
             try:
                 connection = self._connect()
+                connected = True
+                reason = _Conversation(self, connection).hold()
             except BrokerError as error:
-                self._lost(str(error), complain=True)
-                wait = min(LONGEST_WAIT_S, 0.5 * 2.0 ** min(failures, 10)) * random.uniform(0.5, 1.0)  # noqa: S311
-                failures += 1
-                self._stopping.wait(wait)
-                continue
-            began = time.monotonic()
-            _Conversation(self, connection).hold()
+                reason = str(error)
+            except Exception as fault:  # whatever it is, events must flow again
+                log.debug("the MQTT session ended with", exc_info=fault)
+                reason = f"a fault of affectd itself in the MQTT session: {type(fault).__name__}: {fault}"
             # A connection that is lost at once (two devices with one id) is not tried in a tight loop.
-            failures = 0 if time.monotonic() - began > LONGEST_WAIT_S else failures + 1
-            if not self._stopping.is_set():
-                self._stopping.wait(min(LONGEST_WAIT_S, 0.25 * 2.0 ** min(failures, 10)) * random.uniform(0.2, 1.0))  # noqa: S311
+            steady = connected and time.monotonic() - began > LONGEST_WAIT_S
+            failures = 0 if steady else failures + 1
+            cut_short = cut_short + 1 if connected and not steady else 0
+            if cut_short >= SUSPICIOUS:
+                reason += (
+                    f", {SUSPICIOUS} times in a row soon after connecting; if another client has the same client id "
+                    f"({self._client_id}), give each device an id of its own (device.id)"
+                )
+            self._lost(reason)
+            self._stopping.wait(_backoff(failures))
 
     def _connect(self) -> Connection:
-        """Connect with the version that worked last; one the broker does not speak gives way to the other."""
+        """Connect with MQTT 5, every time first: a broker that broke off once must not be kept at 3.1.1."""
         try:
-            return self._open(self._version)
+            return self._open(MQTTProtocolVersion.MQTTv5)
         except OtherVersionError:
-            other = (
-                MQTTProtocolVersion.MQTTv311
-                if self._version == MQTTProtocolVersion.MQTTv5
-                else MQTTProtocolVersion.MQTTv5
-            )
-            connection = self._open(other)
-            self._version = other
-            return connection
+            return self._open(MQTTProtocolVersion.MQTTv311)
 
     def _open(self, version: MQTTProtocolVersion) -> Connection:
         connection = Connection(
@@ -162,27 +168,21 @@ class Session:
         )
         connection.open()
         protocol = "MQTT 5" if version == MQTTProtocolVersion.MQTTv5 else "MQTT 3.1.1"
-        before = self._status
-        self._status = SessionStatus(
-            True, protocol, time.monotonic(), None, before.reconnects, before.sent, before.denied
-        )
+        self._note(connected=True, protocol=protocol, since=time.monotonic(), last_error=None)
         log.info("connected to %s:%d with %s", self._config.host, self._config.port, protocol)
         return connection
 
-    def _lost(self, reason: str, *, complain: bool) -> None:
+    def _lost(self, reason: str) -> None:
         before = self._status
-        if complain and reason != before.last_error:
+        if reason != before.last_error and not self._stopping.is_set():
             log.error("%s; events wait in the outbox", reason)
         since = time.monotonic() if before.connected else before.since
         reconnects = before.reconnects + before.connected
-        self._status = SessionStatus(False, None, since, reason, reconnects, before.sent, before.denied)
+        self._note(connected=False, protocol=None, since=since, last_error=reason, reconnects=reconnects)
         self._passing.clear()
 
-    def _count(self, *, sent: int = 0, denied: int = 0, error: str | None = None) -> None:
-        s = self._status
-        self._status = SessionStatus(
-            s.connected, s.protocol, s.since, error or s.last_error, s.reconnects, s.sent + sent, s.denied + denied
-        )
+    def _note(self, **changes: Any) -> None:
+        self._status = replace(self._status, **changes)
 
 
 class _Conversation:
@@ -190,13 +190,20 @@ class _Conversation:
 
     def __init__(self, session: Session, connection: Connection) -> None:
         self._session, self._connection = session, connection
-        self._in_flight: dict[int, int] = {}
-        """mid to seq."""
+        self._in_flight: dict[int, tuple[int, float]] = {}
+        """mid to seq and when it was sent, oldest first."""
         self._sent_up_to = 0
         self._offer_again_at: float | None = None
         self._closed: str | None = None
 
-    def hold(self) -> None:
+    def hold(self) -> str:
+        """Talk until the connection ends or the session is stopped; give the reason."""
+        try:
+            return self._talk()
+        finally:
+            self._connection.close()
+
+    def _talk(self) -> str:
         session, topics = self._session, self._session._topics
         subscriptions = [topics.privacy_command]
         if topics.discovery_prefix:
@@ -210,13 +217,13 @@ class _Conversation:
             session._wake.wait(1.0)
             session._wake.clear()
             self._take_happenings()
+            self._look_for_silence()
             self._send_retained()
             self._send_events()
             self._send_passing()
         if self._closed is None:
             self._say_goodbye()
-        self._connection.close()
-        session._lost(self._closed or "stopped", complain=self._closed is not None)
+        return self._closed or "stopped"
 
     def _say_goodbye(self) -> None:
         """A clean end sends no last will, so `offline` is said here; its acknowledgement is waited for briefly."""
@@ -241,31 +248,53 @@ class _Conversation:
                 return
             self._handle(happening)
 
+    def _look_for_silence(self) -> None:
+        """End a connection that looks well and carries nothing."""
+        oldest = next(iter(self._in_flight.values()), None)
+        if self._closed is None and not self._connection.alive:
+            self._closed = "the broker sent what is no MQTT"
+        elif oldest is not None and time.monotonic() - oldest[1] > UNACKNOWLEDGED_S:
+            self._closed = f"the broker has not acknowledged an event for {UNACKNOWLEDGED_S:g} s"
+
     def _handle(self, happening: Delivered | Arrived | Closed) -> None:
         if isinstance(happening, Closed):
             self._closed = happening.reason
         elif isinstance(happening, Arrived):
-            self._session._on_message(happening.topic, happening.payload)
+            self._session._on_message(happening)
         else:
-            seq = self._in_flight.pop(happening.mid, None)
+            seq, _ = self._in_flight.pop(happening.mid, (None, 0.0))
             if seq is None:
                 return
             if happening.refusal is None:
-                self._session._outbox.acknowledge(seq)
-                self._session._count(sent=1)
+                self._settle(seq)
             else:
                 self._deny(happening.refusal)
+
+    def _settle(self, seq: int) -> None:
+        try:
+            self._session._outbox.acknowledge(seq)
+        except OutboxError as error:
+            self._pause_events(str(error), OUTBOX_WAIT_S)
+            return
+        self._session._note(sent=self._session.status.sent + 1)
+        if self._offer_again_at is None:
+            self._session._note(last_error=None)
 
     def _deny(self, refusal: str) -> None:
         sentence = (
             f"the broker does not take events on {self._session._topics.event}: {refusal}; see its ACL. "
             "They stay in the outbox"
         )
+        self._session._note(denied=self._session.status.denied + 1)
+        self._pause_events(sentence, DENIED_WAIT_S)
+
+    def _pause_events(self, sentence: str, wait_s: float) -> None:
+        """Send no more events for so long, and then all that wait, in order; everything else goes on."""
         if self._session.status.last_error != sentence:
             log.error("%s", sentence)
-        self._session._count(denied=1, error=sentence)
+        self._session._note(last_error=sentence)
         if self._offer_again_at is None:
-            self._offer_again_at = time.monotonic() + DENIED_WAIT_S
+            self._offer_again_at = time.monotonic() + wait_s
 
     def _send_retained(self) -> None:
         with self._session._lock:
@@ -275,19 +304,32 @@ class _Conversation:
             self._connection.publish(topic, payload, qos=1, retain=True)
 
     def _send_events(self) -> None:
-        if self._offer_again_at is not None and time.monotonic() >= self._offer_again_at:
+        if self._offer_again_at is not None:
+            if self._in_flight or time.monotonic() < self._offer_again_at:
+                return
             self._offer_again_at, self._sent_up_to = None, 0
         room = IN_FLIGHT - len(self._in_flight)
         if room <= 0:
             return
-        for stored in self._session._outbox.pending(self._sent_up_to, room):
+        try:
+            waiting = self._session._outbox.pending(self._sent_up_to, room)
+        except OutboxError as error:
+            self._pause_events(str(error), OUTBOX_WAIT_S)
+            return
+        for stored in waiting:
             mid = self._connection.publish(self._session._topics.event, stored.payload, qos=1, retain=False)
             if mid is None:
                 return
-            self._in_flight[mid] = stored.seq
+            self._in_flight[mid] = (stored.seq, time.monotonic())
             self._sent_up_to = stored.seq
 
     def _send_passing(self) -> None:
         while self._session._passing:
             topic, payload = self._session._passing.popleft()
             self._connection.publish(topic, payload, qos=0, retain=False)
+
+
+def _backoff(failures: int) -> float:
+    """Seconds to wait after so many failures in a row, spread so that devices do not march in step."""
+    longest = min(LONGEST_WAIT_S, 0.5 * 2.0 ** min(max(failures - 1, 0), 10))
+    return longest * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, not a secret

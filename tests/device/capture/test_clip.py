@@ -255,7 +255,7 @@ def refusal(path: Path) -> str:
 
 def test_what_is_no_clip_is_refused_in_one_sentence(kiosk: Path, tmp_path: Path) -> None:
     assert "no such file" in refusal(tmp_path / "missing.mp4")
-    assert "no such file" in refusal(tmp_path)
+    assert "is a folder" in refusal(tmp_path)
     (tmp_path / "empty.mp4").touch()
     refusal(tmp_path / "empty.mp4")
     (tmp_path / "notes.txt").write_text("Dear diary,\n" * 500)

@@ -37,7 +37,7 @@ def test_the_crop_is_centred_on_the_box() -> None:
 
 
 def test_a_box_outside_the_picture_gives_a_blank_crop() -> None:
-    crop = FacePreprocessing().crop(np.full((48, 64), 9, np.uint8), (500, 500, 20, 20))
+    crop = FacePreprocessing(crop_scale=1.0).crop(np.full((48, 64), 9, np.uint8), (500, 500, 20, 20))
     assert crop.shape == (20, 20)
     assert not crop.any()
 

@@ -1,0 +1,170 @@
+"""How long each stage takes, measured in this process on a clip played as fast as it goes."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from affectd import assembly
+from affectd.capture import sources
+from affectd.capture.clip import Clip
+from affectd.capture.protocols import EndOfClipError
+from affectd.config import Config
+from affectd.errors import CaptureError
+from affectd.events import FaceReading, VoiceReading
+from affectd.inference.model import Model
+from affectd.publish.outbox import Outbox
+
+APPENDS = 200
+EVENT_BYTES = 900
+"""About the size of an event."""
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What one stage took."""
+
+    name: str
+    median_ms: float
+    p95_ms: float
+    count: int
+
+    def to_json(self) -> dict[str, float]:
+        """Give the numbers, three decimals."""
+        return {"median_ms": round(self.median_ms, 3), "p95_ms": round(self.p95_ms, 3), "count": self.count}
+
+
+class Samples:
+    """Milliseconds by stage, in the order in which the stages first appear."""
+
+    def __init__(self) -> None:
+        self._samples: dict[str, list[float]] = defaultdict(list)
+
+    def add(self, stage: str, ms: float) -> None:
+        """Take in one measurement."""
+        self._samples[stage].append(ms)
+
+    def time(self, stage: str, work: Callable[[], Item]) -> Item:
+        """Do the work, measure it, give what it gives."""
+        began = time.perf_counter()
+        result = work()
+        self.add(stage, 1000 * (time.perf_counter() - began))
+        return result
+
+    def stages(self) -> list[Stage]:
+        """Sum them up."""
+        stages = []
+        for name, ms in self._samples.items():
+            median, p95 = np.percentile(ms, (50, 95))
+            stages.append(Stage(name, float(median), float(p95), len(ms)))
+        return stages
+
+
+def measure_stages(config: Config) -> list[Stage]:
+    """Measure opening the models, the face and voice paths, fusion and the outbox, one after the other."""
+    samples = Samples()
+    face = samples.time("open face model", lambda: assembly.open_configured_model(config, "face"))
+    voice = samples.time("open voice model", lambda: assembly.open_configured_model(config, "voice"))
+    readings: list[FaceReading | VoiceReading] = []
+    if face is not None:
+        readings += _measure_face(config, face, samples)
+    if voice is not None:
+        readings += _measure_voice(config, voice, samples)
+    _measure_fusion(config, face, voice, readings, samples)
+    _measure_outbox(samples)
+    return samples.stages()
+
+
+def _measure_face(config: Config, model: Model, samples: Samples) -> list[FaceReading]:
+    """Measure frames in which a face was classified; the path's total is over these."""
+    camera = _clip(config).camera
+    if camera is None:
+        return []
+    reader = assembly.make_face_reader(config, model)
+    readings = []
+    for frame in _items(camera.open, camera.read, camera.close):
+        began = time.perf_counter()
+        reading = reader.read(frame)
+        total = 1000 * (time.perf_counter() - began)
+        readings.append(reading)
+        if reading.faces and reader.last_timings is not None:
+            _add_all(samples, "face", asdict(reader.last_timings))
+            samples.add("face path", total)
+    return readings
+
+
+def _measure_voice(config: Config, model: Model, samples: Samples) -> list[VoiceReading]:
+    """Measure hops in which somebody spoke; the path's total is over these."""
+    microphone = _clip(config).microphone
+    if microphone is None:
+        return []
+    reader = assembly.make_voice_reader(config, model)
+    readings = []
+    for chunk in _items(microphone.open, microphone.read, microphone.close):
+        for reading in reader.feed(chunk):
+            readings.append(reading)
+            if reading.active and reader.last_timings is not None:
+                timings = asdict(reader.last_timings)
+                _add_all(samples, "voice", timings)
+                samples.add("voice path", sum(timings.values()))
+    return readings
+
+
+def _measure_fusion(
+    config: Config,
+    face: Model | None,
+    voice: Model | None,
+    readings: list[FaceReading | VoiceReading],
+    samples: Samples,
+) -> None:
+    fuser = assembly.make_fuser(config, face, voice)
+    for reading in sorted(readings, key=lambda reading: reading.captured_at):
+        began = time.perf_counter()
+        if isinstance(reading, FaceReading):
+            fuser.update_face(reading)
+        else:
+            fuser.update_voice(reading)
+        fuser.step(reading.captured_at)
+        samples.add("fuse", 1000 * (time.perf_counter() - began))
+
+
+def _measure_outbox(samples: Samples) -> None:
+    """Measure durable appends, on the disk where temporary files lie."""
+    with tempfile.TemporaryDirectory(prefix="affectd-bench-") as folder:
+        outbox = Outbox(Path(folder) / "outbox.db", max_events=10 * APPENDS, max_bytes=100 * APPENDS * EVENT_BYTES)
+        for _ in range(APPENDS):
+            samples.time("outbox append", lambda: outbox.append(lambda _seq, _id: bytes(EVENT_BYTES)))
+        outbox.close()
+
+
+def _add_all(samples: Samples, path: str, timings: dict[str, float]) -> None:
+    for stage, ms in timings.items():
+        samples.add(f"{path}: {stage}", ms)
+
+
+def _clip(config: Config) -> Clip:
+    clip = sources.make_clip(config.camera.source, realtime=False, loop=False, fps=config.camera.fps)
+    if clip is None:
+        raise CaptureError(f"{config.camera.source}: is not a clip; name one with --clip FILE")
+    return clip
+
+
+def _items(open_it: Callable[[], None], read: Callable[[], Item], close: Callable[[], None]) -> Iterator[Item]:
+    """Give what a device delivers until the clip ends."""
+    open_it()
+    try:
+        while True:
+            yield read()
+    except EndOfClipError:
+        return
+    finally:
+        close()

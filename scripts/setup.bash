@@ -1,0 +1,56 @@
+# What scripts/demo and scripts/test share: Debian packages, and a virtual environment installed once.
+# Sourced, after `set -euo pipefail`; $root is the checkout.
+
+fail() {
+    printf '%s: %s\n' "${0##*/}" "$1" >&2
+    exit 1
+}
+
+# need_packages PACKAGE...: install those Debian packages that are missing.
+need_packages() {
+    local missing=() package
+    command -v dpkg-query >/dev/null ||
+        fail "this is not Debian, Ubuntu or Raspberry Pi OS; install what is called there: $*"
+    for package in "$@"; do
+        [ "$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")
+    done
+    [ ${#missing[@]} -eq 0 ] && return
+    local become=()
+    if [ "$(id -u)" -ne 0 ]; then
+        sudo -n true 2>/dev/null || fail "packages are missing; run: sudo apt-get install ${missing[*]}"
+        become=(sudo -n)
+    fi
+    echo "installing ${missing[*]}" >&2
+    "${become[@]}" apt-get update -qq >&2 || fail "'apt-get update' failed; is the network there?"
+    "${become[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" \
+        </dev/null >&2 || fail "'apt-get install ${missing[*]}' failed"
+}
+
+# find_python: print the first Python from 3.10 to 3.13, preferring `python3`.
+find_python() {
+    local python
+    for python in python3 python3.11 python3.12 python3.13 python3.10; do
+        if "$python" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' 2>/dev/null; then
+            "$python" -c 'import sys; print(sys.executable)'
+            return
+        fi
+    done
+    fail "no Python from 3.10 to 3.13 found; install python3"
+}
+
+# make_venv FOLDER EXTRAS: a virtual environment with this checkout and its extras in it, made
+# again when pyproject.toml, the extras or the Python change, and left alone otherwise.
+make_venv() {
+    local folder=$1 extras=$2 python stamp options=()
+    python=$(find_python)
+    stamp=$({ "$python" -VV; echo "$extras"; cat "$root/pyproject.toml"; } | sha256sum)
+    [ "$(cat "$folder/installed" 2>/dev/null)" = "$stamp" ] && return
+    "$python" -c 'import venv, ensurepip' 2>/dev/null || need_packages python3-venv
+    # Raspberry Pi OS has picamera2 as a Debian package only.
+    "$python" -c 'import picamera2' 2>/dev/null && options=(--system-site-packages)
+    echo "installing affectd[$extras] into $folder (once; some minutes on a small board)" >&2
+    "$python" -m venv --clear "${options[@]}" "$folder" || fail "'$python -m venv' failed; is python3-venv installed?"
+    local pip=("$folder/bin/python" -m pip --quiet --disable-pip-version-check install --use-pep517)
+    "${pip[@]}" --editable "$root[$extras]" || fail "pip could not install affectd[$extras]; its last lines say why"
+    echo "$stamp" >"$folder/installed"
+}

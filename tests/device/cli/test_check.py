@@ -1,0 +1,124 @@
+"""`affectd check` on real parts: a clip, a model, a broker, an outbox; and on ones that are not there."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from affectd.cli import probes
+from affectd.config import Config
+from affectd.errors import CaptureError
+from support.broker import Mosquitto, free_port
+from support.media import flash_and_beep, speak, write_clip
+from support.scenes import scene
+
+
+@pytest.fixture
+def settings(tmp_path, face_model):
+    """Environment in which every part but the broker is right."""
+    sound = (2000 * np.sin(np.arange(32_000) / 5)).astype(np.int16)
+    clip = write_clip(tmp_path / "clip.mp4", frames=[scene((320, 240, 150))] * 50, sound=sound, sample_rate=16_000)
+    return {
+        "AFFECTD_CAMERA_SOURCE": str(clip),
+        "AFFECTD_INFERENCE_MODELS": str(face_model.bundle.parent),
+        "AFFECTD_INFERENCE_FACE": face_model.bundle.name,
+        "AFFECTD_INFERENCE_VOICE": "off",
+        "AFFECTD_OUTBOX_PATH": str(tmp_path / "outbox.db"),
+    }
+
+
+def check(environ, *arguments):
+    command = [sys.executable, "-m", "affectd.cli.main", "check", *arguments]
+    ended = subprocess.run(
+        command, env={**os.environ, **environ}, capture_output=True, text=True, timeout=90, check=False
+    )
+    assert ended.stderr == ""
+    return ended.returncode, ended.stdout
+
+
+def states(output: str) -> dict[str, str]:
+    return {finding["part"]: finding["state"] for finding in json.loads(output)}
+
+
+def test_everything_right_ends_with_0(broker, settings):
+    settings = {**settings, "AFFECTD_MQTT_PORT": str(broker.port)}
+    code, output = check(settings, "--json")
+    assert code == 0
+    found = states(output)
+    assert list(found) == [
+        "camera", "microphone", "face model", "voice model", "outbox", "broker", "clock", "temperature"
+    ]  # fmt: skip
+    for part in ("camera", "microphone", "face model", "outbox", "broker"):
+        assert found[part] == "ok"
+    assert found["voice model"] == "off"
+    code, table = check(settings)
+    assert code == 0
+    assert "640x480" in table
+    assert "dBFS" in table
+    assert "MQTT 5, no TLS" in table
+
+
+def test_the_first_failing_part_gives_the_exit_code(settings):
+    settings = {**settings, "AFFECTD_MQTT_PORT": str(free_port())}
+    code, output = check(settings)
+    assert code == 6
+    assert "FAILED   broker" in output
+    code, output = check({**settings, "AFFECTD_INFERENCE_FACE": "missing"}, "--json")
+    assert code == 4
+    assert states(output)["face model"] == states(output)["broker"] == "failed"
+    code, output = check({**settings, "AFFECTD_CAMERA_SOURCE": "/dev/video77"}, "--json")
+    assert code == 5
+    code, output = check({**settings, "AFFECTD_OUTBOX_PATH": "/proc/outbox.db"}, "--json")
+    assert code == 7
+
+
+def test_a_broker_that_refuses_says_so_and_keeps_the_password(tmp_path, settings):
+    (tmp_path / "password").write_text("hunter2")
+    settings |= {"AFFECTD_MQTT_USERNAME": "box", "AFFECTD_MQTT_PASSWORD_FILE": str(tmp_path / "password")}
+    with Mosquitto(tmp_path, user="box", password="right") as broker:
+        code, output = check({**settings, "AFFECTD_MQTT_PORT": str(broker.port)})
+    assert code == 6
+    assert "refuses user name 'box'" in output
+    assert "hunter2" not in output
+
+
+def test_a_microphone_that_hears_is_told_from_a_muted_one(sound_server, settings, tmp_path):
+    settings |= {"AFFECTD_CAMERA_SOURCE": "off", "AFFECTD_MICROPHONE_SOURCE": "default"}
+    muted = json.loads(check(settings, "--json")[1])[1]
+    assert (muted["state"], "silence" in muted["found"]) == ("warning", True)
+    player = sound_server.play(speak(tmp_path / "speech.wav", "one two three four five six seven eight nine " * 3))
+    heard = json.loads(check(settings, "--json")[1])[1]
+    player.kill()
+    assert heard["state"] == "ok"
+    assert "dBFS" in heard["found"]
+
+
+def test_levels_are_judged():
+    rng = np.random.default_rng(1)
+    loud = (40_000 * np.sin(np.arange(16_000) / 5)).clip(-32768, 32767).astype(np.int16)
+    assert "clipped" in probes.judge_sound("mic", loud).found
+    assert "very quiet" in probes.judge_sound("mic", rng.integers(-2, 3, 16_000).astype(np.int16)).found
+    fine = probes.judge_sound("mic", rng.normal(0, 1000, 16_000).astype(np.int16))
+    assert (fine.state, fine.found) == ("ok", "mic: -30 dBFS")
+
+
+def test_a_covered_lens_is_a_warning(tmp_path):
+    frames, _ = flash_and_beep(1.0, 0.9)
+    clip = write_clip(tmp_path / "dark.mp4", frames=frames)
+    config = probes.Config(camera=type(Config().camera)(source=str(clip)))
+    finding = probes.probe_camera(config)
+    assert (finding.state, "black" in finding.found) == ("warning", True)
+
+
+def test_a_probe_that_hangs_or_breaks_does_not_hold_up_the_others(monkeypatch):
+    monkeypatch.setattr(probes, "DEADLINE_S", 0.2)
+    hung = probes.within_deadline("camera", CaptureError, lambda config: time.sleep(30), Config())
+    assert (hung.state, hung.exit_code) == ("failed", 5)
+    assert "no answer within 0.2 s" in hung.found
+    broken = probes.within_deadline("camera", CaptureError, lambda config: 1 / 0, Config())
+    assert (broken.state, broken.exit_code) == ("failed", 1)
+    assert "ZeroDivisionError" in broken.found

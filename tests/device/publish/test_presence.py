@@ -1,0 +1,186 @@
+"""Availability, retained documents, the privacy command, and Home Assistant's discovery."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+from affectd.events import LABELS
+from affectd.publish.discovery import NOBODY
+from support.broker import Listener, Message, Mosquitto
+from support.message_schemas import SCHEMAS
+from support.publishing import TOPICS, running, start_process, state
+from support.waiting import until
+
+
+def payloads(messages: list[Message], topic: str) -> list[bytes]:
+    return [message.payload for message in messages if message.topic == topic]
+
+
+# Availability.
+
+
+def test_a_clean_stop_says_offline(broker: Mosquitto, tmp_path: Path) -> None:
+    with Listener(broker, TOPICS.availability) as listener:
+        with running(broker.port, tmp_path):
+            listener.wait_for(lambda messages: len(messages) == 1)
+        listener.wait_for(lambda messages: len(messages) == 2)
+        assert payloads(listener.messages, TOPICS.availability) == [b"online", b"offline"]
+    with Listener(broker, TOPICS.availability) as late:
+        assert late.wait_for(len) == [Message(TOPICS.availability, b"offline", True)]
+
+
+def test_the_last_will_says_offline_for_a_publisher_that_was_killed(broker: Mosquitto, tmp_path: Path) -> None:
+    with Listener(broker, TOPICS.availability) as listener:
+        process = start_process(broker.port, tmp_path, 100_000)
+        listener.wait_for(lambda messages: payloads(messages, TOPICS.availability) == [b"online"])
+        process.kill()
+        process.communicate()
+        listener.wait_for(lambda messages: payloads(messages, TOPICS.availability) == [b"online", b"offline"])
+    with Listener(broker, TOPICS.availability) as late:
+        assert late.wait_for(len)[0].payload == b"offline"
+
+
+def test_it_is_online_again_after_the_broker_came_back(broker: Mosquitto, tmp_path: Path) -> None:
+    with running(broker.port, tmp_path) as box:
+        until(lambda: box.connected)
+        broker.restart()
+        with Listener(broker, TOPICS.availability) as listener:
+            listener.wait_for(lambda messages: payloads(messages, TOPICS.availability)[-1:] == [b"online"])
+
+
+# Retained documents.
+
+
+def test_the_retained_state_is_the_newest_after_a_reconnect(broker: Mosquitto, tmp_path: Path) -> None:
+    with running(broker.port, tmp_path) as box:
+        until(lambda: box.connected)
+        box.publisher.publish_state(state("happy"), time.monotonic())
+        broker.kill()
+        until(lambda: not box.connected)
+        for emotion in ("sad", "fear", "angry"):
+            box.publisher.publish_state(state(emotion), time.monotonic())
+        broker.start()
+        until(lambda: box.connected, 30)
+        with Listener(broker, TOPICS.state) as listener:
+            listener.wait_for(lambda messages: messages and messages[-1].json["emotion"] == "angry")
+
+
+def test_a_new_broker_gets_every_retained_document(tmp_path: Path) -> None:
+    first = Mosquitto(tmp_path / "first")
+    second = Mosquitto(tmp_path / "second")
+    with running(first.port, tmp_path) as box:
+        with first:
+            until(lambda: box.connected)
+            box.publisher.publish_state(state(), time.monotonic())
+            box.publisher.publish_privacy(False)
+        # Same address, empty store.
+        config = (second.folder / "mosquitto.conf").read_text().replace(str(second.port), str(first.port))
+        (second.folder / "mosquitto.conf").write_text(config)
+        second.port = first.port
+        with second, Listener(second, "#") as listener:
+            expected = {TOPICS.availability, TOPICS.state, TOPICS.privacy, TOPICS.discovery}
+            listener.wait_for(lambda messages: {message.topic for message in messages} >= expected)
+
+
+# The privacy command.
+
+
+def test_privacy_commands_are_taken_and_anything_else_is_ignored(broker: Mosquitto, tmp_path: Path) -> None:
+    topic = TOPICS.privacy_command
+    with Listener(broker, "nothing") as hand, running(broker.port, tmp_path) as box:
+        until(lambda: box.connected)
+        hand.wait_for(lambda _: "SUBACK to affectd-box" in broker.log)
+        for payload in (b"on", b"", b"maybe", b"\xff\xfe", b"on" + b" " * 100_000, b'{"on":true}', b"OFF"):
+            hand.publish(topic, payload)
+        until(lambda: len(box.commands) == 2)
+        assert box.commands == ["on", "off"]
+        assert box.publisher.commands_ignored == 5
+        assert box.connected
+
+
+def test_a_retained_command_is_ignored_at_every_connect(broker: Mosquitto, tmp_path: Path) -> None:
+    with Listener(broker, "nothing") as hand:
+        hand.publish(TOPICS.privacy_command, "off", retain=True)
+        with running(broker.port, tmp_path) as box:
+            until(lambda: box.publisher.commands_ignored == 1)
+            broker.restart()
+            until(lambda: box.publisher.commands_ignored == 2, 30)
+            assert box.commands == []
+
+
+# Discovery.
+
+ONLINE = "homeassistant/status"
+
+
+def test_discovery_is_published_on_connect_and_again_when_home_assistant_starts(
+    broker: Mosquitto, tmp_path: Path
+) -> None:
+    with Listener(broker, TOPICS.discovery) as listener, running(broker.port, tmp_path) as box:
+        listener.wait_for(lambda messages: len(messages) == 1)
+        listener.publish(ONLINE, "offline")
+        listener.publish(ONLINE, "online")
+        listener.wait_for(lambda messages: len(messages) == 2)
+        assert box.connected
+        broker.restart()
+        # Not more than these three: `offline` was no reason. The listener may be back too late to see the third.
+        until(lambda: len(re.findall(f"Received PUBLISH from affectd-box .*{TOPICS.discovery}", broker.log)) == 3, 30)
+        assert box.publisher.commands_ignored == 0
+    with Listener(broker, TOPICS.discovery) as late:
+        assert late.wait_for(len)[0].retain
+
+
+def test_an_empty_prefix_turns_discovery_off(broker: Mosquitto, tmp_path: Path) -> None:
+    with Listener(broker, "#") as listener, running(broker.port, tmp_path, discovery_prefix=""):
+        listener.wait_for(lambda _: listener.on(TOPICS.availability))
+        listener.publish("marker", "1")
+        listener.wait_for(lambda _: listener.on("marker"))
+        assert {message.topic for message in listener.messages} == {TOPICS.availability, "marker"}
+
+
+def announced(broker: Mosquitto, folder: Path) -> Any:
+    with Listener(broker, TOPICS.discovery) as listener, running(broker.port, folder):
+        return listener.wait_for(len)[0].json
+
+
+def test_discovery_has_what_home_assistant_requires(broker: Mosquitto, tmp_path: Path) -> None:
+    """`device` and `origin` are mandatory at the root; every component needs a platform and a unique id,
+    and what its platform requires."""
+    document = announced(broker, tmp_path)
+    assert re.fullmatch(r"homeassistant/device/[a-zA-Z0-9_-]+/config", TOPICS.discovery)
+    assert document["device"]["identifiers"]
+    assert document["device"]["name"] == "Box"
+    assert document["origin"]["name"] == "affectd"
+    assert document["availability_topic"] == TOPICS.availability
+    components = document["components"]
+    required = {
+        "sensor": {"state_topic"},
+        "binary_sensor": {"state_topic"},
+        "switch": {"command_topic"},
+        "event": {"state_topic", "event_types"},
+    }
+    for component in components.values():
+        assert {"unique_id", "name"} | required[component["platform"]] <= component.keys()
+    unique_ids = [component["unique_id"] for component in components.values()]
+    assert len(set(unique_ids)) == len(unique_ids)
+
+    emotion = components["emotion"]
+    assert emotion["device_class"] == "enum"
+    assert set(emotion["options"]) == {*LABELS, NOBODY}
+    assert not {"state_class", "unit_of_measurement"} & emotion.keys()  # not allowed beside `options`
+    assert set(components["change"]["event_types"]) == {*LABELS, NOBODY}
+    privacy = components["privacy"]
+    assert (privacy["command_topic"], privacy["state_topic"]) == (TOPICS.privacy_command, TOPICS.privacy)
+    assert (privacy["payload_on"], privacy["payload_off"]) == ("on", "off")
+
+
+def test_discovery_reads_only_fields_that_the_messages_have(broker: Mosquitto, tmp_path: Path) -> None:
+    kinds = {TOPICS.state: "state", TOPICS.event: "event", TOPICS.health: "health"}
+    for component in announced(broker, tmp_path)["components"].values():
+        templates = component.get("value_template", "") + component.get("json_attributes_template", "")
+        fields = set(re.findall(r"value_json\.(\w+)", templates))
+        if fields:
+            assert fields <= SCHEMAS[f"{kinds[component['state_topic']]}.schema.json"]["properties"].keys()

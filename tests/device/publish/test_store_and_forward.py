@@ -1,0 +1,201 @@
+"""No event is lost, whatever dies: the broker, the connection, the publisher, the disk's patience."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sqlite3
+import time
+from pathlib import Path
+
+import pytest
+
+from affectd.publish import session
+from support import publishing
+from support.broker import Listener, Message, Mosquitto
+from support.publishing import TOPICS, running, start_process
+from support.waiting import until
+
+
+def seqs(messages: list[Message]) -> list[int]:
+    return [message.json["seq"] for message in messages if message.topic == TOPICS.event]
+
+
+def assert_all_arrived(listener: Listener, last: int) -> None:
+    """Every seq up to `last`, first copies in order, and copies only of the same event."""
+    listener.wait_for(lambda messages: last in seqs(messages), 40)
+    events = [message.json for message in listener.on(TOPICS.event)]
+    first_copies = {event["id"]: event for event in reversed(events)}
+    assert list(dict.fromkeys(event["seq"] for event in events)) == list(range(1, last + 1))
+    assert len(first_copies) == last
+    assert all(event == first_copies[event["id"]] for event in events)
+
+
+def test_events_arrive_in_order_and_leave_the_outbox(broker: Mosquitto, tmp_path: Path) -> None:
+    with Listener(broker, TOPICS.event) as listener, running(broker.port, tmp_path) as box:
+        box.publish_events(100)
+        listener.wait_for(lambda messages: len(messages) >= 100)
+        until(lambda: box.outbox.depth == 0)
+        assert seqs(listener.messages) == list(range(1, 101))
+        assert box.publisher.status.sent == 100
+        assert not any(message.retain for message in listener.messages)
+
+
+def test_events_made_before_the_broker_is_there_arrive(tmp_path: Path) -> None:
+    broker = Mosquitto(tmp_path)
+    with running(broker.port, tmp_path) as box:
+        box.publish_events(30)
+        until(lambda: "refuses connections" in box.last_error)
+        with broker, Listener(broker, TOPICS.event) as listener:
+            assert_all_arrived(listener, 30)
+
+
+@pytest.mark.parametrize("end", ["stop", "kill"])
+def test_the_broker_is_away_in_the_middle(broker: Mosquitto, tmp_path: Path, end: str) -> None:
+    with Listener(broker, TOPICS.event, durable=True) as listener, running(broker.port, tmp_path) as box:
+        box.publish_events(50)
+        listener.wait_for(lambda messages: len(messages) >= 50)
+        getattr(broker, end)()
+        box.publish_events(100)
+        until(lambda: not box.connected)
+        assert box.outbox.depth == 100
+        broker.start()
+        box.publish_events(50)
+        assert_all_arrived(listener, 200)
+        until(lambda: box.outbox.depth == 0)
+        assert box.publisher.status.reconnects >= 1
+        assert box.last_error == ""
+
+
+def test_a_broker_stopped_while_events_flow_loses_none(broker: Mosquitto, tmp_path: Path) -> None:
+    with Listener(broker, TOPICS.event, durable=True) as listener, running(broker.port, tmp_path) as box:
+        for _ in range(3):
+            until(lambda: box.connected, 30)
+            box.publish_events(10)
+            broker.stop()
+            box.publish_events(10)
+            broker.start()
+        assert_all_arrived(listener, 60)
+
+
+def test_what_a_killed_broker_did_not_acknowledge_is_sent_again(broker: Mosquitto, tmp_path: Path) -> None:
+    """mosquitto acknowledges before it saves: what it had acknowledged and not saved dies with it, whoever
+    publishes. Everything else is owed."""
+    owed: set[int] = set()
+    with Listener(broker, TOPICS.event, durable=True) as listener, running(broker.port, tmp_path) as box:
+        for _ in range(3):
+            until(lambda: box.connected, 30)
+            box.publish_events(10)
+            broker.kill()
+            box.publish_events(10)
+            until(lambda: not box.connected)
+            owed |= {stored.seq for stored in box.outbox.pending(0, 100)}
+            broker.start()
+        assert len(owed) >= 30
+        # The last kill is followed by none: what arrives after it stays.
+        until(lambda: box.outbox.depth == 0, 30)
+        last = {seq for seq in owed if seq > 40}
+        listener.wait_for(lambda messages: last <= set(seqs(messages)), 40)
+        assert box.publisher.status.sent >= 60
+
+
+def test_what_a_durable_subscriber_misses_is_kept_for_it(broker: Mosquitto, tmp_path: Path) -> None:
+    with Listener(broker, TOPICS.event, durable=True):
+        pass
+    with running(broker.port, tmp_path, flush_s=10) as box:
+        box.publish_events(40)
+        until(lambda: box.outbox.depth == 0)
+    time.sleep(1.5)  # the broker saves its store at most once a second
+    broker.restart()
+    with Listener(broker, TOPICS.event, durable=True) as listener:
+        assert_all_arrived(listener, 40)
+
+
+def test_a_publisher_killed_in_the_middle_loses_none(broker: Mosquitto, tmp_path: Path) -> None:
+    appended: list[int] = []
+    with Listener(broker, TOPICS.event) as listener:
+        for _ in range(3):
+            process = start_process(broker.port, tmp_path, 100_000)
+            assert process.stdout is not None
+            appended += [int(process.stdout.readline()) for _ in range(40)]
+            process.send_signal(signal.SIGKILL)
+            appended += [int(line) for line in process.communicate()[0].split()]
+        last = start_process(broker.port, tmp_path, 10)
+        appended += [int(line) for line in last.communicate(timeout=60)[0].split()]
+        assert last.returncode == 0
+        # One that was stored when the kill came, and not yet printed, is an event too.
+        assert set(appended) <= set(range(1, appended[-1] + 1))
+        assert len(appended) == len(set(appended)) >= 130
+        assert_all_arrived(listener, appended[-1])
+
+
+def test_a_publisher_killed_while_the_broker_is_away_loses_none(tmp_path: Path) -> None:
+    broker = Mosquitto(tmp_path)
+    process = start_process(broker.port, tmp_path, 100_000)
+    assert process.stdout is not None
+    while int(process.stdout.readline()) < 30:
+        pass
+    process.kill()
+    process.communicate()
+    with broker, Listener(broker, TOPICS.event) as listener, running(broker.port, tmp_path) as box:
+        box.publish_events(1)
+        listener.wait_for(lambda messages: len(messages) >= 31)
+        assert_all_arrived(listener, max(seqs(listener.messages)))
+
+
+def test_stop_sends_what_waits(broker: Mosquitto, tmp_path: Path) -> None:
+    with Listener(broker, TOPICS.event) as listener:
+        with running(broker.port, tmp_path, flush_s=20) as box:
+            until(lambda: box.connected)
+            box.publish_events(60)
+        assert_all_arrived(listener, 60)
+
+
+def test_a_locked_store_delays_events_and_no_more(broker: Mosquitto, tmp_path: Path) -> None:
+    with Listener(broker, "affectd/#") as listener, running(broker.port, tmp_path) as box:
+        broker.stop()
+        box.publish_events(5)
+        lock = sqlite3.connect(tmp_path / "outbox.db", check_same_thread=False)
+        lock.execute("BEGIN IMMEDIATE")  # as a tool that writes to the file would
+        broker.start()
+        until(lambda: "could not be removed" in box.last_error and str(tmp_path) in box.last_error, 30)
+        assert box.connected
+        box.publisher.publish_privacy(True)
+        listener.wait_for(lambda _: listener.on(TOPICS.privacy))
+        lock.rollback()
+        until(lambda: box.outbox.depth == 0, 30)
+        assert_all_arrived(listener, 5)
+        assert box.last_error == ""
+
+
+# Denied by the broker.
+
+ALLOWED = "topic readwrite #\n"
+DENIED = f"topic deny {TOPICS.event}\n{ALLOWED}"
+
+
+def test_events_that_the_acl_denies_stay_and_everything_else_flows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "DENIED_WAIT_S", 1.0)
+    with (
+        Mosquitto(tmp_path, acl=DENIED) as broker,
+        Listener(broker, "affectd/#") as listener,
+        running(broker.port, tmp_path) as box,
+    ):
+        box.publish_events(50)
+        until(lambda: box.publisher.status.denied > 0)
+        assert TOPICS.event in box.last_error
+        assert "ACL" in box.last_error
+        assert box.connected
+        assert box.outbox.depth == 50
+        box.publisher.publish_state(publishing.state("sad"), time.monotonic())
+        listener.wait_for(lambda _: listener.on(TOPICS.state))
+        assert json.loads(listener.on(TOPICS.state)[0].payload)["emotion"] == "sad"
+
+        broker.change_acl(ALLOWED)
+        assert_all_arrived(listener, 50)
+        until(lambda: box.outbox.depth == 0)
+        assert box.last_error == ""
+        # A denied event ends the round: not all that wait are thrown at the broker.
+        assert box.publisher.status.denied <= session.IN_FLIGHT * 15

@@ -1,0 +1,72 @@
+"""What the AsyncAPI document promises about each topic, and whether a message keeps it."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonschema import Draft202012Validator, FormatChecker
+from referencing import Registry, Resource
+
+import affectd.publish
+from support.broker import Message
+
+FOLDER = Path(affectd.publish.__file__).parent / "schemas"
+
+
+@dataclass(frozen=True)
+class Channel:
+    """One topic that affectd publishes to."""
+
+    name: str
+    pattern: re.Pattern[str]
+    qos: int
+    retain: bool
+    text: bool
+    """Plain text instead of JSON."""
+    validator: Draft202012Validator
+
+    def validate(self, message: Message) -> None:
+        """Raise jsonschema's ValidationError when the message is not as declared."""
+        self.validator.validate(message.payload.decode() if self.text else message.json)
+
+
+def published_channels() -> list[Channel]:
+    """Give every channel with an operation that sends."""
+    document = yaml.safe_load((FOLDER / "asyncapi.yaml").read_text())
+    schemas = Registry().with_resources(
+        (path.name, Resource.from_contents(json.loads(path.read_text()))) for path in FOLDER.glob("*.schema.json")
+    )
+    channels = []
+    for operation in document["operations"].values():
+        if operation["action"] != "send":
+            continue
+        channel = follow(document, operation["channel"])
+        (message,) = (follow(document, reference) for reference in channel["messages"].values())
+        payload = message["payload"]
+        channels.append(
+            Channel(
+                name=operation["channel"]["$ref"].rpartition("/")[2],
+                pattern=re.compile(re.sub(r"\{\w+\}", "[^/]+", channel["address"])),
+                qos=operation["bindings"]["mqtt"]["qos"],
+                retain=operation["bindings"]["mqtt"]["retain"],
+                text=message.get("contentType") == "text/plain",
+                validator=Draft202012Validator(
+                    payload.get("schema", payload), registry=schemas, format_checker=FormatChecker()
+                ),
+            )
+        )
+    return channels
+
+
+def follow(document: dict[str, Any], reference: dict[str, str]) -> dict[str, Any]:
+    """Give what a `$ref` into the same document names."""
+    found: Any = document
+    for part in reference["$ref"].removeprefix("#/").split("/"):
+        found = found[part]
+    assert isinstance(found, dict)
+    return found

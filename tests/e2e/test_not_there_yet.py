@@ -1,0 +1,66 @@
+"""A camera, a broker or a password that is not there yet is waited for, said clearly, and costs no event."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from e2e.program import DEVICE, RESTLESS, Affectd, blinking_person
+from support.broker import Listener, Mosquitto
+from support.waiting import until
+
+ROOT = f"affectd/{DEVICE}"
+
+
+def test_a_camera_that_is_not_there_is_waited_for(broker: Mosquitto, tmp_path: Path) -> None:
+    settings = {"camera": {"source": "/dev/video97"}, "microphone": {"source": "off"}}
+    with Listener(broker, f"{ROOT}/health") as listener, Affectd(tmp_path, broker, **settings) as daemon:
+        listener.wait_for(lambda messages: messages and messages[-1].json["components"]["camera"]["state"] == "waiting")
+        health = listener.messages[-1].json
+        assert health["status"] == "degraded"
+        assert "/dev/video97" in health["components"]["camera"]["last_error"]
+        listener.wait_for(lambda messages: messages[-1].json["components"]["camera"]["restarts"] >= 2)
+        assert daemon.runs
+    assert daemon.log.count("/dev/video97") == 1  # said once, not at every try
+    assert "Traceback" not in daemon.log
+
+
+def test_a_password_that_the_broker_refuses_costs_no_event_once_mended(tmp_path: Path) -> None:
+    clip = blinking_person(tmp_path / "blinking.mp4")
+    with (
+        Mosquitto(tmp_path, user="affectd", password="the right one") as broker,
+        Listener(broker, f"{ROOT}/event") as listener,
+    ):
+        daemon = Affectd(tmp_path, broker, camera={"source": str(clip)}, clip={"loop": True}, **RESTLESS)
+        daemon.password_file.write_text("quite-a-wrong-one\n")
+        with daemon:
+            until(lambda: "refuses user name 'affectd'" in daemon.log, 20)
+            daemon.password_file.write_text(broker.password + "\n")
+            events = listener.wait_for(lambda messages: len(messages) >= 3, 40)
+        assert [event.json["seq"] for event in events] == list(range(1, len(events) + 1))
+        assert "mqtt.password_file" in daemon.log
+        assert "quite-a-wrong-one" not in daemon.log
+        assert "Traceback" not in daemon.log
+
+
+def test_a_broker_that_comes_later_gets_every_event(tmp_path: Path) -> None:
+    broker = Mosquitto(tmp_path)
+    clip = blinking_person(tmp_path / "blinking.mp4")
+    with Affectd(tmp_path, broker, camera={"source": str(clip)}, clip={"loop": True}, **RESTLESS) as daemon:
+        until(lambda: "refuses connections; is the broker running" in daemon.log, 20)
+        with broker, Listener(broker, f"{ROOT}/event") as listener:
+            events = listener.wait_for(lambda messages: len(messages) >= 3, 40)
+            assert daemon.runs
+    assert [event.json["seq"] for event in events] == list(range(1, len(events) + 1))
+    assert "Traceback" not in daemon.log
+
+
+def test_events_of_a_clip_that_nobody_could_take_wait_for_the_next_run(tmp_path: Path) -> None:
+    broker = Mosquitto(tmp_path)
+    clip = blinking_person(tmp_path / "blinking.mp4")
+    daemon = Affectd(tmp_path, broker, camera={"source": str(clip)}, clip={"realtime": False}, **RESTLESS)
+    daemon.start()
+    assert daemon.wait() == 0, daemon.log
+    with broker, Listener(broker, f"{ROOT}/event") as listener, daemon:
+        assert daemon.wait() == 0, daemon.log
+        events = listener.wait_for(lambda messages: len(messages) >= 4)
+    assert [event.json["seq"] for event in events] == list(range(1, len(events) + 1))

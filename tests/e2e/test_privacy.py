@@ -1,0 +1,127 @@
+"""The privacy switch over MQTT: camera and microphone are closed, say so, and come back."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from e2e.program import DEVICE, RESTLESS, Affectd
+from support.broker import Listener, Message, Mosquitto
+from support.media import write_clip
+from support.scenes import scene
+from support.sound_server import SoundServer
+from support.speech import RATE, speech
+from support.waiting import until
+
+ROOT = f"affectd/{DEVICE}"
+READINGS = (f"{ROOT}/faces", f"{ROOT}/voice")
+DEVICES = ("camera", "microphone")
+
+
+@pytest.fixture
+def talking_person(tmp_path: Path) -> Path:
+    """A clip of somebody who stands before the camera and speaks."""
+    sound = speech(tmp_path, "Good morning, here I am again.").astype("int16")
+    frames = [scene((320, 220, 170))] * (10 * sound.size // RATE)
+    return write_clip(tmp_path / "talking.mp4", frames=frames, fps=10, sound=sound, sample_rate=RATE)
+
+
+def told(messages: list[Message], privacy: bool, states: set[str]) -> bool:
+    """Whether the newest health says that the switch is so and both devices are in one of these states."""
+    healths = [message.json for message in messages if message.topic == f"{ROOT}/health"]
+    if not healths or healths[-1]["privacy"] is not privacy:
+        return False
+    return all(healths[-1]["components"][name]["state"] in states for name in DEVICES)
+
+
+def readings_of(messages: list[Message]) -> set[str]:
+    return {message.topic for message in messages if message.topic in READINGS}
+
+
+def emotion(messages: list[Message]) -> str | None:
+    """Give what the newest state says."""
+    states = [message.json["emotion"] for message in messages if message.topic == f"{ROOT}/state"]
+    return states[-1] if states else None
+
+
+def test_privacy_closes_camera_and_microphone_until_it_is_lifted(
+    broker: Mosquitto, talking_person: Path, tmp_path: Path
+) -> None:
+    with (
+        Listener(broker, f"{ROOT}/#") as listener,
+        Affectd(
+            tmp_path,
+            broker,
+            camera={"source": str(talking_person)},
+            clip={"loop": True},
+            mqtt={"faces": True, "voice": True},
+            **RESTLESS,
+        ) as daemon,
+    ):
+        listener.wait_for(lambda messages: readings_of(messages) == set(READINGS))
+        listener.wait_for(lambda messages: told(messages, False, {"running"}))
+
+        listener.publish(f"{ROOT}/command/privacy", "on")
+        listener.wait_for(lambda messages: told(messages, True, {"off"}))
+        assert listener.on(f"{ROOT}/privacy")[-1].payload == b"on"
+        listener.wait_for(
+            lambda messages: [m.json["emotion"] for m in messages if m.topic == f"{ROOT}/event"][-1] is None
+        )
+        closed = len(listener.messages)
+        time.sleep(2.0)
+        assert readings_of(listener.messages[closed:]) == set()
+
+        listener.publish(f"{ROOT}/command/privacy", "off")
+        opened = len(listener.messages)
+        listener.wait_for(lambda messages: readings_of(messages[opened:]) == set(READINGS))
+        listener.wait_for(lambda messages: told(messages, False, {"running"}))
+        assert listener.on(f"{ROOT}/privacy")[-1].payload == b"off"
+        listener.wait_for(lambda messages: emotion(messages) is not None)
+        assert daemon.runs
+    assert "Traceback" not in daemon.log
+
+
+def recorders() -> int:
+    """Count the programs that record, as the sound server sees it; a module of its own that does is none."""
+    listed = subprocess.run(
+        ["pactl", "list", "short", "source-outputs"], capture_output=True, text=True, check=True, timeout=10
+    )
+    return listed.stdout.count("protocol-native.c")
+
+
+def test_privacy_lets_go_of_the_real_microphone(sound_server: SoundServer, broker: Mosquitto, tmp_path: Path) -> None:
+    without_camera = {"camera": {"source": "off"}, "inference": {"face": "off"}, "microphone": {"source": "default"}}
+    with Listener(broker, f"{ROOT}/privacy") as listener, Affectd(tmp_path, broker, **without_camera) as daemon:
+        until(lambda: recorders() == 1, 30)
+        listener.publish(f"{ROOT}/command/privacy", "on")
+        until(lambda: recorders() == 0, 15)
+        time.sleep(1.0)
+        assert recorders() == 0
+        listener.publish(f"{ROOT}/command/privacy", "off")
+        until(lambda: recorders() == 1, 15)
+        listener.wait_for(lambda messages: [message.payload for message in messages] == [b"off", b"on", b"off"])
+        assert daemon.runs
+
+
+def test_privacy_from_the_start_opens_nothing(broker: Mosquitto, talking_person: Path, tmp_path: Path) -> None:
+    with (
+        Listener(broker, f"{ROOT}/#") as listener,
+        Affectd(
+            tmp_path,
+            broker,
+            camera={"source": str(talking_person)},
+            clip={"loop": True},
+            mqtt={"faces": True, "voice": True},
+            privacy={"start_on": True},
+        ) as daemon,
+    ):
+        listener.wait_for(lambda messages: told(messages, True, {"off"}))
+        time.sleep(1.0)
+        assert readings_of(listener.messages) == set()
+        listener.publish(f"{ROOT}/command/privacy", "off")
+        listener.wait_for(lambda messages: readings_of(messages) == set(READINGS))
+        assert [message.payload for message in listener.on(f"{ROOT}/privacy")] == [b"on", b"off"]
+        assert daemon.runs
