@@ -6,7 +6,6 @@ from math import ceil, gcd
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import firwin, upfirdn
 
 SAMPLE_RATE = 16_000
 """Hz; what every microphone delivers."""
@@ -25,11 +24,9 @@ class MonoResampler:
         self._channels = channels
         self._up = SAMPLE_RATE // common
         self._down = sample_rate // common
-        slower = max(self._up, self._down)
-        taps = firwin(2 * _ZERO_CROSSINGS * slower + 1, 0.95 / slower) * self._up
-        self._taps = taps.astype(np.float32)
+        self._taps = _low_pass(self._up, self._down)
         # The input that the filter still sees, in whole multiples of `down` so that outputs stay aligned.
-        self._history = self._down * ceil(taps.size / self._up / self._down)
+        self._history = self._down * ceil(self._taps.size / self._up / self._down)
         self._pending = np.zeros(self._history, np.float32)
 
     def process(self, interleaved: NDArray[np.int16]) -> NDArray[np.int16]:
@@ -47,7 +44,21 @@ class MonoResampler:
         pending = np.concatenate([self._pending, samples])
         new = (pending.size - self._history) // self._down * self._down
         self._pending = pending[new:]
+        from scipy.signal import upfirdn
+
         filtered = upfirdn(self._taps, pending[: self._history + new], self._up, self._down)
         start = self._history // self._down * self._up
         result: NDArray[np.float32] = filtered[start : start + new // self._down * self._up]
         return result
+
+
+def _low_pass(up: int, down: int) -> NDArray[np.float32]:
+    """Design the filter for rates in the ratio up / down; a single tap when they are equal."""
+    if up == down:
+        return np.ones(1, np.float32)
+    # scipy.signal takes 50 MB of memory, and few boxes need it: most microphones give 16 kHz.
+    from scipy.signal import firwin
+
+    slower = max(up, down)
+    taps: NDArray[np.float64] = firwin(2 * _ZERO_CROSSINGS * slower + 1, 0.95 / slower) * up
+    return taps.astype(np.float32)
