@@ -66,6 +66,7 @@ def train_face(
             epoch=epoch,
         ),
         validation=lambda stage: face_batches.prepared(validation, replace(preprocessing, size=stage.size)),
+        originals=lambda: face_batches.originals(training, replace(preprocessing, size=plan.stages[-1].size)),
     )
     return train(job)
 

@@ -65,6 +65,7 @@ def job(run: Path, plan: Plan = PLAN) -> Job:
             epoch=epoch,
         ),
         validation=lambda stage: face_batches.prepared(faces, replace(preprocessing, size=stage.size)),
+        originals=lambda: face_batches.originals(faces, replace(preprocessing, size=20)),
     )
 
 
@@ -76,7 +77,7 @@ def test_a_run_leaves_model_history_curves_and_configuration(tmp_path: Path) -> 
     assert len((run / "history.csv").read_text().splitlines()) == 1 + PLAN.epochs
     assert (run / "curves.png").read_bytes().startswith(b"\x89PNG")
     assert json.loads((run / "config.json").read_text())["plan"]["seed"] == PLAN.seed
-    assert sum("accuracy" in line for line in lines) == PLAN.epochs
+    assert sum("validation" in line for line in lines) == PLAN.epochs
 
 
 def test_a_killed_run_goes_on_after_its_last_whole_epoch(tmp_path: Path) -> None:

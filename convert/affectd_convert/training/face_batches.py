@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import cv2
@@ -12,6 +13,8 @@ from affectd.events import LABELS
 from affectd.face.preprocess import FacePreprocessing
 from affectd_convert.datasets.fer2013 import FaceSet
 
+ORIGINALS = 6400
+ORIGINALS_BATCH = 128
 Batch = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
@@ -99,6 +102,13 @@ def soft_targets(faces: FaceSet, rows: NDArray[np.int64], votes_weight: float) -
     weight = np.where(total > 0, np.float32(votes_weight), np.float32(0))
     mixed = (1 - weight) * hard + weight * votes / np.maximum(total, 1)
     return np.asarray(mixed, np.float32)
+
+
+def originals(faces: FaceSet, preprocessing: FacePreprocessing) -> Iterator[NDArray[np.float32]]:
+    """Give batches of training faces as the device would prepare them, drawn at random, not augmented."""
+    order = np.random.default_rng(0).permutation(len(faces.label))[:ORIGINALS]
+    for start in range(0, len(order), ORIGINALS_BATCH):
+        yield np.stack([preprocessing.prepare(faces.pixels[row]) for row in order[start : start + ORIGINALS_BATCH]])
 
 
 def prepared(faces: FaceSet, preprocessing: FacePreprocessing) -> Batch:
