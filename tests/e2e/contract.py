@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import yaml
 from jsonschema import Draft202012Validator, FormatChecker
-from referencing import Registry, Resource
 
-import affectd.publish
 from support.broker import Message
-
-FOLDER = Path(affectd.publish.__file__).parent / "schemas"
+from support.message_schemas import FOLDER, REGISTRY
 
 
 @dataclass(frozen=True)
@@ -38,9 +33,6 @@ class Channel:
 def published_channels() -> list[Channel]:
     """Give every channel with an operation that sends."""
     document = yaml.safe_load((FOLDER / "asyncapi.yaml").read_text())
-    schemas = Registry().with_resources(
-        (path.name, Resource.from_contents(json.loads(path.read_text()))) for path in FOLDER.glob("*.schema.json")
-    )
     channels = []
     for operation in document["operations"].values():
         if operation["action"] != "send":
@@ -56,7 +48,7 @@ def published_channels() -> list[Channel]:
                 retain=operation["bindings"]["mqtt"]["retain"],
                 text=message.get("contentType") == "text/plain",
                 validator=Draft202012Validator(
-                    payload.get("schema", payload), registry=schemas, format_checker=FormatChecker()
+                    payload.get("schema", payload), registry=REGISTRY, format_checker=FormatChecker()
                 ),
             )
         )

@@ -13,7 +13,7 @@ import affectd.publish
 
 FOLDER = Path(affectd.publish.__file__).parent / "schemas"
 SCHEMAS: dict[str, Any] = {file.name: json.loads(file.read_text()) for file in FOLDER.glob("*.schema.json")}
-_REGISTRY: Registry[Any] = Registry().with_resources(
+REGISTRY: Registry[Any] = Registry().with_resources(
     (name, Resource.from_contents(schema)) for name, schema in SCHEMAS.items()
 )
 
@@ -22,6 +22,6 @@ def faults(kind: str, document: Any) -> list[str]:
     """Say what is wrong with a document of this kind ('event', 'state', ...); empty when it is valid."""
     # A schema without an id of its own is looked up by its file's name, as its neighbours refer to it.
     validator = Draft202012Validator(
-        {"$ref": f"{kind}.schema.json"}, registry=_REGISTRY, format_checker=Draft202012Validator.FORMAT_CHECKER
+        {"$ref": f"{kind}.schema.json"}, registry=REGISTRY, format_checker=Draft202012Validator.FORMAT_CHECKER
     )
     return [f"{error.json_path}: {error.message}" for error in validator.iter_errors(document)]
