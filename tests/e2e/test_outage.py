@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import time
 from contextlib import closing
+from itertools import pairwise
 from pathlib import Path
 
 from e2e.program import DEVICE, RESTLESS, Affectd, blinking_person
@@ -149,3 +150,18 @@ def test_an_event_that_was_sent_twice_has_one_id(tmp_path: Path) -> None:
     ids = [event.json["id"] for event in listener.on(EVENT)]
     assert len(ids) > len(set(ids))
     assert_complete(listener.on(EVENT), daemon.outbox)
+
+
+def test_an_outbox_that_cannot_be_written_for_a_while_loses_no_event(broker: Mosquitto, tmp_path: Path) -> None:
+    with Listener(broker, "affectd/#") as listener, restless(tmp_path, broker) as daemon:
+        listener.wait_for(lambda messages: count(messages) >= 1)
+        with closing(sqlite3.connect(daemon.outbox, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            until(lambda: "tried again" in daemon.log)
+        stored = last_seq(daemon.outbox)
+        listener.wait_for(lambda messages: any(m.topic == EVENT and m.json["seq"] > stored + 1 for m in messages))
+        stop(daemon, listener)
+        events = listener.on(EVENT)
+    assert_complete(events, tmp_path / "outbox.db")
+    emotions = [(event.json["previous"], event.json["emotion"]) for event in events]
+    assert all(before[1] == after[0] for before, after in pairwise(emotions))
