@@ -11,6 +11,7 @@ import pytest
 
 from affectd.events import Box, EmotionEvent, EmotionState, Origin, Stamp, TrackedFace, VoiceReading, state_json
 from support.broker import Listener, Mosquitto, free_port
+from support.processes import HEED_CTRL_C
 from support.waiting import until
 
 STAMP = Stamp("2026-01-02T03:04:05.678Z", True, 41.2)
@@ -41,7 +42,7 @@ class Listening:
     def __init__(self, port, *arguments):
         command = [sys.executable, "-m", "affectd.cli.main", "listen", "--host", "localhost", "--port", str(port)]
         self.process = subprocess.Popen(
-            [*command, *arguments],
+            [*HEED_CTRL_C, *command, *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
