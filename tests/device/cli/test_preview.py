@@ -48,10 +48,12 @@ def read_pictures(stream):
     """Give the stream's JPEGs, decoded, one after the other."""
     content = b""
     while True:
-        while b"\xff\xd9\r\n" not in content:
-            content += stream.read(512)
-        jpeg, _, content = content.partition(b"\xff\xd9\r\n")
-        yield cv2.imdecode(np.frombuffer(jpeg[jpeg.index(b"\xff\xd8") :], np.uint8), cv2.IMREAD_COLOR)
+        start, end = content.find(b"\xff\xd8"), content.find(b"\xff\xd9\r\n--")
+        if start < 0 or end < 0:
+            content += stream.read1(65536)
+            continue
+        yield cv2.imdecode(np.frombuffer(content[start : end + 2], np.uint8), cv2.IMREAD_COLOR)
+        content = content[end + 2 :]
 
 
 def test_a_browser_sees_the_picture_with_banner_and_faces(preview):
