@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -42,7 +43,7 @@ class Clip:
         self.microphone = ClipMicrophone(file, clock, loop=loop) if file.has_audio else None
 
 
-class _Track(Generic[Item]):
+class _Track(ABC, Generic[Item]):
     """Opening, looping and ending, the same for both tracks."""
 
     def __init__(self, file: ClipFile, clock: ClipClock, *, loop: bool) -> None:
@@ -64,8 +65,9 @@ class _Track(Generic[Item]):
             self._items = None
         self._clock.leave(self)
 
+    @abstractmethod
     def _play(self, start_s: float) -> Generator[Item, None, None]:
-        raise NotImplementedError
+        """Give what the track holds from this media time on."""
 
     def _next(self) -> Item:
         if self._items is None:
