@@ -1,4 +1,4 @@
-"""What can go wrong on the workstation; the exit codes are those of affectd.errors."""
+"""What can go wrong on the workstation; the exit codes go on where those of affectd.errors end."""
 
 from affectd.errors import AffectdError
 

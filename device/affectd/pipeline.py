@@ -77,15 +77,13 @@ class Pipeline:
         if camera is not None and face is not None:
             self._add_modality(
                 "face",
-                Component("camera", lambda stop, beat: self._watch(camera, stop, beat), source=True, restart=not clip),
+                Component("camera", lambda stop, beat: self._watch(camera, stop, beat), restart=not clip),
                 Component("face", lambda stop, beat: self._read_faces(face, stop, beat)),
             )
         if microphone is not None and voice is not None:
             self._add_modality(
                 "voice",
-                Component(
-                    "microphone", lambda stop, beat: self._hear(microphone, stop, beat), source=True, restart=not clip
-                ),
+                Component("microphone", lambda stop, beat: self._hear(microphone, stop, beat), restart=not clip),
                 Component("voice", lambda stop, beat: self._read_voice(voice, stop, beat)),
             )
         self.components.append(Component("fusion", self._fuse))

@@ -9,11 +9,9 @@ import time
 from collections.abc import Sequence
 from types import TracebackType
 
-from paho.mqtt.enums import MQTTProtocolVersion
-
 from affectd.config import MqttConfig
 from affectd.errors import BrokerError
-from affectd.publish.connection import Arrived, Closed, Connection, OtherVersionError
+from affectd.publish.connection import Arrived, Closed, Connection, connect
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +41,7 @@ class Subscriber:
     @property
     def protocol(self) -> str:
         """'MQTT 5' or 'MQTT 3.1.1'."""
-        return "MQTT 5" if self._connection.version == MQTTProtocolVersion.MQTTv5 else "MQTT 3.1.1"
+        return self._connection.protocol
 
     def receive(self, timeout_s: float) -> Arrived | None:
         """Wait for the next message; None when none came in time."""
@@ -74,14 +72,6 @@ class Subscriber:
                 return
 
     def _connect(self) -> Connection:
-        try:
-            connection = self._open(MQTTProtocolVersion.MQTTv5)
-        except OtherVersionError:
-            connection = self._open(MQTTProtocolVersion.MQTTv311)
+        connection = connect(self._config, client_id=self._client_id, will=None, wake=lambda: None)
         connection.subscribe(*self._topics)
-        return connection
-
-    def _open(self, version: MQTTProtocolVersion) -> Connection:
-        connection = Connection(self._config, client_id=self._client_id, version=version, will=None, wake=lambda: None)
-        connection.open()
         return connection

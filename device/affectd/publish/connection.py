@@ -122,6 +122,11 @@ class Connection:
         raise kind(f"{self._place}: {_refusal_sentence(refusal, config)}")
 
     @property
+    def protocol(self) -> str:
+        """'MQTT 5' or 'MQTT 3.1.1'."""
+        return "MQTT 5" if self.version == MQTTProtocolVersion.MQTTv5 else "MQTT 3.1.1"
+
+    @property
     def alive(self) -> bool:
         """Whether paho's loop still runs: a message it cannot parse ends it without a word."""
         loop = self._client._thread
@@ -168,6 +173,22 @@ class Connection:
     def _happen(self, happening: Happening) -> None:
         self.happenings.put(happening)
         self._wake()
+
+
+def connect(
+    config: MqttConfig, *, client_id: str, will: tuple[str, bytes] | None, wake: Callable[[], None]
+) -> Connection:
+    """Open a connection with MQTT 5, or 3.1.1 where the broker knows no better. Raises BrokerError.
+
+    5 is tried first every time: a broker that broke off once must not be kept at 3.1.1.
+    """
+    try:
+        connection = Connection(config, client_id=client_id, version=MQTTProtocolVersion.MQTTv5, will=will, wake=wake)
+        connection.open()
+    except OtherVersionError:
+        connection = Connection(config, client_id=client_id, version=MQTTProtocolVersion.MQTTv311, will=will, wake=wake)
+        connection.open()
+    return connection
 
 
 def read_password(config: MqttConfig) -> str | None:

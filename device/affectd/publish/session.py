@@ -12,11 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from paho.mqtt.enums import MQTTProtocolVersion
-
 from affectd.config import MqttConfig
 from affectd.errors import BrokerError, OutboxError
-from affectd.publish.connection import Arrived, Closed, Connection, Delivered, OtherVersionError
+from affectd.publish.connection import Arrived, Closed, Connection, Delivered, connect
 from affectd.publish.outbox import Outbox
 from affectd.publish.topics import Topics
 
@@ -113,13 +111,6 @@ class Session:
             self._unsent.add(topic)
         self._wake.set()
 
-    def resend(self, topic: str) -> None:
-        """Publish a retained document once more, though it has not changed."""
-        with self._lock:
-            if topic in self._retained:
-                self._unsent.add(topic)
-        self._wake.set()
-
     def pass_on(self, topic: str, payload: bytes) -> None:
         """Publish with QoS 0 if there is a connection; else it is dropped."""
         if self._status.connected:
@@ -152,24 +143,14 @@ class Session:
             self._stopping.wait(_backoff(failures))
 
     def _connect(self) -> Connection:
-        """Connect with MQTT 5, every time first: a broker that broke off once must not be kept at 3.1.1."""
-        try:
-            return self._open(MQTTProtocolVersion.MQTTv5)
-        except OtherVersionError:
-            return self._open(MQTTProtocolVersion.MQTTv311)
-
-    def _open(self, version: MQTTProtocolVersion) -> Connection:
-        connection = Connection(
+        connection = connect(
             self._config,
             client_id=self._client_id,
-            version=version,
             will=(self._topics.availability, b"offline"),
             wake=self._wake.set,
         )
-        connection.open()
-        protocol = "MQTT 5" if version == MQTTProtocolVersion.MQTTv5 else "MQTT 3.1.1"
-        self._note(connected=True, protocol=protocol, since=time.monotonic(), last_error=None)
-        log.info("connected to %s:%d with %s", self._config.host, self._config.port, protocol)
+        self._note(connected=True, protocol=connection.protocol, since=time.monotonic(), last_error=None)
+        log.info("connected to %s:%d with %s", self._config.host, self._config.port, connection.protocol)
         return connection
 
     def _lost(self, reason: str) -> None:

@@ -85,13 +85,11 @@ class Component:
         name: str,
         run: Callable[[threading.Event, Beat], None],
         *,
-        source: bool = False,
         restart: bool = True,
         backoff: Backoff | None = None,
     ) -> None:
-        """Describe the component without starting it; `source`: the daemon's work ends when all sources end."""
+        """Describe the component without starting it."""
         self.name = name
-        self.source = source
         self.failure: Exception | None = None
         """What ended it for good; None while it runs or may be restarted."""
         self._run = run

@@ -1,4 +1,4 @@
-"""All components together: start, stop within a deadline, pause and resume some, know when the work is done."""
+"""All components together: start, stop within a deadline, pause and resume some."""
 
 from __future__ import annotations
 
@@ -49,12 +49,6 @@ class Supervisor:
     def statuses(self) -> list[ComponentStatus]:
         """Tell how each is, in the order given."""
         return [component.status() for component in self._components.values()]
-
-    @property
-    def sources_finished(self) -> bool:
-        """Whether there are sources and each has come to its own end: the clip is over."""
-        states = [component.status().state for component in self._components.values() if component.source]
-        return bool(states) and all(state == "finished" for state in states)
 
     @property
     def failure(self) -> Exception | None:

@@ -171,22 +171,14 @@ def test_backoff_starts_anew_after_steady_work(supervise):
 
 
 def test_component_that_ends_by_itself_has_finished(supervise):
-    clip = Component("clip", lambda stop, beat: beat(), source=True)
-    sound = Component("sound", working, source=True)
+    clip = Component("clip", lambda stop, beat: beat())
+    sound = Component("sound", working)
     worker = Component("worker", working)
     supervisor = supervise(clip, sound, worker)
     supervisor.start()
     until(lambda: state_of(clip) == "finished")
-    assert not supervisor.sources_finished
+    assert state_of(sound) != "finished"
     assert clip.status().restarts == 0
-
-
-def test_work_is_over_when_all_sources_have_finished(supervise):
-    supervisor = supervise(Component("clip", lambda stop, beat: None, source=True), Component("worker", working))
-    assert not supervisor.sources_finished
-    supervisor.start()
-    until(lambda: supervisor.sources_finished)
-    assert not supervise(Component("worker", working)).sources_finished
 
 
 def test_fault_of_a_component_that_is_not_restarted_is_kept(supervise):
@@ -278,13 +270,13 @@ def test_paused_before_the_start_never_runs(supervise):
 
 def test_finished_clip_is_not_played_again_by_resume(supervise):
     plays = []
-    clip = Component("clip", lambda stop, beat: plays.append(1), source=True)
+    clip = Component("clip", lambda stop, beat: plays.append(1))
     supervisor = supervise(clip)
     supervisor.start()
-    until(lambda: supervisor.sources_finished)
+    until(lambda: state_of(clip) == "finished")
     supervisor.pause(["clip"], 1.0)
     supervisor.resume(["clip"])
-    assert supervisor.sources_finished
+    assert state_of(clip) == "finished"
     assert plays == [1]
 
 
