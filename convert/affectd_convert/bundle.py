@@ -7,7 +7,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +20,22 @@ from affectd.inference.golden import pack_inputs, unpack_inputs
 from affectd.inference.interpreter import Interpreter, load_runtime
 from affectd.inference.manifest import SCHEMA, TensorType
 from affectd.inference.model import open_model
+from affectd_convert.calibration import fit_temperature, random_halves
 from affectd_convert.card import write_card
+from affectd_convert.cost import measure_costs
 from affectd_convert.device_logits import device_logits
 from affectd_convert.errors import ConversionError
-from affectd_convert.evaluate import Evaluation, evaluate, fit_temperature, plot_confusion, plot_reliability
-from affectd_convert.parent import parent_logits
+from affectd_convert.evaluate import Evaluation
+from affectd_convert.figures import Answers, Figures, Scored, measure
+from affectd_convert.parent import parent_logits, parent_of
+from affectd_convert.plots import plot_confusion, plot_reliability
+from affectd_convert.robustness.table import Robustness
+from affectd_convert.training.run_folder import copy_record
 from affectd_convert.verify import Row, passed, verify_bundles, verify_variants
 
 FloatArray = NDArray[np.float32]
 
-GOLDEN = "golden.npz"
+GOLDEN, ROBUSTNESS = "golden.npz", "robustness.json"
 GOLDEN_BYTES = 400_000
 GOLDEN_SAMPLES = 128
 """At most; fewer where GOLDEN_BYTES of int8 inputs hold fewer."""
@@ -38,7 +44,6 @@ NEAR_TIES = 0.1
 """Share of samples, those of which the float parent is least sure, that are no golden ones."""
 FIRST_CHOICE = ("int8", "dynamic", "float16", "float32")
 """Whose figures stand for the bundle: the variant that the daemon takes by default, else the next."""
-RUN_FILES = ("config.json", "history.csv", "curves.png")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,6 +56,19 @@ class Split:
     """(n, *input) float32."""
     truth: NDArray[np.int64]
     """(n,) label numbers."""
+    clips: NDArray[np.int64] | None = None
+    """(n,) which clip each window is of: a clip's windows make one answer (`clips.clip_logits`); None: each its own."""
+    groups: NDArray[Any] | None = None
+    """(n,) what must stay together when the calibration is cross-fitted, such as a fold of speakers; None: random
+    halves, exact copies together."""
+    command: str = ""
+    """What measures the bundle on it again, for the card: 'affectd-convert evaluate --model ... --data ...'."""
+
+    def answers(self, logits: FloatArray) -> Answers:
+        """Make a variant's logits (n, labels) for the inputs into answers, one for each clip."""
+        clips = np.arange(len(self.truth)) if self.clips is None else self.clips
+        groups = random_halves(self.inputs) if self.groups is None else self.groups
+        return Answers.per_clip(logits, self.truth, groups, clips)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +89,8 @@ class Description:
     """What was run to make it, for the card."""
     note: str = ""
     """What readers of the card must know, such as how the speakers were split."""
+    protocol: str = ""
+    """Markdown for the card: how it was trained and validated, and figures beside those of the held-out split."""
 
 
 def write_bundle(
@@ -81,51 +101,64 @@ def write_bundle(
     variants: Mapping[str, Path],
     held_out: Split,
     calibration: Split | None = None,
+    scored: Scored | None = None,
+    robustness: Robustness | None = None,
 ) -> Bundle:
-    """Write the bundle `folder` from the run's `model.keras` and its variants (kind to `.tflite`).
+    """Write the bundle `folder` from the run's finished model and its variants (kind to `.tflite`).
 
-    Figures are measured on `held_out`, on the device runtime; the temperature is fitted on
-    `calibration`, or on `held_out` where there is no third split. The folder appears, or is replaced,
-    only when all is proven. Raises ConversionError when a variant misses its parity bars, ModelError
-    when the bundle does not load.
+    Parity is proven on `held_out`, and figures are measured there, on the device runtime; `scored` brings figures
+    of other answers instead, such as those of cross-validation where the shipped model was trained on everybody.
+    The temperature is fitted on `calibration`; without it on the scored answers, and the ECE is cross-fitted. The
+    folder appears, or is replaced, only when all is proven. Raises ConversionError when a variant misses its parity
+    bars, ModelError when the bundle does not load.
     """
     kinds = sorted(variants, key=FIRST_CHOICE.index)
-    parent = parent_logits(run / "model.keras", held_out.inputs)
+    model = parent_of(run)
+    parent = parent_logits(model, held_out.inputs)
     rows = verify_variants(description.name, variants, held_out.inputs, parent, held_out.truth)
     if not passed(rows):
         missed = "; ".join(f"{row.kind} on {row.runtime}: {row.shortfall}" for row in rows if row.shortfall)
         raise ConversionError(f"{description.name}: no bundle is written, parity is missed: {missed}")
-    logits = {kind: device_logits(variants[kind], held_out.inputs) for kind in kinds}
-    if calibration is None:
-        temperature = fit_temperature(logits[kinds[0]], held_out.truth)
+    if scored is None:
+        answers = {kind: held_out.answers(device_logits(variants[kind], held_out.inputs)) for kind in kinds}
+        scored = Scored(held_out.name, answers, held_out.command)
     else:
-        temperature = fit_temperature(device_logits(variants[kinds[0]], calibration.inputs), calibration.truth)
-    figures = {
-        kind: evaluate(logits[kind], held_out.truth, description.labels, temperature=temperature) for kind in kinds
-    }
+        scored = replace(scored, by_kind={kind: scored.by_kind[kind] for kind in kinds})
+    temperature = None
+    if calibration is not None:
+        fitted = calibration.answers(device_logits(variants[kinds[0]], calibration.inputs))
+        temperature = fit_temperature(fitted.logits, fitted.truth)
+    figures = measure(scored, description.labels, temperature=temperature)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
         draft = Path(temporary, folder.name)
         draft.mkdir()
-        write_golden(draft / GOLDEN, held_out.inputs, parent, run / "model.keras")
-        manifest = _manifest(description, held_out, figures, temperature, draft)
+        write_golden(draft / GOLDEN, held_out.inputs, parent, model)
+        manifest = _manifest(description, held_out, scored.name, figures, draft)
         manifest["variants"] = {
-            kind: _add_variant(draft, description.name, kind, variants[kind], figures[kind], rows) for kind in kinds
+            kind: _add_variant(draft, description.name, kind, variants[kind], figures.by_kind[kind], rows)
+            for kind in kinds
         }
         (draft / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
         bundle = _prove(draft)
         card = write_card(
             bundle,
-            figures[kinds[0]],
-            rows,
-            calibrated_on=(calibration or held_out).name,
+            figures.first,
+            parity=rows,
+            costs={kind: measure_costs(bundle.model_file(kind)) for kind in kinds},
+            robustness=robustness,
+            calibrated_on=None if calibration is None else calibration.name,
             commands=description.commands,
+            figures_command=scored.command,
             note=description.note,
+            protocol=description.protocol,
         )
         (draft / "CARD.md").write_text(card, encoding="utf-8")
-        _add_training(draft / "training", run)
-        plot_confusion(figures[kinds[0]], draft / "training" / "confusion.png")
-        plot_reliability(logits[kinds[0]], held_out.truth, temperature, draft / "training" / "reliability.png")
+        if robustness is not None:
+            (draft / ROBUSTNESS).write_text(json.dumps(robustness.to_json(), indent=2) + "\n", encoding="utf-8")
+        copy_record(run, draft / "training")
+        plot_confusion(figures.first, draft / "training" / "confusion.png")
+        plot_reliability(figures.reliability, figures.truth, draft / "training" / "reliability.png")
         _replace(folder, draft)
     return Bundle.load(folder)
 
@@ -160,11 +193,10 @@ def shrunk_recall(evaluation: Evaluation) -> tuple[float, ...]:
 def _manifest(
     description: Description,
     held_out: Split,
-    figures: Mapping[str, Evaluation],
-    temperature: float,
+    scored_on: str,
+    figures: Figures,
     draft: Path,
 ) -> dict[str, Any]:
-    first = next(iter(figures.values()))
     return {
         "schema": SCHEMA,
         "name": description.name,
@@ -175,17 +207,17 @@ def _manifest(
         "labels": list(description.labels),
         "input": {"shape": [1, *held_out.inputs.shape[1:]], "dtype": "float32"},
         "preprocessing" if description.task == "face" else "features": dict(description.parameters),
-        "calibration": {"temperature": round(temperature, 6)},
-        "skill": [round(value, 6) for value in shrunk_recall(first)],
+        "calibration": {"temperature": round(figures.temperature, 6)},
+        "skill": [round(value, 6) for value in shrunk_recall(figures.first)],
         "training_data": [dict(item) for item in description.training_data],
         "metrics": [
             {
-                "split": held_out.name,
+                "split": scored_on,
                 "samples": figure.samples,
                 "variant": kind,
                 **{key: round(getattr(figure, key), 6) for key in ("accuracy", "macro_f1", "uar", "ece")},
             }
-            for kind, figure in figures.items()
+            for kind, figure in figures.by_kind.items()
         ],
         "golden": {"file": GOLDEN, "sha256": _sha256(draft / GOLDEN)},
         "affectd": affectd.__version__,
@@ -227,13 +259,6 @@ def _prove(draft: Path) -> Bundle:
         missed = "; ".join(f"{row.kind} on {row.runtime}: {row.shortfall}" for row in rows if row.shortfall)
         raise ConversionError(f"{bundle.name}: no bundle is written, the golden samples are missed: {missed}")
     return bundle
-
-
-def _add_training(target: Path, run: Path) -> None:
-    target.mkdir()
-    for name in RUN_FILES:
-        if (run / name).is_file():
-            shutil.copyfile(run / name, target / name)
 
 
 def _replace(folder: Path, draft: Path) -> None:

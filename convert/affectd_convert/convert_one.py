@@ -1,6 +1,6 @@
-"""Convert one Keras model to one `.tflite`; run by `quantize.py` as a process of its own.
+"""Convert one Keras model or SavedModel to one `.tflite`; run by `quantize.py` as a process of its own.
 
-python -m affectd_convert.convert_one KIND MODEL.keras SAMPLES.npy OUT.tflite
+python -m affectd_convert.convert_one KIND MODEL SAMPLES.npy OUT.tflite
 """
 
 from __future__ import annotations
@@ -21,16 +21,21 @@ from affectd_convert.parent import load_parent
 
 
 def convert(kind: str, model: Path, samples: Path, out: Path) -> None:
-    """Write the variant `kind` of the Keras file `model`; int8 is calibrated on samples (n, ...) float32."""
+    """Write the variant `kind` of `model`; int8 is calibrated on samples (n, ...) float32.
+
+    `model` is a Keras file, or a SavedModel folder as `import_model` writes them.
+    """
     inputs = np.load(samples, allow_pickle=False)
-    network = convertible(load_parent(model), inputs.shape[1:])
+    if model.is_dir():
+        out.write_bytes(_converted(str(model), kind, inputs))
+        return
+    # An LSTM becomes a fused operation, in float16 an unrolled one: that is the variant for GPUs.
+    network = convertible(load_parent(model), inputs.shape[1:], unroll=kind == "float16")
     with tempfile.TemporaryDirectory() as folder:
         _save(network, inputs.shape[1:], folder)
-        converter = tf.lite.TFLiteConverter.from_saved_model(folder)
-        _configure(converter, kind, inputs)
-        content = converter.convert()
+        content = _converted(folder, kind, inputs)
     if any(isinstance(layer, keras.layers.LSTM) for layer in network.layers):
-        _check_fused(content)
+        _check_lstm(content)
     out.write_bytes(content)
 
 
@@ -44,7 +49,8 @@ def _save(network: Any, input_shape: tuple[int, ...], folder: str) -> None:
     tf.saved_model.save(module, folder, signatures=signature)
 
 
-def _configure(converter: Any, kind: str, inputs: Any) -> None:
+def _converted(folder: str, kind: str, inputs: Any) -> bytes:
+    converter = tf.lite.TFLiteConverter.from_saved_model(folder)
     # Per-channel dense layers become FULLY_CONNECTED version 12, which tflite-runtime 2.14 cannot load.
     converter._experimental_disable_per_channel_quantization_for_dense_layers = True
     if kind != "float32":
@@ -55,12 +61,13 @@ def _configure(converter: Any, kind: str, inputs: Any) -> None:
         converter.representative_dataset = lambda: ([sample[np.newaxis]] for sample in inputs)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         converter.inference_input_type = converter.inference_output_type = tf.int8
+    return bytes(converter.convert())
 
 
-def _check_fused(content: bytes) -> None:
+def _check_lstm(content: bytes) -> None:
     details = tf.lite.Interpreter(model_content=content)._get_ops_details()
     if "WHILE" in {operation["op_name"] for operation in details}:
-        raise ConversionError("the converter left the LSTM as a loop instead of fusing it; use TensorFlow 2.21")
+        raise ConversionError("the converter left the LSTM as a loop; use TensorFlow 2.21")
 
 
 def main() -> int:

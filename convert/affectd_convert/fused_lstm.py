@@ -1,9 +1,11 @@
-"""A Keras model whose LSTM layers the TFLite converter turns into one fused operation each.
+"""A Keras model whose LSTM layers the TFLite converter can take: one fused operation each, or unrolled.
 
 Keras 3 lowers an LSTM to a WHILE loop, which the converter cannot make int8. The converter fuses a
 function that carries the attribute `api_implements = lstm_*` and the signature of Keras 2's
-`standard_lstm`: that is what the clone of each LSTM calls here, with the same weights. Imports
-TensorFlow: only for the process that converts.
+`standard_lstm`: that is what the clone of each LSTM calls here, with the same weights. The fused
+operation keeps its state in variable tensors, which GPU delegates and LiteRT's CompiledModel refuse:
+for them an LSTM is unrolled, one set of plain operations a step. Imports TensorFlow: only for the
+process that converts.
 """
 
 from __future__ import annotations
@@ -19,8 +21,8 @@ from affectd_convert.errors import ConversionError
 TOLERANCE = 1e-4
 
 
-def convertible(model: Any, input_shape: tuple[int, ...]) -> Any:
-    """Give a copy of a float32 Keras model with input (1, *input_shape) and fusible LSTM layers.
+def convertible(model: Any, input_shape: tuple[int, ...], *, unroll: bool = False) -> Any:
+    """Give a copy of a float32 Keras model with input (1, *input_shape) and LSTM layers fusible or unrolled.
 
     Raises ConversionError when an LSTM has options that the fused operation lacks, or when the copy's
     outputs differ from the model's by more than 1e-4.
@@ -29,6 +31,8 @@ def convertible(model: Any, input_shape: tuple[int, ...]) -> Any:
     def clone(layer: Any) -> Any:
         if isinstance(layer, keras.layers.InputLayer):
             return keras.layers.InputLayer(batch_shape=(1, *input_shape), name=layer.name)
+        if isinstance(layer, keras.layers.LSTM) and unroll:
+            return keras.layers.LSTM.from_config({**layer.get_config(), "unroll": True})
         if isinstance(layer, keras.layers.LSTM):
             _check(layer)
             return FusedLSTM.from_config(layer.get_config())

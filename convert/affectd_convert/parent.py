@@ -1,4 +1,4 @@
-"""The float parent of the variants: a trained Keras model in float32."""
+"""The float parent of the variants: a trained Keras model, or a SavedModel, in float32."""
 
 from __future__ import annotations
 
@@ -14,9 +14,21 @@ from affectd.errors import AffectdError
 from affectd_convert.bounded import run_module
 from affectd_convert.errors import ConversionError
 
+KERAS_MODEL = "model.keras"
+SAVED_MODEL = "saved_model"
+"""What a run's folder calls its finished model: of these two the one or the other."""
+
+
+def parent_of(run: Path) -> Path:
+    """Give the finished model of a run's folder. Raises ConversionError when there is none."""
+    for model in (run / KERAS_MODEL, run / SAVED_MODEL):
+        if model.exists():
+            return model
+    raise ConversionError(f"{run / KERAS_MODEL}: not there; the run is not finished, start it again to go on")
+
 
 def load_parent(path: Path) -> Any:
-    """Load a `.keras` file as a model that computes in float32 whatever precision it was trained in.
+    """Load a `.keras` or `.h5` file as a model that computes in float32 whatever precision it was trained in.
 
     Raises ConversionError when it cannot be read.
     """
@@ -48,15 +60,26 @@ def parent_logits(path: Path, inputs: NDArray[np.float32]) -> NDArray[np.float32
         return np.asarray(np.load(out, allow_pickle=False), np.float32)
 
 
+def run(model: Path, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Give the logits as `parent_logits` does, in this process. Raises ConversionError."""
+    if not model.is_dir():
+        return np.asarray(load_parent(model).predict(inputs, batch_size=64, verbose=0), np.float32)
+    import tensorflow as tf
+
+    # As `import_model` writes them: one sample at a time.
+    loaded = tf.saved_model.load(model)
+    return np.concatenate([np.asarray(loaded.logits(sample[np.newaxis]), np.float32) for sample in inputs])
+
+
 def main() -> int:
-    """Run MODEL.keras on INPUTS.npy and write its logits to OUT.npy."""
+    """Run MODEL on INPUTS.npy and write its logits to OUT.npy."""
     model, inputs, out = map(Path, sys.argv[1:])
     try:
-        parent = load_parent(model)
+        logits = run(model, np.load(inputs, allow_pickle=False))
     except AffectdError as error:
         print(error, file=sys.stderr)
         return error.exit_code
-    np.save(out, parent.predict(np.load(inputs, allow_pickle=False), batch_size=64, verbose=0))
+    np.save(out, logits)
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from affectd.inference.manifest import KINDS
 from affectd_convert.bounded import run_module
 from affectd_convert.errors import ConversionError
 
+_CONVERTING = {"convert_one", "fused_lstm", "parent"}
 MAX_SAMPLES = 500
 """Representative samples used for int8; more changes the ranges little and costs time."""
 
@@ -26,13 +28,14 @@ def quantize(
     memory_gb: float = 8.0,
     timeout_s: float = 1200.0,
 ) -> dict[str, Path]:
-    """Convert the `.keras` file `model` to `out/<kind>.tflite` for each of `kinds`; give their paths.
+    """Convert `model` to `out/<kind>.tflite` for each of `kinds` not there yet; give their paths.
 
-    `samples` (n, *input) float32 are training inputs as the network sees them: their shape is the
-    variants' input, and int8 takes its ranges from them. Raises ConversionError when a conversion
-    fails, takes longer than `timeout_s` or holds more than `memory_gb` of memory.
+    `model` is a `.keras` file, or a SavedModel folder as `import_model` writes them. `samples`
+    (n, *input) float32 are training inputs as the network sees them: their shape is the variants' input,
+    and int8 takes its ranges from them. Raises ConversionError when a conversion fails, takes longer than
+    `timeout_s` or holds more than `memory_gb` of memory.
     """
-    if not model.is_file():
+    if not model.exists():
         raise ConversionError(f"{model}: not there; train a model first, or name its model.keras")
     if not len(samples) or not np.isfinite(samples).all():
         raise ConversionError("the representative samples are empty or hold NaN or infinity")
@@ -43,7 +46,12 @@ def quantize(
         inputs = Path(folder, "samples.npy")
         np.save(inputs, samples[chosen].astype(np.float32))
         for kind, path in paths.items():
+            made_of, stamp = _digest(model, inputs, kind), path.with_suffix(".made-of")
+            if path.exists() and stamp.exists() and stamp.read_text(encoding="ascii") == made_of:
+                print(f"{kind}: already converted, {path}", flush=True)
+                continue
             print(f"{kind}: converting {model} ...", flush=True)
+            stamp.unlink(missing_ok=True)
             run_module(
                 "affectd_convert.convert_one",
                 [kind, model, inputs, path],
@@ -51,4 +59,15 @@ def quantize(
                 memory_gb=memory_gb,
                 timeout_s=timeout_s,
             )
+            stamp.write_text(made_of, encoding="ascii")
     return paths
+
+
+def _digest(model: Path, inputs: Path, kind: str) -> str:
+    """Give what tells one conversion from another: the kind, the code that converts, the model, the samples."""
+    digest = hashlib.sha256(kind.encode())
+    code = (path for path in Path(__file__).parent.glob("*.py") if path.stem in _CONVERTING)
+    content = sorted(path for path in model.rglob("*") if path.is_file()) if model.is_dir() else [model]
+    for path in (*sorted(code), *content, inputs):
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()

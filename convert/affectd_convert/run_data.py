@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from affectd.face.preprocess import FacePreprocessing
 from affectd.voice.features import VoiceFeatures
+from affectd_convert.bundle import Split
+from affectd_convert.clips import clip_windows
 from affectd_convert.datasets import fer2013, speech
 from affectd_convert.errors import DataError
 from affectd_convert.training import face_batches, voice_batches
@@ -33,6 +35,15 @@ class RunData:
     """(m,)."""
     split: str
     """What the validation samples are."""
+    clips: NDArray[np.int64] | None = None
+    """(m,) which clip each window of speech is of; None for faces."""
+    groups: NDArray[Any] | None = None
+    """(m,) the speaker; None for faces."""
+
+    @property
+    def held_out(self) -> Split:
+        """The validation data as a bundle is proven on it."""
+        return Split(self.split, self.inputs, self.labels, self.clips, self.groups)
 
 
 def read_config(run: Path) -> dict[str, Any]:
@@ -58,24 +69,31 @@ def _face(config: dict[str, Any], data: Path, count: int) -> RunData:
     preprocessing = FacePreprocessing.from_manifest(config["preprocessing"])
     training, validation = faces.split(fer2013.TRAINING), faces.split(fer2013.PUBLIC_TEST)
     rows = _alike(training.label.tolist(), count)
-    inputs, targets = face_batches.prepared(validation, preprocessing)
     chosen = np.stack([preprocessing.prepare(training.pixels[row]) for row in rows])
-    return RunData(chosen, inputs, targets.argmax(axis=1), "FER2013 PublicTest")
+    held = face_batches.PreparedFaces.of(validation, preprocessing)
+    return RunData(chosen, held.inputs, held.targets.argmax(axis=1), "FER2013 PublicTest")
 
 
 def _voice(config: dict[str, Any], data: Path, count: int) -> RunData:
     features, fold = VoiceFeatures.from_manifest(config["features"]), config["data"]["fold"]
-    clips = speech.read_speech(data)
-    held = [clip for clip in clips if speech.fold_of(clip) == fold]
-    training = [clip for clip in clips if speech.fold_of(clip) != fold]
-    if not held:
-        raise DataError(f"{data}: RAVDESS fold {fold}, which the run was validated on, is not here")
+    training, held = speech.split(speech.read_speech(data), fold)
     rows = _alike([f"{clip.emotion} {clip.speaker}" for clip in training], count)
-    chosen, _ = voice_batches.centred_windows(voice_batches.load([training[row] for row in rows]), features)
-    inputs, targets = voice_batches.centred_windows(voice_batches.load(held), features)
-    chosen = np.clip(chosen, -SPEECH_RANGE, SPEECH_RANGE)
-    actors = ", ".join(sorted({clip.speaker.rpartition("-")[2] for clip in held}))
-    return RunData(chosen, inputs, targets.argmax(axis=1), f"RAVDESS actors {actors}, never trained on")
+    chosen = [_middle_window(training[row], features) for row in rows]
+    whole = voice_batches.WholeClips.of(held, features)
+    of_clip = np.repeat(np.arange(len(held)), whole.counts)
+    return RunData(
+        np.clip(np.stack(chosen), -SPEECH_RANGE, SPEECH_RANGE),
+        whole.inputs,
+        whole.targets.argmax(axis=1)[of_clip],
+        speech.describe_held(held, fold),
+        clips=of_clip,
+        groups=np.array([clip.speaker for clip in held])[of_clip],
+    )
+
+
+def _middle_window(clip: speech.Utterance, features: VoiceFeatures) -> NDArray[np.float32]:
+    windows = clip_windows(speech.read_samples(clip.path, features.sample_rate), features)
+    return np.asarray(windows[len(windows) // 2])
 
 
 def _alike(groups: list[Any], count: int) -> list[int]:

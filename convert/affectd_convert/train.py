@@ -13,38 +13,57 @@ from affectd_convert.architectures import cnn_lstm, vgg16
 from affectd_convert.datasets import fer2013, speech
 from affectd_convert.errors import DataError, TrainingError
 from affectd_convert.run_data import read_config
-from affectd_convert.training import face_batches, voice_batches
-from affectd_convert.training.loop import Job, Plan, Stage, train
+from affectd_convert.slimming import slim_down
+from affectd_convert.training import engine, face_batches, voice_batches
+from affectd_convert.training.loop import Job, train
+from affectd_convert.training.plan import Plan, Stage
+from affectd_convert.training.renditions import render
+from affectd_convert.training.run_folder import BEFORE, copy_record
+from affectd_convert.training.sound_augment import SoundAugmentation
 
 FACE_PLAN = Plan(
-    stages=(Stage(epochs=6, size=24), Stage(epochs=4, size=32), Stage(epochs=3, size=40), Stage(epochs=4, size=48))
+    stages=(Stage(epochs=12, size=24), Stage(epochs=12, size=32), Stage(epochs=30, size=40), Stage(epochs=10, size=48)),
+    batch_size=128,
+    warmup=0.05,
 )
 """Growing images (Touvron et al. 2019, Tan & Le 2021): most epochs at a quarter of the cost."""
 VOICE_PLAN = Plan(
-    stages=(Stage(epochs=32),), optimizer="adamw", peak_rate=2e-3, warmup=0.1, weight_decay=1e-2, precision="float32"
+    stages=(Stage(epochs=130),), optimizer="adamw", peak_rate=2e-3, warmup=0.1, weight_decay=1e-2, precision="float32"
 )
+RENDITIONS = 8
+"""Of every clip: as recorded, and augmented."""
 
 
 def train_face(
-    data: Path, run: Path, *, plan: Plan = FACE_PLAN, augmentation: float = 1.0, begin_with: Path | None = None
+    data: Path,
+    run: Path,
+    *,
+    plan: Plan = FACE_PLAN,
+    augmentation: float = 1.0,
+    mixup: float = 0.0,
+    begin_with: Path | None = None,
+    slim: bool = False,
 ) -> Path:
     """Train VGG16 on FER2013's Training split, validated on PublicTest; give the finished model.keras.
 
-    `augmentation` scales how far faces are moved away from their originals. `begin_with` is the folder of
-    a finished run whose weights this one begins with.
+    `augmentation` scales how far faces are moved away from their originals, `mixup` is its alpha. `begin_with`
+    is the folder of a finished run whose weights this one begins with; a `slim` network begins with those of its
+    most important channels, and learns from its answers too.
     """
+    if slim and begin_with is None:
+        raise TrainingError("a slim network is made out of a trained one: name that run with --begin-with")
     faces = fer2013.read_fer2013(data)
     training, validation = faces.split(fer2013.TRAINING), faces.split(fer2013.PUBLIC_TEST)
     if not len(training.label) or not len(validation.label):
         raise DataError(f"{data}: needs both a Training and a PublicTest split")
     preprocessing = FacePreprocessing()
-    how = face_batches.FaceAugmentation().scaled(augmentation)
+    how = replace(face_batches.FaceAugmentation().scaled(augmentation), mixup=mixup)
     job = Job(
         run=run,
         plan=plan,
         describe={
             "task": "face",
-            "architecture": "vgg16",
+            "architecture": "vgg16-slim" if slim else "vgg16",
             "labels": list(LABELS),
             "preprocessing": preprocessing.to_manifest(),
             "augmentation": asdict(how),
@@ -55,7 +74,7 @@ def train_face(
                 "left_out": list(faces.skipped),
             },
         },
-        build=lambda: _begin(vgg16.build(len(LABELS), size=None), begin_with),
+        build=(lambda: _slim(begin_with)) if slim else (lambda: _wide(begin_with)),
         batches=lambda stage, epoch: face_batches.FaceBatches(
             faces=training,
             preprocessing=preprocessing,
@@ -64,15 +83,22 @@ def train_face(
             size=stage.size,
             seed=plan.seed,
             epoch=epoch,
+            progress=epoch / max(plan.epochs - 1, 1),
         ),
-        validation=lambda stage: face_batches.prepared(validation, replace(preprocessing, size=stage.size)),
-        originals=lambda: face_batches.originals(training, replace(preprocessing, size=plan.stages[-1].size)),
+        validation=face_batches.PreparedFaces.of(validation, preprocessing),
+        teacher=engine.start(plan.engine, lambda: _wide(begin_with), plan, None).logits if slim else None,
+        originals=lambda: face_batches.originals(training, preprocessing),
     )
-    return train(job)
+    return _train_after(begin_with, job)
 
 
-def _begin(model: Any, begin_with: Path | None) -> Any:
-    """Give `model` the weights of a finished run's model, if there is one to begin with."""
+def _wide(begin_with: Path | None) -> Any:
+    """Build VGG16, with the weights of the finished run `begin_with` if there is one."""
+    return _with_weights(vgg16.build(len(LABELS), size=None), begin_with)
+
+
+def _with_weights(model: Any, begin_with: Path | None) -> Any:
+    """Give `model` the weights of the finished run `begin_with` if there is one."""
     if begin_with is not None:
         try:
             model.load_weights(begin_with / "model.keras")
@@ -81,21 +107,33 @@ def _begin(model: Any, begin_with: Path | None) -> Any:
     return model
 
 
-def train_voice(data: Path, run: Path, *, fold: int | None = 3, plan: Plan = VOICE_PLAN) -> Path:
+def _slim(begin_with: Path | None) -> Any:
+    """Build the slim VGG16 out of the wide one of the run `begin_with`."""
+    return slim_down(_wide(begin_with), vgg16.build(len(LABELS), size=None, widths=vgg16.SLIM))
+
+
+def train_voice(
+    data: Path, run: Path, *, fold: int | str | None, plan: Plan = VOICE_PLAN, begin_with: Path | None = None
+) -> Path:
     """Train CNN-LSTM on all corpora found, speakers disjoint; give the finished model.keras.
 
-    The actors of RAVDESS fold `fold` (0..4) are never trained on: validation is theirs. With None,
-    every speaker is trained on and the figures say nothing about new ones.
+    `fold` says who is held out for validation: `speech.split`. With None everybody is trained on; the figures
+    then say only that it learnt, nothing about new speakers. `begin_with` is the folder of a finished run with
+    the same fold, whose weights this one begins with. The clips' renditions are kept beside the run, in
+    `speech-cache`, for the runs of other folds.
     """
+    before = None if begin_with is None else read_config(begin_with)
+    if before is not None and before["data"]["fold"] != fold:
+        raise TrainingError(f"{begin_with}: held out fold {before['data']['fold']}; this run would hold out {fold}")
     clips = speech.read_speech(data)
-    held = [clip for clip in clips if speech.fold_of(clip) == fold] if fold is not None else clips
-    training = [clip for clip in clips if fold is None or speech.fold_of(clip) != fold]
-    if not held or not training:
-        raise DataError(f"{data}: RAVDESS fold {fold} is not here; speakers cannot be kept apart")
-    sounds = voice_batches.load(training)
-    features = voice_batches.fit_normalization(VoiceFeatures(), sounds)
-    augmentation = voice_batches.VoiceAugmentation()
-    validation = voice_batches.centred_windows(voice_batches.load(held), features)
+    speech.require_every_label(clips, data)
+    to_train_on, held = speech.split(clips, fold)
+    sounds = SoundAugmentation()
+    rendered = render(clips, VoiceFeatures(), sounds, count=RENDITIONS, cache=run.parent / "speech-cache")
+    trained_on = set(to_train_on)
+    training = [one for one in rendered if one.clip in trained_on]
+    features = voice_batches.fit_normalization(VoiceFeatures(), training)
+    windows = voice_batches.WindowAugmentation()
     job = Job(
         run=run,
         plan=plan,
@@ -104,22 +142,32 @@ def train_voice(data: Path, run: Path, *, fold: int | None = 3, plan: Plan = VOI
             "architecture": "cnn-lstm",
             "labels": list(VOICE_LABELS),
             "features": features.to_manifest(),
-            "augmentation": asdict(augmentation),
+            "begins_with": before,
+            "augmentation": {"renditions": RENDITIONS, "sound": asdict(sounds), "window": asdict(windows)},
             "data": {
-                "training": [f"{len(sounds)} clips of {len({clip.speaker for clip in training})} speakers"],
-                "validation": f"RAVDESS fold {fold}, actors {sorted({clip.speaker for clip in held})}",
+                "training": [f"{len(training)} clips of {len({one.clip.speaker for one in training})} speakers"],
+                "validation": speech.describe_held(held, fold),
                 "fold": fold,
             },
         },
-        build=lambda: cnn_lstm.build(len(VOICE_LABELS), frames=features.window_frames, columns=features.columns),
+        build=lambda: _with_weights(
+            cnn_lstm.build(len(VOICE_LABELS), frames=features.window_frames, columns=features.columns), begin_with
+        ),
         batches=lambda _stage, epoch: voice_batches.VoiceBatches(
-            sounds=sounds,
+            training=training,
             features=features,
-            augmentation=augmentation,
+            augmentation=windows,
             batch_size=plan.batch_size,
             seed=plan.seed,
             epoch=epoch,
         ),
-        validation=lambda _stage: validation,
+        validation=voice_batches.WholeClips.of(held, features),
     )
+    return _train_after(begin_with, job)
+
+
+def _train_after(begin_with: Path | None, job: Job) -> Path:
+    """Train, the record of the run that this one begins with kept in its folder."""
+    if begin_with is not None and not (job.run / BEFORE).exists():
+        copy_record(begin_with, job.run / BEFORE)
     return train(job)

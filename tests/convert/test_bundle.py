@@ -34,7 +34,7 @@ def test_a_bundle_holds_what_the_box_and_the_reader_need(voice_model):
     for metrics in bundle.metrics:
         assert f"| {metrics.variant} | {metrics.accuracy:.4f}" in card
     assert "none needed" in card
-    assert "fitted on made up, other seed too, so it flatters" in card
+    assert "the ECE is cross-fitted" in card
     assert (folder / "golden.npz").stat().st_size < 400_000
 
 

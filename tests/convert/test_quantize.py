@@ -1,5 +1,8 @@
 """Conversion: the four kinds, the fused LSTM, and failures that stay in their own process."""
 
+import shutil
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -14,12 +17,67 @@ from support import tiny_models
 pytestmark = pytest.mark.timeout(400)
 
 
-@pytest.mark.parametrize("kind", ["float16", "dynamic", "int8"])
+def operations(path):
+    details = load_runtime("litert").module.Interpreter(model_path=str(path))._get_ops_details()
+    return [operation["op_name"] for operation in details]
+
+
+@pytest.mark.parametrize("kind", ["dynamic", "int8"])
 def test_the_lstm_becomes_one_fused_operation(voice_model, kind):
-    details = load_runtime("litert").module.Interpreter(model_path=str(voice_model.variants[kind]))._get_ops_details()
-    names = {operation["op_name"] for operation in details}
-    assert "UNIDIRECTIONAL_SEQUENCE_LSTM" in names
-    assert not names & {"WHILE", "MUL"}, "loops or batch normalization that was not folded"
+    names = operations(voice_model.variants[kind])
+    assert names.count("UNIDIRECTIONAL_SEQUENCE_LSTM") == 1
+    assert not {"WHILE", "MUL"} & set(names), "loops or batch normalization that was not folded"
+
+
+def test_in_float16_the_lstm_is_unrolled_for_gpus(voice_model):
+    names = operations(voice_model.variants["float16"])
+    steps = 40 // 4
+    assert names.count("TANH") == 2 * steps, "a cell has two"
+    assert not {"WHILE", "UNIDIRECTIONAL_SEQUENCE_LSTM", "VAR_HANDLE"} & set(names)
+
+
+def test_litert_compiles_the_unrolled_form_and_answers_as_the_interpreter(voice_model):
+    # A process of its own: the compiled runtime keeps threads.
+    inputs, _ = tiny_models.samples("voice", 5, seed=4)
+    expected = Interpreter(voice_model.variants["float16"], load_runtime("litert")).run(inputs)
+    program = (
+        "import sys, numpy as np\n"
+        "from ai_edge_litert.compiled_model import CompiledModel\n"
+        "from ai_edge_litert.hardware_accelerator import HardwareAccelerator\n"
+        "model = CompiledModel.from_file(sys.argv[1], hardware_accel=HardwareAccelerator.CPU)\n"
+        "ways_in, ways_out = model.create_input_buffers(0), model.create_output_buffers(0)\n"
+        "answers = []\n"
+        "for sample in np.load(sys.argv[2]):\n"
+        "    ways_in[0].write(np.ascontiguousarray(sample))\n"
+        "    model.run_by_index(0, ways_in, ways_out)\n"
+        "    answers.append(ways_out[0].read(8, np.float32))\n"
+        "np.save(sys.argv[2], answers)\n"
+    )
+    path = voice_model.model.with_name("compiled.npy")
+    np.save(path, inputs)
+    subprocess.run([sys.executable, "-c", program, voice_model.variants["float16"], path], check=True, timeout=200)
+    np.testing.assert_allclose(np.load(path), expected, atol=0.01)
+
+
+def test_the_unrolled_form_has_no_state_to_forget(voice_model):
+    model = Interpreter(voice_model.variants["float16"], load_runtime("auto"))
+    inputs, _ = tiny_models.samples("voice", 5, seed=4)
+    np.testing.assert_array_equal(model.run(inputs), model.run(inputs[::-1])[::-1])
+
+
+def test_what_is_converted_is_not_converted_again(face_model, tmp_path, capsys):
+    inputs, _ = tiny_models.samples("face", 10, seed=1)
+    for name in ("int8.tflite", "int8.made-of"):
+        shutil.copy(face_model.variants["int8"].with_name(name), tmp_path)
+    original, _ = tiny_models.samples("face", 100, seed=2)
+    began = time.monotonic()
+    assert quantize(face_model.model, original, tmp_path, ["int8"])["int8"].exists()
+    assert time.monotonic() - began < 2
+    assert "int8: already converted" in capsys.readouterr().out
+    # Other samples give other ranges.
+    with pytest.raises(ConversionError, match=r"takes longer than 0\.1 s"):
+        quantize(face_model.model, inputs, tmp_path, ["int8"], timeout_s=0.1)
+    assert not (tmp_path / "int8.made-of").exists()
 
 
 def test_only_int8_takes_int8(face_model, voice_model):

@@ -11,13 +11,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
+from affectd.events import VOICE_LABELS
 from affectd.face.preprocess import FacePreprocessing
-from affectd.voice.features import VoiceFeatures
+from affectd.voice.features import FrameExtractor, VoiceFeatures
+from affectd_convert.clips import clip_logits
+from affectd_convert.datasets import speech
 from affectd_convert.datasets.fer2013 import FaceSet
 from affectd_convert.errors import TrainingError
 from affectd_convert.training import face_batches, voice_batches
-from affectd_convert.training.loop import Job, Plan, Stage, scores, train
+from affectd_convert.training.loop import Job, scores, train
+from affectd_convert.training.mixup import mixed
+from affectd_convert.training.plan import Plan, Stage
+from affectd_convert.training.renditions import render
+from affectd_convert.training.sound_augment import SoundAugmentation, augment, babble, coloured_noise, telephone
 
 PLAN = Plan(stages=(Stage(epochs=1, size=16), Stage(epochs=2, size=20)), batch_size=16, precision="float32", seed=3)
 
@@ -63,8 +71,9 @@ def job(run: Path, plan: Plan = PLAN) -> Job:
             size=stage.size,
             seed=plan.seed,
             epoch=epoch,
+            progress=0.0,
         ),
-        validation=lambda stage: face_batches.prepared(faces, replace(preprocessing, size=stage.size)),
+        validation=face_batches.PreparedFaces.of(faces, replace(preprocessing, size=20)),
         originals=lambda: face_batches.originals(faces, replace(preprocessing, size=20)),
     )
 
@@ -117,6 +126,11 @@ def test_a_loss_that_is_no_number_ends_the_run_with_its_checkpoint_whole(tmp_pat
         train(job(tmp_path / "run", replace(PLAN, peak_rate=1e30, clip_norm=1e30)))
 
 
+def test_less_than_a_batch_of_training_data_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="less than one batch of 1000"):
+        train(job(tmp_path / "run", replace(PLAN, batch_size=1000)), report=lambda _: None)
+
+
 def test_the_same_epoch_gives_the_same_batches_and_another_gives_others() -> None:
     how = {
         "faces": two_faces(),
@@ -126,7 +140,7 @@ def test_the_same_epoch_gives_the_same_batches_and_another_gives_others() -> Non
         "size": 24,
         "seed": 1,
     }
-    first, again, other = (face_batches.FaceBatches(**how, epoch=epoch)[2] for epoch in (0, 0, 1))
+    first, again, other = (face_batches.FaceBatches(**how, epoch=epoch, progress=0.5)[2] for epoch in (0, 0, 1))
     assert np.array_equal(first[0], again[0])
     assert not np.array_equal(first[0], other[0])
     assert np.allclose(first[1].sum(axis=1), 1)
@@ -140,23 +154,127 @@ def test_votes_soften_the_target_only_where_there_are_any() -> None:
     assert np.allclose(targets[1], [0, 0.7, 0, 0.3, 0, 0, 0])
 
 
-def test_speech_windows_have_the_networks_shape_and_normalized_columns() -> None:
+def test_the_votes_fade_out_over_the_run_and_rare_labels_are_repeated() -> None:
+    faces = two_faces(200)
+    keep = np.r_[np.flatnonzero(faces.label == 0), np.flatnonzero(faces.label == 1)[:4]]
+    faces = FaceSet(faces.pixels[keep], faces.label[keep], faces.usage[keep], np.zeros((len(keep), 7), np.float32))
+    faces.votes[:, 5] = 10
+    how = {
+        "faces": faces,
+        "preprocessing": FacePreprocessing(),
+        "augmentation": face_batches.FaceAugmentation(votes=0.4, smoothing=0.0, rarest=0.2),
+        "batch_size": 120,
+        "size": 24,
+        "seed": 1,
+        "epoch": 0,
+    }
+    first, last = (face_batches.FaceBatches(**how, progress=progress)[0][1] for progress in (0.0, 1.0))
+    assert np.allclose(first[:, 5], 0.4)
+    assert np.allclose(last[:, 5], 0)
+    assert last[:, 1].sum() == 20
+
+
+def test_mixup_blends_inputs_and_targets_by_the_same_share() -> None:
+    numbers = np.arange(8, dtype=np.float32)
+    inputs, targets = mixed(numbers.reshape(8, 1, 1), np.eye(8, dtype=np.float32), 0.5, np.random.default_rng(0))
+    assert np.allclose(inputs[:, 0, 0], targets @ numbers, atol=1e-5)
+    assert not np.allclose(inputs[:, 0, 0], numbers)
+    assert np.allclose(targets.sum(axis=1), 1)
+
+
+def test_a_student_learns_from_its_teacher_rather_than_from_the_labels(tmp_path: Path) -> None:
+    def contrary(inputs: np.ndarray) -> np.ndarray:
+        light_above = inputs[:, : inputs.shape[1] // 2].mean(axis=(1, 2, 3)) > 0
+        return np.where(light_above[:, None], *(20 * np.eye(7, dtype=np.float32)[label] for label in (3, 4)))
+
+    import keras
+
+    plan = replace(PLAN, stages=(Stage(epochs=6, size=20),))
+    final = train(replace(job(tmp_path / "run", plan), teacher=contrary), report=lambda _: None)
+    model = keras.saving.load_model(final, compile=False)
+    inputs = face_batches.PreparedFaces.of(two_faces(), replace(FacePreprocessing(), size=20)).inputs
+    answers = np.asarray(model.predict(inputs, verbose=0)).argmax(axis=1)
+    assert np.mean(answers == np.where(two_faces().label == 0, 3, 4)) > 0.9
+
+
+def write_clips(folder: Path) -> list[speech.Utterance]:
     rng = np.random.default_rng(2)
-    sounds = [
-        voice_batches.Sound((rng.standard_normal(n) * 3000).astype(np.int16), n % 8, "made")
-        for n in (9_000, 30_000, 70_000, 40_001)
-    ]
-    features = voice_batches.fit_normalization(VoiceFeatures(), sounds)
+    clips = []
+    for n, length in enumerate((9_000, 30_000, 70_000, 40_001)):
+        path = folder / f"DC_a{n:02d}.wav"
+        soundfile.write(path, (rng.standard_normal(length) * 3000).astype(np.int16), 16_000)
+        clips.append(speech.Utterance("savee", path, f"savee-{n % 2}", VOICE_LABELS[n]))
+    return clips
+
+
+def test_renditions_are_made_once_and_begin_with_the_recording(tmp_path: Path) -> None:
+    clips = write_clips(tmp_path)
+    lines: list[str] = []
+    how = {"features": VoiceFeatures(), "how": SoundAugmentation(), "count": 3, "cache": tmp_path / "cache"}
+    first = render(clips, **how, report=lines.append)
+    assert lines
+    assert [len(one.frames) for one in first] == [3] * 4
+    recorded = FrameExtractor(VoiceFeatures()).feed(speech.read_samples(clips[0].path, 16_000))
+    assert np.array_equal(first[0].frames[0], recorded.astype(np.float16))
+    assert not np.array_equal(first[0].frames[0][:10], first[0].frames[1][:10])
+    lines.clear()
+    again = render(clips, **how, report=lines.append)
+    assert not lines
+    assert np.array_equal(again[3].frames[2], first[3].frames[2])
+
+
+def test_speech_windows_have_the_networks_shape_and_normalized_columns(tmp_path: Path) -> None:
+    clips = write_clips(tmp_path)
+    rendered = render(clips, VoiceFeatures(), SoundAugmentation(), count=2, cache=tmp_path, report=lambda _: None)
+    features = voice_batches.fit_normalization(VoiceFeatures(), rendered)
     batches = voice_batches.VoiceBatches(
-        sounds=sounds, features=features, augmentation=voice_batches.VoiceAugmentation(), batch_size=4, seed=1, epoch=0
+        training=rendered,
+        features=features,
+        augmentation=voice_batches.WindowAugmentation(of_speaker=1),
+        batch_size=2,
+        seed=1,
+        epoch=0,
     )
+    assert len(batches) == 1
     inputs, targets = batches[0]
-    assert inputs.shape == (4, features.window_frames, features.columns)
+    assert inputs.shape == (2, features.window_frames, features.columns)
     assert np.isfinite(inputs).all()
     assert np.allclose(targets.sum(axis=1), 1)
-    windows, _ = voice_batches.centred_windows(sounds[2:], features)
-    assert abs(float(windows.mean())) < 0.2
-    assert 0.7 < float(windows.std()) < 1.3
+    whole = voice_batches.WholeClips.of(clips[2:], features)
+    assert whole.counts.tolist() == [3, 1]
+    assert abs(float(whole.inputs.mean())) < 0.2
+    assert 0.7 < float(whole.inputs.std()) < 1.3
+
+
+def test_a_clips_answer_in_validation_is_the_one_the_evaluation_gives(tmp_path: Path) -> None:
+    clips = write_clips(tmp_path)
+    zeros, ones = (0.0,) * VoiceFeatures().columns, (30.0,) * VoiceFeatures().columns
+    features = VoiceFeatures(mean=zeros, std=ones)
+
+    def run(windows: np.ndarray) -> np.ndarray:
+        return windows[:, ::40, 0]
+
+    together = voice_batches.WholeClips.of(clips, features).logits(run)
+    for clip, answer in zip(clips, together, strict=True):
+        assert np.allclose(clip_logits(speech.read_samples(clip.path, 16_000), features, run), answer, atol=1e-6)
+
+
+def test_noises_have_unit_power_and_a_telephone_only_its_band() -> None:
+    rng = np.random.default_rng(3)
+    crowd = [(rng.standard_normal(8_000) * 2000).astype(np.int16)]
+    for noise in (coloured_noise(16_000, rng), babble(16_000, crowd, rng)):
+        assert abs(float(noise.std()) - 1) < 1e-3
+    power = np.abs(np.fft.rfft(telephone(rng.standard_normal(16_000).astype(np.float32), 16_000))) ** 2
+    assert power[300:3400].mean() > 1e4 * power[3500:].mean()
+    assert power[300:3400].mean() > 1e4 * power[1:299].mean()
+
+
+def test_augmented_speech_is_the_same_for_the_same_seed() -> None:
+    samples = (np.random.default_rng(4).standard_normal(16_000) * 3000).astype(np.int16)
+    how = {"how": SoundAugmentation(), "sample_rate": 16_000, "crowd": [samples]}
+    first, again, other = (augment(samples, **how, rng=np.random.default_rng(seed)) for seed in (1, 1, 2))
+    assert np.array_equal(first, again)
+    assert len(first) != len(other) or not np.array_equal(first, other)
 
 
 def test_scores_count_each_class_once_in_the_unweighted_recall() -> None:

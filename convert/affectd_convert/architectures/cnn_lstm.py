@@ -1,4 +1,4 @@
-"""CNN-LSTM for speech features: Conv1D blocks that shorten time eightfold, an LSTM, a Dense layer.
+"""CNN-LSTM for speech features: Conv1D blocks that shorten time eightfold, an LSTM, its mean over time, a Dense layer.
 
 After Gandhi & Patil and Wani et al., whose voice model is a CNN-LSTM over MFCC, pitch and energy.
 """
@@ -24,7 +24,8 @@ def build(labels: int, *, frames: int = 300, columns: int = 83, units: int = 128
         x = layers.ReLU(name=f"conv{block}_relu")(x)
         x = layers.MaxPooling1D(2, name=f"conv{block}_pool")(x)
         x = layers.Dropout(dropout, name=f"conv{block}_dropout")(x)
-    x = layers.LSTM(units, name="lstm")(x)
+    x = layers.LSTM(units, return_sequences=True, name="lstm")(x)
+    x = layers.GlobalAveragePooling1D(name="pool")(x)
     x = layers.Dropout(dropout, name="lstm_dropout")(x)
     logits = layers.Dense(labels, dtype="float32", name="logits")(x)
     return keras.Model(window, logits, name="cnn_lstm")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import sys
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,9 +19,13 @@ from affectd_convert.errors import DataError
 LICENCE = "research use (FER2013, ICML 2013 workshop)"
 TRAINING, PUBLIC_TEST, PRIVATE_TEST = 0, 1, 2
 _USAGES = {"Training": TRAINING, "PublicTest": PUBLIC_TEST, "PrivateTest": PRIVATE_TEST}
-_FOLDERS = {"train": TRAINING, "test": PUBLIC_TEST, "validation": PUBLIC_TEST}
+_FILES = ("fer2013.npz", "fer2013.csv", "icml_face_data.csv")
+"""The archive and both names of the csv that are about, in the order in which a folder is asked for them."""
+_SIZE = (48, 48)
 _FERPLUS = ("neutral", "happy", "surprise", "sad", "angry", "disgust", "fear")
 """FER+ (Barsoum et al. 2016) votes in its own order; contempt, unknown and not-a-face follow."""
+_SMALLEST = 16
+"""Pixels of a side; a smaller picture shows no expression."""
 SAME_PHOTO = 0.97
 """Correlation from which two faces are practically one photo."""
 
@@ -29,7 +35,7 @@ class FaceSet:
     """Faces of one or more splits, row-aligned."""
 
     pixels: NDArray[np.uint8]
-    """(n, 48, 48)."""
+    """(n, 48, 48); an npz of one's own may have squares of another side."""
     label: NDArray[np.int64]
     """(n,) index into LABELS."""
     usage: NDArray[np.int64]
@@ -45,74 +51,138 @@ class FaceSet:
         return FaceSet(self.pixels[rows], self.label[rows], self.usage[rows], self.votes[rows], self.skipped)
 
 
-def read_fer2013(path: Path) -> FaceSet:
-    """Read the npz, the csv, or the folder form (train/angry/*.jpg). Raises DataError naming what is missing."""
+def holds_faces(path: Path) -> bool:
+    """Say whether `path` looks like FER2013 in any of its forms."""
     if path.is_dir():
-        inside = next((p for name in ("fer2013.npz", "fer2013.csv") if (p := path / name).exists()), None)
-        faces = _read_folders(path) if inside is None else read_fer2013(inside)
-    elif path.suffix == ".npz" and path.exists():
-        faces = _read_npz(path)
-    elif path.suffix == ".csv" and path.exists():
-        faces = _read_csv(path)
-    else:
-        raise DataError(f"{path}: no FER2013 here; expected fer2013.npz, fer2013.csv, or train/ and test/ folders")
-    absent = [LABELS[i] for i in range(len(LABELS)) if not np.any(faces.label == i)]
+        return any((path / name).exists() for name in _FILES) or bool(_folder_usages(path))
+    return path.suffix in {".npz", ".csv"}
+
+
+def read_fer2013(path: Path) -> FaceSet:
+    """Read the whole corpus, to train on: as `read_faces`, but raises DataError when a label has no face, too."""
+    faces = read_faces(path)
+    asked = faces.split(TRAINING) if np.any(faces.usage == TRAINING) else faces
+    absent = [label for k, label in enumerate(LABELS) if not np.any(asked.label == k)]
     if absent:
         raise DataError(f"{path}: no face labelled {', '.join(absent)}; is the copy complete?")
     return faces
 
 
+def read_faces(path: Path) -> FaceSet:
+    """Read the npz, the csv, or the folder form (train/angry/*.jpg), or a part of it; broken faces are skipped.
+
+    Raises DataError when there is no FER2013 at `path` or no face of it can be read.
+    """
+    if path.is_dir():
+        inside = next((p for name in _FILES if (p := path / name).exists()), None)
+        return _read_folders(path) if inside is None else read_faces(inside)
+    if path.suffix == ".npz" and path.exists():
+        return _read_npz(path)
+    if path.suffix == ".csv" and path.exists():
+        return _read_csv(path)
+    raise DataError(f"{path}: no FER2013 here; expected fer2013.npz, fer2013.csv, or train/ and test/ folders")
+
+
 def _read_npz(path: Path) -> FaceSet:
     try:
         with np.load(path, allow_pickle=False) as data:
-            pixels = data["pixels"].astype(np.uint8)
-            label = data["label"].astype(np.int64)
+            pixels, label = data["pixels"], data["label"].astype(np.int64)
             usage = data["usage"].astype(np.int64) if "usage" in data else np.full(len(label), PUBLIC_TEST)
             votes = data["ferplus"] if "ferplus" in data else np.zeros((len(label), 10), np.uint8)
             twin = data["corr_to_public"] if "corr_to_public" in data else np.zeros(len(label), np.float32)
-    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
         raise DataError(f"{path}: not a FER2013 archive: {error}") from error
-    if pixels.ndim != 3 or len(pixels) != len(label):
-        raise DataError(f"{path}: pixels has shape {pixels.shape} for {len(label)} labels; expected (n, 48, 48)")
+    square = pixels.ndim == 3 and pixels.shape[1] == pixels.shape[2] >= _SMALLEST
+    if pixels.dtype != np.uint8 or not square or label.shape != pixels.shape[:1]:
+        raise DataError(
+            f"{path}: pixels is {pixels.dtype} of shape {pixels.shape} for labels of shape {label.shape}; "
+            "expected grey squares, uint8 (n, 48, 48), and (n,)"
+        )
+    if {len(usage), len(votes), len(twin)} != {len(label)}:
+        raise DataError(f"{path}: usage, ferplus or corr_to_public has not one row for each of {len(label)} faces")
+    foreign = ~np.isin(label, range(len(LABELS))) | ~np.isin(usage, list(_USAGES.values()))
     # A training face that is also in PublicTest would flatter the validation score.
-    leaks = (usage == TRAINING) & (twin >= SAME_PHOTO)
-    order = [_FERPLUS.index(name) for name in LABELS]
-    keep = ~leaks
-    skipped = (f"{int(leaks.sum())} training faces left out: practically the same photo is in PublicTest",)
-    return FaceSet(
-        pixels[keep], label[keep], usage[keep], votes[keep][:, order].astype(np.float32), skipped if leaks.any() else ()
-    )
+    leaks = ~foreign & (usage == TRAINING) & (twin >= SAME_PHOTO)
+    skipped = []
+    if leaks.any():
+        skipped.append(f"{int(leaks.sum())} training faces left out: practically the same photo is in PublicTest")
+    if foreign.any():
+        skipped.append(
+            f"{int(foreign.sum())} faces left out: label not in 0..6 or usage not in 0..2, row {foreign.argmax()} first"
+        )
+    order, keep = [_FERPLUS.index(name) for name in LABELS], ~(leaks | foreign)
+    if not keep.any():
+        raise DataError(f"{path}: no readable face; {skipped[0] if skipped else 'it has no rows'}")
+    return FaceSet(pixels[keep], label[keep], usage[keep], votes[keep][:, order].astype(np.float32), tuple(skipped))
 
 
 def _read_csv(path: Path) -> FaceSet:
     pixels, label, usage, skipped = [], [], [], []
-    with path.open(newline="") as stream:
-        for line, row in enumerate(csv.DictReader(stream), start=2):
+    csv.field_size_limit(sys.maxsize)
+    with path.open(newline="", encoding="utf-8-sig", errors="replace") as stream:
+        # icml_face_data.csv has a blank before two of its column names.
+        columns = [name.strip() for name in stream.readline().split(",")]
+        if not {"emotion", "pixels"} <= set(columns):
+            raise DataError(f"{path}: columns are {', '.join(columns) or 'none'}; expected emotion, pixels and Usage")
+        rows = csv.DictReader((line.replace("\0", "") for line in stream), columns)
+        for row in rows:
             try:
-                face = np.array(row["pixels"].split(), np.uint8).reshape(48, 48)
-                label.append(int(row["emotion"]))
-                usage.append(_USAGES[row.get("Usage") or "Training"])
-                pixels.append(face)
-            except (KeyError, ValueError) as error:
-                del label[len(pixels) :], usage[len(pixels) :]
-                skipped.append(f"{path.name}:{line}: {error}")
+                face, emotion, split = _csv_row(row)
+            except ValueError as error:
+                skipped.append(f"{path.name}:{rows.line_num + 1}: {error}")
+                continue
+            pixels.append(face)
+            label.append(emotion)
+            usage.append(split)
     return _face_set(path, pixels, label, usage, skipped)
+
+
+def _csv_row(row: Mapping[str, str | None]) -> tuple[NDArray[np.uint8], int, int]:
+    """Give a row's face, label and usage. Raises ValueError saying what is wrong with it."""
+    levels = np.array((row["pixels"] or "").split(), np.int64)
+    if len(levels) != _SIZE[0] * _SIZE[1]:
+        raise ValueError(f"{len(levels)} pixels; expected 2304")
+    if levels.min() < 0 or levels.max() > 255:
+        raise ValueError(f"a pixel of {levels.max() if levels.max() > 255 else levels.min()}; expected 0..255")
+    emotion, split = (row["emotion"] or "").strip(), (row.get("Usage") or "Training").strip()
+    if emotion not in set(map(str, range(len(LABELS)))):
+        raise ValueError(f"emotion {emotion!r}; expected 0..6")
+    if split not in _USAGES:
+        raise ValueError(f"Usage {split!r}; expected {', '.join(_USAGES)}")
+    return levels.astype(np.uint8).reshape(_SIZE), int(emotion), _USAGES[split]
+
+
+def _folder_usages(path: Path) -> dict[str, int]:
+    """Give the splits among the folders of `path`: train/ and test/, or the csv's own names, in any case."""
+    usages = {"train": TRAINING, "test": PUBLIC_TEST, **{name.lower(): usage for name, usage in _USAGES.items()}}
+    names = {folder.name: folder.name.lower() for folder in path.iterdir() if folder.is_dir()}
+    validation = {"validation", "val"} & set(names.values())
+    if validation:
+        # Beside a validation split, the test split is the one to be kept apart.
+        usages |= {"test": PRIVATE_TEST, **dict.fromkeys(validation, PUBLIC_TEST)}
+    return {name: usages[lowered] for name, lowered in names.items() if lowered in usages}
 
 
 def _read_folders(path: Path) -> FaceSet:
     pixels, label, usage, skipped = [], [], [], []
+    usages = _folder_usages(path)
     for file in sorted(path.glob("*/*/*")):
-        split, emotion = file.parts[-3], file.parts[-2]
-        if split not in _FOLDERS or emotion not in LABELS:
-            skipped.append(f"{split}/{emotion}/{file.name}: not a known split and label")
+        split, emotion, name = file.parts[-3:]
+        if split not in usages or emotion.lower() not in LABELS:
+            skipped.append(f"{split}/{emotion}/{name}: not a known split and label")
             continue
-        face = cv2.imread(str(file), cv2.IMREAD_GRAYSCALE)
+        # Decoded from memory: OpenCV writes a line of its own for a file that it cannot open.
+        content = np.frombuffer(file.read_bytes() if file.is_file() else b"", np.uint8)
+        face = cv2.imdecode(content, cv2.IMREAD_GRAYSCALE) if len(content) else None
         if face is None:
-            skipped.append(f"{split}/{emotion}/{file.name}: not a readable image")
+            skipped.append(f"{split}/{emotion}/{name}: not a readable image")
             continue
-        pixels.append(np.asarray(cv2.resize(face, (48, 48), interpolation=cv2.INTER_AREA), np.uint8))
-        label.append(LABELS.index(emotion))
-        usage.append(_FOLDERS[split])
+        if min(face.shape) < _SMALLEST:
+            skipped.append(f"{split}/{emotion}/{name}: {face.shape[1]}x{face.shape[0]} pixels; too small for a face")
+            continue
+        pixels.append(np.asarray(cv2.resize(face, _SIZE, interpolation=cv2.INTER_AREA), np.uint8))
+        label.append(LABELS.index(emotion.lower()))
+        usage.append(usages[split])
     return _face_set(path, pixels, label, usage, skipped)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,10 +23,18 @@ RAVDESS_FOLDS = (
     (1, 4, 9, 22),
 )
 """A published subject-wise split of the 24 actors."""
+LEAKING = "leaking"
+"""A split by clips instead of speakers, for comparison with papers that split so: flattering."""
+_SHORTEST_S = 0.1
 _SUFFIXES = {".wav", ".opus", ".flac", ".ogg", ".mp3"}
 _RAVDESS = ("neutral", "calm", "happy", "sad", "angry", "fear", "disgust", "surprise")
+_RAVDESS_OTHER = re.compile(r"0[1-3]-0[12]-0[1-8](-\d\d){4}")
+"""Modality 03 (audio only) and channel 01 (speech) are what is read; the rest is video and song."""
 _SAVEE = {"a": "angry", "d": "disgust", "f": "fear", "h": "happy", "n": "neutral", "sa": "sad", "su": "surprise"}
-_TESS = {"ps": "surprise", **{name: name for name in VOICE_LABELS}}
+_TESS = {
+    **dict.fromkeys(("ps", "pleasant_surprise", "pleasant_surprised"), "surprise"),
+    **{name: name for name in VOICE_LABELS if name != "calm"},
+}
 _CREMAD = {"ANG": "angry", "DIS": "disgust", "FEA": "fear", "HAP": "happy", "NEU": "neutral", "SAD": "sad"}
 
 
@@ -58,9 +66,9 @@ def _savee(name: str) -> tuple[str, str] | None:
 
 
 def _tess(name: str) -> tuple[str, str] | None:
-    found = re.fullmatch(r"(OAF|YAF|OA)_\w+_(\w+)", name)
-    emotion = _TESS.get(found[2].lower()) if found else None
-    return (found[1].ljust(3, "F"), emotion) if found and emotion else None
+    # One file of the public copy begins with OA instead of OAF.
+    found = re.fullmatch(rf"(OAF?|YAF)_[a-z]+_({'|'.join(_TESS)})", name, re.IGNORECASE)
+    return (found[1].upper().ljust(3, "F"), _TESS[found[2].lower()]) if found else None
 
 
 def _cremad(name: str) -> tuple[str, str] | None:
@@ -86,22 +94,77 @@ CORPORA = (
 )
 
 
+@dataclass(frozen=True)
+class SpeechSet:
+    """What a folder of speech holds."""
+
+    clips: tuple[Utterance, ...]
+    """Every clip that can be used, sorted by path."""
+    skipped: tuple[str, ...]
+    """What was left out and why, a sentence each."""
+
+
 def read_speech(path: Path) -> list[Utterance]:
-    """Find every clip of the four corpora below `path`, sorted. Raises DataError when there is none."""
+    """Find every usable clip of the four corpora below `path`, sorted. Raises DataError when there is none."""
+    return list(survey_speech(path).clips)
+
+
+def survey_speech(path: Path) -> SpeechSet:
+    """Find the clips of the four corpora below `path`, and say what is left out.
+
+    Files whose header cannot be read or that hold no sound are named, and so are those that no corpus
+    names so; RAVDESS's songs and second copies of a clip are counted. Raises DataError when no clip is left.
+    """
     if not path.is_dir():
         raise DataError(f"{path}: no such folder; expected one that holds RAVDESS, SAVEE, TESS or CREMA-D")
-    found = []
-    for file in sorted(path.rglob("*")):
-        if file.suffix.lower() not in _SUFFIXES:
-            continue
-        name = f"{file.parent.name}_{file.stem}" if re.fullmatch(r"(sa|su|[adfhn])\d+", file.stem) else file.stem
-        for corpus in CORPORA:
-            if parsed := corpus.parse(name):
-                found.append(Utterance(corpus.name, file, f"{corpus.name}-{parsed[0]}", parsed[1]))
-                break
-    if not found:
-        raise DataError(f"{path}: no clip named as RAVDESS, SAVEE, TESS or CREMA-D name theirs")
-    return found
+    clips: dict[tuple[str, str], Utterance] = {}
+    skipped: list[str] = []
+    songs = copies = 0
+    for file in sorted(file for file in path.rglob("*") if file.suffix.lower() in _SUFFIXES):
+        name = _corpus_name(file)
+        corpus, found = next(((c, p) for c in CORPORA if (p := c.parse(name))), (None, None))
+        if corpus is None or found is None:
+            if _RAVDESS_OTHER.fullmatch(name):
+                songs += 1
+            else:
+                skipped.append(f"{file.relative_to(path)}: not named as RAVDESS, SAVEE, TESS or CREMA-D name theirs")
+        elif (corpus.name, name) in clips:
+            # The copies of RAVDESS and TESS that are passed around hold every clip twice, in two folders.
+            copies += 1
+        elif problem := _sound_problem(file):
+            skipped.append(f"{file.relative_to(path)}: {problem}")
+        else:
+            clips[corpus.name, name] = Utterance(corpus.name, file, f"{corpus.name}-{found[0]}", found[1])
+    if songs:
+        skipped.append(f"{songs} RAVDESS files that are songs or belong to a video: only its audio-only speech is used")
+    if copies:
+        skipped.append(f"{copies} second copies of a clip in another folder")
+    if not clips:
+        why = f"; {skipped[0]}" if skipped else ""
+        raise DataError(f"{path}: no clip named as RAVDESS, SAVEE, TESS or CREMA-D name theirs{why}")
+    return SpeechSet(tuple(clips.values()), tuple(skipped))
+
+
+def _corpus_name(file: Path) -> str:
+    """Give the name a corpus knows a file by: SAVEE's own folders hold the speaker, DC/a01.wav."""
+    return f"{file.parent.name}_{file.stem}" if re.fullmatch(r"(sa|su|[adfhn])\d+", file.stem) else file.stem
+
+
+def _sound_problem(file: Path) -> str:
+    """Say what is wrong with a sound file as far as its header tells; empty when nothing is."""
+    try:
+        duration = soundfile.info(file).duration
+    except (OSError, soundfile.LibsndfileError):
+        return "not a readable sound file"
+    return "" if duration >= _SHORTEST_S else f"holds {duration * 1000:.0f} ms of sound; too little for a word"
+
+
+def require_every_label(clips: Sequence[Utterance], path: Path) -> None:
+    """Raise DataError when one of VOICE_LABELS has no clip: a network cannot learn what it never hears."""
+    heard = {clip.emotion for clip in clips}
+    if absent := [label for label in VOICE_LABELS if label not in heard]:
+        hint = "; only RAVDESS has calm" if "calm" in absent else ""
+        raise DataError(f"{path}: no clip labelled {', '.join(absent)}{hint}; add a corpus that has some")
 
 
 def fold_of(utterance: Utterance) -> int | None:
@@ -110,6 +173,33 @@ def fold_of(utterance: Utterance) -> int | None:
         return None
     actor = int(utterance.speaker.rpartition("-")[2])
     return next(i for i, actors in enumerate(RAVDESS_FOLDS) if actor in actors)
+
+
+def split(clips: Sequence[Utterance], fold: int | str | None) -> tuple[list[Utterance], list[Utterance]]:
+    """Give the clips to train on and those of RAVDESS to validate on.
+
+    The actors of fold 0..4 are held out. LEAKING holds out clips of RAVDESS at random, as many papers do, so
+    that every speaker is heard in training. None trains on all, and holds out none of those it validates on.
+    Raises DataError when there is nothing to validate on.
+    """
+    acted = [clip for clip in clips if clip.corpus == "ravdess"]
+    if fold == LEAKING:
+        order = np.random.default_rng(0).permutation(len(acted))
+        held = [acted[row] for row in sorted(order[: len(acted) // 5])]
+    else:
+        held = [clip for clip in acted if fold in {None, fold_of(clip)}]
+    if not held:
+        raise DataError(f"no clip of RAVDESS{'' if fold is None else f' fold {fold}'} is here: nothing to validate on")
+    kept = set() if fold is None else set(held)
+    return [clip for clip in clips if clip not in kept], held
+
+
+def describe_held(held: Sequence[Utterance], fold: int | str | None) -> str:
+    """Say in a few words who is validated on, and whether the model heard them in training."""
+    if fold == LEAKING:
+        return "a random fifth of RAVDESS, its speakers trained on (leaking)"
+    actors = ", ".join(sorted({clip.speaker.rpartition("-")[2] for clip in held}))
+    return f"RAVDESS actors {actors}, {'all of them' if fold is None else 'never'} trained on"
 
 
 def read_samples(path: Path, sample_rate: int) -> NDArray[np.int16]:

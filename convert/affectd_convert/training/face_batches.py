@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from affectd.events import LABELS
 from affectd.face.preprocess import FacePreprocessing
 from affectd_convert.datasets.fer2013 import FaceSet
+from affectd_convert.training.mixup import mixed
 
 ORIGINALS = 6400
 ORIGINALS_BATCH = 128
@@ -23,24 +25,28 @@ class FaceAugmentation:
     """How far a training face is moved away from its original."""
 
     rotation_deg: float = 15.0
-    scale: float = 0.15
+    zoom_out: float = 0.15
+    zoom_in: float = 0.25
+    """Shares; faces are shown larger rather than smaller, as is best for a network that then sees whole faces in
+    more pixels (Touvron et al. 2019)."""
     shift: float = 0.10
     contrast: float = 0.2
     erase: float = 0.3
     """Share of faces of which a rectangle is erased (Zhong et al. 2017)."""
+    mixup: float = 0.0
+    """Alpha of the Beta distribution that two faces and their targets are mixed by; for long schedules only."""
     votes: float = 0.3
-    """Weight of the FER+ votes in the target; the hard label has the rest."""
+    """Weight of the FER+ votes in the first epoch's targets; it falls to 0 by the last, for they would move
+    borderline faces away from FER2013's own labels. The hard label has the rest."""
+    smoothing: float = 0.02
+    """Share of every target that is spread over all labels (Szegedy et al. 2016)."""
+    rarest: float = 0.16
+    """Training faces of a label are repeated until it has this share of the commonest label's."""
 
     def scaled(self, strength: float) -> FaceAugmentation:
         """Move faces `strength` times as far; the targets stay."""
-        return FaceAugmentation(
-            rotation_deg=self.rotation_deg * strength,
-            scale=self.scale * strength,
-            shift=self.shift * strength,
-            contrast=self.contrast * strength,
-            erase=self.erase * strength,
-            votes=self.votes,
-        )
+        moved = ("rotation_deg", "zoom_out", "zoom_in", "shift", "contrast", "erase")
+        return replace(self, **{name: getattr(self, name) * strength for name in moved})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,25 +60,40 @@ class FaceBatches:
     size: int
     seed: int
     epoch: int
+    progress: float
+    """0 in the run's first epoch, 1 in its last."""
 
     def __len__(self) -> int:
         """Count the batches; the last incomplete one is left out."""
-        return len(self.faces.label) // self.batch_size
+        return len(self._order) // self.batch_size
 
     def __getitem__(self, index: int) -> Batch:
         """Give inputs (batch, size, size, 1) and target distributions (batch, 7)."""
-        order = np.random.default_rng((self.seed, self.epoch)).permutation(len(self.faces.label))
-        rows = order[index * self.batch_size : (index + 1) * self.batch_size]
+        rows = self._order[index * self.batch_size : (index + 1) * self.batch_size]
         rng = np.random.default_rng((self.seed, self.epoch, index))
         prepare = replace(self.preprocessing, size=self.size).prepare
         inputs = np.stack([self._erase(prepare(self._warp(self.faces.pixels[row], rng)), rng) for row in rows])
-        return inputs, soft_targets(self.faces, rows, self.augmentation.votes)
+        how = self.augmentation
+        targets = soft_targets(self.faces, rows, how.votes * (1 - self.progress))
+        targets = (1 - how.smoothing) * targets + np.float32(how.smoothing / len(LABELS))
+        return mixed(inputs, targets, how.mixup, rng)
+
+    @cached_property
+    def _order(self) -> NDArray[np.int64]:
+        rng = np.random.default_rng((self.seed, self.epoch))
+        counts = np.bincount(self.faces.label, minlength=len(LABELS))
+        rows = [np.arange(len(self.faces.label))]
+        for label, count in enumerate(counts):
+            short = round(self.augmentation.rarest * counts.max()) - int(count)
+            if count and short > 0:
+                rows.append(rng.choice(np.flatnonzero(self.faces.label == label), short))
+        return rng.permutation(np.concatenate(rows))
 
     def _warp(self, face: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
         """Turn, scale, shift and flip about the centre, straight into the target size."""
         how, side = self.augmentation, face.shape[0]
         angle = rng.uniform(-how.rotation_deg, how.rotation_deg)
-        scale = rng.uniform(1 - how.scale, 1 + how.scale) * self.size / side
+        scale = rng.uniform(1 - how.zoom_out, 1 + how.zoom_in) * self.size / side
         matrix = cv2.getRotationMatrix2D(((side - 1) / 2, (side - 1) / 2), angle, scale)
         centre = rng.uniform(-how.shift, how.shift, 2) * self.size + (self.size - 1) / 2 - (side - 1) / 2
         matrix[:, 2] += centre
@@ -111,7 +132,21 @@ def originals(faces: FaceSet, preprocessing: FacePreprocessing) -> Iterator[NDAr
         yield np.stack([preprocessing.prepare(faces.pixels[row]) for row in order[start : start + ORIGINALS_BATCH]])
 
 
-def prepared(faces: FaceSet, preprocessing: FacePreprocessing) -> Batch:
-    """Prepare whole splits for evaluation: inputs (n, size, size, 1) and hard labels one-hot (n, 7)."""
-    inputs = np.stack([preprocessing.prepare(face) for face in faces.pixels])
-    return inputs, np.eye(len(LABELS), dtype=np.float32)[faces.label]
+@dataclass(frozen=True, eq=False)
+class PreparedFaces:
+    """Faces as the device prepares them, for validation."""
+
+    inputs: NDArray[np.float32]
+    """(n, size, size, 1)."""
+    targets: NDArray[np.float32]
+    """(n, 7) hard labels one-hot."""
+
+    @classmethod
+    def of(cls, faces: FaceSet, preprocessing: FacePreprocessing) -> PreparedFaces:
+        """Prepare a whole split."""
+        inputs = np.stack([preprocessing.prepare(face) for face in faces.pixels])
+        return cls(inputs, np.eye(len(LABELS), dtype=np.float32)[faces.label])
+
+    def logits(self, run: Callable[[NDArray[np.float32]], NDArray[np.float32]], /) -> NDArray[np.float32]:
+        """Give logits (n, 7) of the network `run`."""
+        return run(self.inputs)

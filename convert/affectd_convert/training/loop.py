@@ -15,9 +15,14 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from affectd.inference.model import softmax
 from affectd_convert.errors import TrainingError
+from affectd_convert.training import engine
+from affectd_convert.training.plan import Plan, Stage
 from affectd_convert.training.run_folder import Row, RunFolder
 
+TAUGHT = 0.7
+"""Share of the teacher's answer in a target."""
 Batch = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
@@ -31,49 +36,15 @@ class Batches(Protocol):
         """Make one: inputs and target distributions."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Stage:
-    """A stretch of epochs at one image size (voice models have one size, 0)."""
-
-    epochs: int
-    size: int = 0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """All that decides how a run goes, besides data and network."""
-
-    stages: tuple[Stage, ...]
-    batch_size: int = 64
-    optimizer: str = "sgd"
-    """'sgd' with Nesterov momentum 0.9, or 'adamw'."""
-    peak_rate: float = 0.04
-    warmup: float = 0.15
-    """Share of all steps in which the learning rate climbs to its peak; a cosine takes it back to 0."""
-    weight_decay: float = 5e-4
-    clip_norm: float = 5.0
-    precision: str = "mixed_bfloat16"
-    """Keras dtype policy: mixed_bfloat16 is faster where the processor has it; else 'float32'."""
-    seed: int = 1
+class Validation(Protocol):
+    """Samples never trained on, as the device would see them."""
 
     @property
-    def epochs(self) -> int:
-        """All epochs of all stages."""
-        return sum(stage.epochs for stage in self.stages)
+    def targets(self) -> NDArray[np.float32]:
+        """One-hot labels (n, labels)."""
 
-    def stage_of(self, epoch: int) -> Stage:
-        """Give the stage that epoch (from 0) belongs to."""
-        for stage in self.stages:
-            if epoch < stage.epochs:
-                return stage
-            epoch -= stage.epochs
-        return self.stages[-1]
-
-    def rate(self, progress: float) -> float:
-        """Give the learning rate at `progress` 0..1 of the run: warm-up, then a cosine to 0."""
-        if progress < self.warmup:
-            return self.peak_rate * max(progress / self.warmup, 0.02)
-        return self.peak_rate * 0.5 * (1 + math.cos(math.pi * (progress - self.warmup) / (1 - self.warmup)))
+    def logits(self, run: Callable[[NDArray[np.float32]], NDArray[np.float32]], /) -> NDArray[np.float32]:
+        """Give logits (n, labels), one row a sample; `run` is the network, inputs (m, ...) to logits (m, labels)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +58,9 @@ class Job:
     build: Callable[[], Any]
     batches: Callable[[Stage, int], Batches]
     """(stage, epoch) to the batches of that epoch."""
-    validation: Callable[[Stage], Batch]
+    validation: Validation
+    teacher: Callable[[NDArray[np.float32]], NDArray[np.float32]] | None = None
+    """A finished network, inputs to logits, whose answers are TAUGHT of every target (Hinton et al. 2015)."""
     originals: Callable[[], Iterable[NDArray[np.float32]]] | None = None
     """Batches of training inputs not augmented, from which the last batch statistics are taken; None: they stay."""
 
@@ -100,48 +73,38 @@ def train(job: Job, *, report: Callable[[str], None] = print) -> Path:
     import keras
 
     keras.utils.set_random_seed(job.plan.seed)
-    keras.config.set_dtype_policy(job.plan.precision)
     folder = RunFolder(job.run)
     folder.claim({"plan": asdict(job.plan), **job.describe})
+    report = folder.logging(report)
     if folder.rows:
         report(f"{folder.name}: going on after epoch {len(folder.rows)} of {job.plan.epochs}")
-        model = keras.saving.load_model(folder.checkpoint)
-    else:
-        model = job.build()
-        model.compile(optimizer=_optimizer(job.plan), loss=keras.losses.CategoricalCrossentropy(from_logits=True))
+    network = engine.start(job.plan.engine, job.build, job.plan, folder.checkpoint if folder.rows else None)
     clock = _Clock(job, report)
     for epoch in range(len(folder.rows), job.plan.epochs):
-        row = _run_epoch(job, model, epoch, clock)
-        folder.save(model, row)
+        row = _run_epoch(job, network, epoch, clock)
+        folder.save(network, row)
         report(_summary(job, row))
     if job.originals is not None:
-        _settle(model, job.originals())
-        settled = _validate(model, job.validation(job.plan.stages[-1]))
+        # Augmented inputs have other statistics than the device's (Touvron et al. 2019; Wu & Johnson 2021,
+        # "Rethinking Batch in BatchNorm"); the weights stay as they are.
+        network.settle(job.originals())
+        settled = _validate(network, job.validation)
         report(f"{folder.name}: statistics settled: accuracy {settled['accuracy']:.1%}, UAR {settled['uar']:.1%}")
-    final = folder.finish(model)
+    final = folder.finish(network.keras_model())
     report(f"{folder.name}: trained; {final}")
     return final
 
 
-def _settle(model: Any, originals: Iterable[NDArray[np.float32]]) -> None:
-    """Take the batch normalization's statistics anew from inputs as the device sees them.
-
-    Augmented inputs have other statistics (Touvron et al. 2019; Wu & Johnson 2021, "Rethinking Batch in
-    BatchNorm"). The weights stay as they are.
-    """
-    for inputs in originals:
-        model(inputs, training=True)
-
-
-def _run_epoch(job: Job, model: Any, epoch: int, clock: _Clock) -> Row:
+def _run_epoch(job: Job, network: engine.Engine, epoch: int, clock: _Clock) -> Row:
     stage = job.plan.stage_of(epoch)
     batches = job.batches(stage, epoch)
+    if not len(batches):
+        raise TrainingError(f"{job.run.name}: the training data is less than one batch of {job.plan.batch_size}")
     clock.start(epoch, len(batches))
     loss = 0.0
     for index, (inputs, targets) in enumerate(_prefetch(batches)):
-        model.optimizer.learning_rate = job.plan.rate((epoch + index / len(batches)) / job.plan.epochs)
-        loss += float(model.train_on_batch(inputs, targets))
-        model.reset_metrics()
+        wanted = targets if job.teacher is None else _taught(targets, job.teacher(inputs))
+        loss += network.step(inputs, wanted, job.plan.rate((epoch + index / len(batches)) / job.plan.epochs))
         if not math.isfinite(loss):
             raise TrainingError(
                 f"{job.run.name}: the loss is no number in epoch {epoch + 1}; lower peak_rate and start again: "
@@ -153,14 +116,17 @@ def _run_epoch(job: Job, model: Any, epoch: int, clock: _Clock) -> Row:
         "size": stage.size,
         "rate": round(job.plan.rate((epoch + 1) / job.plan.epochs), 6),
         "loss": round(loss / len(batches), 4),
-        **{f"val_{k}": round(v, 4) for k, v in _validate(model, job.validation(stage)).items()},
+        **{f"val_{k}": round(v, 4) for k, v in _validate(network, job.validation).items()},
         "seconds": round(clock.elapsed(), 1),
     }
 
 
-def _validate(model: Any, validation: Batch) -> dict[str, float]:
-    inputs, targets = validation
-    return scores(np.asarray(model.predict(inputs, batch_size=256, verbose=0), np.float32), targets)
+def _taught(targets: NDArray[np.float32], answers: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.asarray((1 - TAUGHT) * targets + TAUGHT * softmax(answers), np.float32)
+
+
+def _validate(network: engine.Engine, validation: Validation) -> dict[str, float]:
+    return scores(validation.logits(network.logits), validation.targets)
 
 
 def scores(logits: NDArray[np.float32], targets: NDArray[np.float32]) -> dict[str, float]:
@@ -223,23 +189,6 @@ def _prefetch(batches: Batches) -> Any:
             if index + 1 < len(batches):
                 ahead = pool.submit(batches.__getitem__, index + 1)
             yield batch
-
-
-def _optimizer(plan: Plan) -> Any:
-    import keras
-
-    if plan.optimizer == "adamw":
-        optimizer = keras.optimizers.AdamW(
-            plan.peak_rate, weight_decay=plan.weight_decay, global_clipnorm=plan.clip_norm
-        )
-    elif plan.optimizer == "sgd":
-        optimizer = keras.optimizers.SGD(
-            plan.peak_rate, momentum=0.9, nesterov=True, weight_decay=plan.weight_decay, global_clipnorm=plan.clip_norm
-        )
-    else:
-        raise TrainingError(f"optimizer {plan.optimizer!r}: not known; one of sgd, adamw")
-    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    return optimizer
 
 
 def _summary(job: Job, row: Row) -> str:

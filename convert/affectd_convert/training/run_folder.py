@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import sys
 from collections.abc import Callable, Sequence
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from affectd_convert.errors import TrainingError
+from affectd_convert.training.engine import Engine
 
 Row = dict[str, float]
 """Figures of one epoch."""
+RECORD = ("config.json", "log.txt", "history.csv", "curves.png")
+"""What tells how a run went."""
+BEFORE = "before"
+"""Folder of the same files of the run that a run began with."""
 
 
 class RunFolder:
-    """config.json, checkpoint.keras and state.json, history.csv and curves.png, and at the end model.keras."""
+    """config.json, checkpoint and state.json, log.txt, history.csv and curves.png, and at the end model.keras."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -30,8 +37,8 @@ class RunFolder:
 
     @property
     def checkpoint(self) -> Path:
-        """Model and optimizer after the last whole epoch."""
-        return self.path / "checkpoint.keras"
+        """Networks and optimizer after the last whole epoch."""
+        return next(self.path.glob("checkpoint.*"), self.path / "checkpoint")
 
     @property
     def model(self) -> Path:
@@ -62,10 +69,23 @@ class RunFolder:
                 f"{self.path}: holds a run with another {', '.join(differing)}; take another --run or remove it"
             )
 
-    def save(self, model: Any, row: Row) -> None:
+    def logging(self, report: Callable[[str], None]) -> Callable[[str], None]:
+        """Give a `report` that also keeps every line in log.txt."""
+
+        def both(line: str) -> None:
+            report(line)
+            try:
+                with (self.path / "log.txt").open("a", encoding="utf-8") as stream:
+                    stream.write(f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M:%S} {line}\n")
+            except OSError as error:
+                report(f"{self.path}/log.txt: cannot be written: {error.strerror}")
+
+        return both
+
+    def save(self, network: Engine, row: Row) -> None:
         """Take in the epoch just done."""
         self.rows.append(row)
-        self._write(model.save, self.checkpoint)
+        self._write(network.save, self.path / network.checkpoint_name)
         self._write(lambda path: path.write_text(json.dumps(self.rows)), self.path / "state.json")
         self._write(lambda path: _write_history(path, self.rows), self.path / "history.csv")
         self._write(lambda path: _draw_curves(path, self.rows), self.path / "curves.png")
@@ -81,9 +101,24 @@ class RunFolder:
         try:
             write(beside)
             beside.replace(path)
-        except OSError as error:
+        # PyTorch and HDF5 say RuntimeError of a full disk.
+        except (OSError, RuntimeError) as error:
             beside.unlink(missing_ok=True)
-            raise TrainingError(f"{path}: cannot be written: {error}; the last checkpoint is whole") from error
+            free = shutil.disk_usage(self.path).free
+            raise TrainingError(
+                f"{path}: cannot be written: {str(error).strip()}; {free / 1e6:.0f} MB are free on that disk. "
+                "The last checkpoint is whole: make room, and the same command goes on"
+            ) from error
+
+
+def copy_record(run: Path, target: Path) -> None:
+    """Copy what tells how a run went, and how the runs before it went, to the new folder `target`."""
+    target.mkdir(parents=True)
+    for name in RECORD:
+        if (run / name).is_file():
+            shutil.copyfile(run / name, target / name)
+    if (run / BEFORE).is_dir():
+        copy_record(run / BEFORE, target / BEFORE)
 
 
 def _made_with() -> dict[str, str]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,8 +99,10 @@ class Golden:
         try:
             with np.load(path, allow_pickle=False) as arrays:
                 stored, scale, logits = arrays["inputs"], arrays["scale"], arrays["logits"]
-        except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+        except Exception as error:  # zipfile, zlib and NumPy raise whatever they stumble over
             raise ModelError(f"{path}: not a set of golden samples ({error}); copy the bundle again") from error
+        if [array.dtype.kind for array in (stored, scale, logits)] != ["i", "f", "f"] or scale.ndim:
+            raise ModelError(f"{path}: not a set of golden samples (inputs, scale or logits are of another type)")
         count = len(logits) if logits.ndim else 0
         if not count or stored.shape != (count, *input_shape) or logits.shape != (count, labels):
             raise ModelError(

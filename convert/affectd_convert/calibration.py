@@ -1,0 +1,91 @@
+"""Calibration: the temperature, and how far confidence and accuracy lie apart on data it was not fitted on."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+
+from affectd.inference.model import softmax
+from affectd_convert.errors import DataError
+
+FloatArray = NDArray[np.float32]
+Truth = NDArray[np.int64]
+"""Label numbers (n,)."""
+
+BINS = 15
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reliability:
+    """Confidence and accuracy in BINS bins of equal width; arrays (BINS,)."""
+
+    counts: NDArray[np.int64]
+    confidence: NDArray[np.float64]
+    """Mean probability of the first answer, 0 where empty."""
+    accuracy: NDArray[np.float64]
+    """Share of first answers that are right, 0 where empty."""
+
+    @classmethod
+    def of(cls, probabilities: NDArray[np.float64], truth: Truth) -> Reliability:
+        """Sort samples with probabilities (n, labels) into the bins of their confidence."""
+        confidence = probabilities.max(axis=1)
+        right = probabilities.argmax(axis=1) == truth
+        bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
+        counts = np.bincount(bins, minlength=BINS)
+        sums = (np.bincount(bins, values, minlength=BINS) for values in (confidence, right))
+        return cls(counts, *(total / np.maximum(counts, 1) for total in sums))
+
+    @property
+    def error(self) -> float:
+        """Expected calibration error (Naeini et al. 2015), 0..1."""
+        gaps = np.abs(self.confidence - self.accuracy)
+        return float(np.sum(self.counts * gaps) / self.counts.sum())
+
+
+def calibration_error(probabilities: NDArray[np.float64], truth: Truth) -> float:
+    """Give the expected calibration error of probabilities (n, labels) over 15 bins of equal width."""
+    return Reliability.of(probabilities, truth).error
+
+
+def fit_temperature(logits: FloatArray, truth: Truth) -> float:
+    """Give the temperature in 0.05..20 of least negative log-likelihood (Guo et al. 2017)."""
+
+    def loss(log_temperature: float) -> float:
+        likelihood = softmax(logits, float(np.exp(log_temperature)))[np.arange(len(truth)), truth]
+        return float(-np.mean(np.log(likelihood + 1e-12)))
+
+    found = minimize_scalar(loss, bounds=(np.log(0.05), np.log(20.0)), method="bounded")
+    return float(np.exp(found.x))
+
+
+def cross_fitted(logits: FloatArray, truth: Truth, groups: NDArray[Any]) -> NDArray[np.float64]:
+    """Give each sample's temperature (n,), fitted on the samples of all other groups.
+
+    `groups` (n,) names what must stay together, such as a fold of speakers. What is measured with these
+    temperatures was not fitted on; the temperature to ship is fitted on all. Raises DataError for one group.
+    """
+    names = np.unique(groups)
+    if len(names) < 2:
+        raise DataError("the calibration error needs held-out samples of two groups or more, such as two folds")
+    temperatures = np.empty(len(truth))
+    for name in names:
+        others = groups != name
+        temperatures[~others] = fit_temperature(logits[others], truth[others])
+    return temperatures
+
+
+def calibrated(logits: FloatArray, temperatures: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Give probabilities (n, labels) for logits (n, labels) with a temperature of each sample's own (n,)."""
+    return softmax(np.asarray(logits / temperatures[:, np.newaxis], np.float32))
+
+
+def random_halves(inputs: NDArray[Any], seed: int = 0) -> NDArray[np.int64]:
+    """Give each of (n, ...) inputs a group, 0 or 1, at random; exact copies fall in the same one."""
+    numbers: dict[bytes, int] = {}
+    copies = [numbers.setdefault(hashlib.sha256(sample.tobytes()).digest(), len(numbers)) for sample in inputs]
+    return (np.random.default_rng(seed).permutation(len(numbers)) % 2)[copies]

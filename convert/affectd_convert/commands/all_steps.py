@@ -1,0 +1,136 @@
+"""affectd-convert all: from a data folder to a finished bundle, every step a command that could be typed alone."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from affectd_convert.commands import Steps
+
+TRAINING_COST = 20.0
+"""What a training costs beside any other step: for the time to go only."""
+
+
+def add(steps: Steps) -> None:
+    """Add the subcommand's parser."""
+    parser = steps.add_parser(
+        "all", help="from a data folder to a finished bundle; resumable: the same command goes on"
+    )
+    parser.add_argument("task", choices=("face", "voice"))
+    parser.add_argument("--data", type=Path, required=True, help="FER2013 for face; the folder of corpora for voice")
+    parser.add_argument("--out", type=Path, required=True, help="folder of bundles, such as models")
+    parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="folder of the runs; runs")
+    parser.add_argument("--version", default="0.1.0", help="version of the model; 0.1.0")
+    parser.add_argument(
+        "--train",
+        nargs=argparse.REMAINDER,
+        default=[],
+        metavar="OPTION",
+        help="last: options of train, such as --seed 2",
+    )
+    parser.set_defaults(command=_run)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One subcommand, in a process of its own: TensorFlow and the device runtimes do not share one well."""
+
+    title: str
+    arguments: tuple[str, ...]
+    done: Callable[[], bool] = lambda: False
+    cost: float = 1.0
+    """Beside the others, for the time to go."""
+
+
+def _run(options: argparse.Namespace) -> int:
+    steps = steps_of(options)
+    spent, cost_done = 0.0, 0.0
+    for number, step in enumerate(steps, start=1):
+        head = f"[{number}/{len(steps)}] {step.title}"
+        if step.done():
+            print(f"{head}: already done", flush=True)
+            continue
+        print(f"{head}: affectd-convert {shlex.join(step.arguments)}", flush=True)
+        began = time.monotonic()
+        code = subprocess.run([sys.executable, "-m", "affectd_convert.cli", *step.arguments], check=False).returncode  # noqa: S603
+        if code:
+            print(f"{head}: ended with exit code {code}; the same command goes on from here", file=sys.stderr)
+            return code
+        took = time.monotonic() - began
+        spent, cost_done = spent + took, cost_done + step.cost
+        left = spent / cost_done * sum(later.cost for later in steps[number:] if not later.done())
+        print(f"{head}: done in {_duration(took)}, about {_duration(left)} to go", flush=True)
+    return 0
+
+
+def steps_of(options: argparse.Namespace) -> list[Step]:
+    """Give the steps for the parsed options. Raises DataError when the voices cannot be read."""
+    return _face_steps(options) if options.task == "face" else _voice_steps(options)
+
+
+def _face_steps(options: argparse.Namespace) -> list[Step]:
+    name = "face-vgg16"
+    run = options.runs / name
+    return [_datasets(options), _train(options, run), *_bundle_steps(options, name, run)]
+
+
+def _voice_steps(options: argparse.Namespace) -> list[Step]:
+    from affectd_convert.datasets import speech
+
+    name = "voice-cnn-lstm"
+    run = options.runs / name
+    folds = sorted({fold for clip in speech.read_speech(options.data) if (fold := speech.fold_of(clip)) is not None})
+    held_out = {fold: options.runs / f"{name}-fold{fold}" for fold in folds}
+    return [
+        _datasets(options),
+        *(_train(options, folder, "--fold", str(fold)) for fold, folder in held_out.items()),
+        _train(options, run, "--fold", "none"),
+        *_bundle_steps(options, name, run, "--folds", *map(str, held_out.values())),
+    ]
+
+
+def _datasets(options: argparse.Namespace) -> Step:
+    return Step("datasets", ("datasets", str(options.data)))
+
+
+def _train(options: argparse.Namespace, run: Path, *more: str) -> Step:
+    arguments = ("train", options.task, "--data", str(options.data), "--run", str(run), *more, *options.train)
+    return Step(f"train {run.name}", arguments, (run / "model.keras").exists, TRAINING_COST)
+
+
+def _bundle_steps(options: argparse.Namespace, name: str, run: Path, *more: str) -> list[Step]:
+    from affectd_convert.reference import SHIPPED
+
+    folder = options.out / name
+    sources = ("--run", str(run), "--data", str(options.data))
+
+    def written() -> bool:
+        return _is_bundle_of(folder, run / "model.keras", options.version)
+
+    return [
+        Step("quantize", ("quantize", *sources, "--kinds", *SHIPPED), written),
+        Step("bundle", ("bundle", *sources, "--out", str(folder), "--version", options.version, *more), written),
+        Step("verify", ("verify", str(folder))),
+    ]
+
+
+def _is_bundle_of(folder: Path, model: Path, version: str) -> bool:
+    """Say whether `folder` holds a bundle of this version, written after the model."""
+    manifest = folder / "manifest.json"
+    try:
+        stands = json.loads(manifest.read_text(encoding="utf-8"))["version"] == version
+        return stands and manifest.stat().st_mtime >= model.stat().st_mtime
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _duration(seconds: float) -> str:
+    hours, rest = divmod(round(seconds), 3600)
+    return f"{hours} h {rest // 60:02d} min" if hours else f"{rest // 60} min {rest % 60:02d} s"

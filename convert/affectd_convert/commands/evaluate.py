@@ -1,0 +1,101 @@
+"""affectd-convert evaluate: a bundle's variant on labelled faces or clips, by the device's own code."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from affectd.inference.interpreter import RUNTIMES
+from affectd.inference.manifest import KINDS
+from affectd_convert.commands import Steps
+from affectd_convert.commands.left_out import print_left_out
+from affectd_convert.errors import DataError
+
+if TYPE_CHECKING:
+    from affectd_convert.evaluate import Evaluation
+    from affectd_convert.robustness.table import Row
+
+SPLITS = ("training", "public", "private")
+
+
+def add(steps: Steps) -> None:
+    """Add the subcommand's parser."""
+    parser = steps.add_parser("evaluate", help="score a bundle's variant on labelled faces or clips")
+    parser.add_argument("--model", type=Path, required=True, metavar="BUNDLE", help="folder such as models/face-vgg16")
+    parser.add_argument("--variant", choices=KINDS, default="int8")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        required=True,
+        help="face: npz (pixels, label, perhaps usage), or FER2013 as csv or folders; voice: index.csv (file, emotion)",
+    )
+    parser.add_argument("--split", choices=SPLITS, help="face: FER2013's own; else all that is not Training")
+    parser.add_argument("--runtime", choices=("auto", *RUNTIMES), default="auto")
+    parser.add_argument("--robustness", action="store_true", help="score adverse conditions too; takes minutes")
+    parser.add_argument("--plots", type=Path, metavar="DIR", help="write confusion.png and reliability.png there")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.set_defaults(command=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    from affectd_convert.score_bundle import score_bundle
+
+    scores = score_bundle(
+        options.model,
+        options.variant,
+        options.data,
+        split=options.split,
+        runtime=options.runtime,
+        with_robustness=options.robustness,
+        report=lambda sentence: print(sentence, file=sys.stderr, flush=True),
+    )
+    print_left_out(scores.skipped, sys.stderr)
+    if options.plots is not None:
+        _plot(options.plots, scores.evaluation, scores.curves, scores.truth)
+    if options.json:
+        document: dict[str, Any] = {**scores.evaluation.to_json(), "skipped": list(scores.skipped)}
+        if scores.robustness:
+            document["robustness"] = [
+                {"condition": row.condition, "accuracy": row.accuracy, "uar": row.uar} for row in scores.robustness
+            ]
+        print(json.dumps(document))
+    else:
+        _print_table(f"{scores.model} on {scores.runtime}", scores.evaluation, scores.robustness)
+    return 0
+
+
+def _plot(folder: Path, evaluation: Evaluation, curves: Any, truth: Any) -> None:
+    from affectd_convert.plots import plot_confusion, plot_reliability
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        plot_confusion(evaluation, folder / "confusion.png")
+        plot_reliability(curves, truth, folder / "reliability.png")
+    except OSError as error:
+        raise DataError(f"{folder}: the plots cannot be written: {error}") from error
+
+
+def _print_table(title: str, evaluation: Evaluation, robustness: Sequence[Row]) -> None:
+    print(
+        f"{title}: {evaluation.samples} samples\n"
+        f"accuracy {evaluation.accuracy:.4f}  macro F1 {evaluation.macro_f1:.4f}  UAR {evaluation.uar:.4f}  "
+        f"ECE {evaluation.ece:.4f}\n"
+    )
+    print(f"{'label':<10}{'precision':>10}{'recall':>8}{'F1':>8}{'n':>7}   taken for, true labels down")
+    print(f"{'':<46}" + "".join(f"{label:>9}" for label in evaluation.labels))
+    shares = zip(evaluation.precision, evaluation.recall, evaluation.f1, strict=True)
+    for label, values, row in zip(evaluation.labels, shares, evaluation.confusion, strict=True):
+        if row.sum():
+            precision, recall, f1 = (f"{value:.3f}" for value in values)
+        else:
+            precision = recall = f1 = "-"
+        counts = "".join(f"{count:>9}" for count in row)
+        print(f"{label:<10}{precision:>10}{recall:>8}{f1:>8}{row.sum():>7}   {counts}")
+    if robustness:
+        print(f"\n{'condition':<36}{'accuracy':>10}{'UAR':>10}")
+    for condition in robustness:
+        print(f"{condition.condition:<36}{condition.accuracy:>10.4f}{condition.uar:>10.4f}")

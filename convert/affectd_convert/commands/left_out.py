@@ -1,0 +1,18 @@
+"""What a command says of files that it could not use: the first ones by name, all of them by count."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TextIO
+
+NAMED = 20
+
+
+def print_left_out(sentences: Sequence[str], stream: TextIO | None = None) -> None:
+    """Print why files were left out, a sentence each, to `stream` or stdout; nothing when none was."""
+    if sentences:
+        print(f"left out, {len(sentences)} in all:" if len(sentences) > 1 else "left out:", file=stream)
+    for sentence in sentences[:NAMED]:
+        print(f"  {sentence}", file=stream)
+    if len(sentences) > NAMED:
+        print(f"  and {len(sentences) - NAMED} more", file=stream)

@@ -1,0 +1,48 @@
+"""affectd-convert quantize: a finished run to its TFLite variants, each held against its float parent."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from affectd.inference.manifest import KINDS
+from affectd_convert.commands import Steps
+
+
+def add(steps: Steps) -> None:
+    """Add the subcommand's parser."""
+    parser = steps.add_parser("quantize", help="convert a finished run to TFLite and compare with the float parent")
+    parser.add_argument("--run", type=Path, required=True, help="folder of the run, as given to train")
+    parser.add_argument("--data", type=Path, required=True, help="the data that the run was trained on")
+    parser.add_argument(
+        "--kinds", nargs="+", choices=KINDS, default=KINDS, metavar="KIND", help=f"of {', '.join(KINDS)}"
+    )
+    parser.add_argument("--out", type=Path, metavar="DIR", help="where the .tflite files go; the run's tflite/")
+    parser.add_argument("--memory-gb", type=float, default=8.0, help="a conversion that holds more is stopped")
+    parser.add_argument("--timeout", type=float, default=1200.0, metavar="S", help="seconds a conversion may take")
+    parser.set_defaults(command=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    from affectd_convert import verify
+    from affectd_convert.parent import parent_logits, parent_of
+    from affectd_convert.quantize import quantize
+    from affectd_convert.run_data import read_run_data
+
+    model = parent_of(options.run)
+    data = read_run_data(options.run, options.data)
+    variants = quantize(
+        model,
+        data.representative,
+        options.out or options.run / "tflite",
+        options.kinds,
+        memory_gb=options.memory_gb,
+        timeout_s=options.timeout,
+    )
+    print(f"comparing with {model} on {data.split}, {len(data.labels)} inputs ...", flush=True)
+    parent = parent_logits(model, data.inputs)
+    rows = verify.verify_variants(options.run.name, variants, data.inputs, parent, data.labels)
+    for kind, path in variants.items():
+        print(f"{kind:<9}{path.stat().st_size:>12,} bytes  {path}")
+    verify.print_table(rows)
+    return 0 if verify.passed(rows) else 9

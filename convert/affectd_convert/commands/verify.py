@@ -1,0 +1,26 @@
+"""affectd-convert verify: bundles' golden samples on every TFLite runtime installed."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from affectd_convert.commands import Steps
+
+MISSED = 9
+"""Exit code: a parity bar is missed."""
+
+
+def add(steps: Steps) -> None:
+    """Add the subcommand's parser."""
+    parser = steps.add_parser("verify", help="run bundles' golden samples on every TFLite runtime installed")
+    parser.add_argument("bundles", type=Path, nargs="+", metavar="BUNDLE", help="folders such as models/*")
+    parser.set_defaults(command=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    from affectd_convert import verify
+
+    rows = verify.verify_bundles([path for path in options.bundles if path.is_dir()])
+    verify.print_table(rows)
+    return 0 if verify.passed(rows) else MISSED

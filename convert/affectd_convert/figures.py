@@ -1,0 +1,99 @@
+"""What a bundle's variants score on held-out data, and the temperature that is shipped with them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from affectd.inference.model import softmax
+from affectd_convert.calibration import (
+    FloatArray,
+    Truth,
+    calibrated,
+    calibration_error,
+    cross_fitted,
+    fit_temperature,
+)
+from affectd_convert.evaluate import Evaluation, evaluate
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answers:
+    """A variant's answers to labelled samples or clips."""
+
+    logits: FloatArray
+    """(n, labels)."""
+    truth: Truth
+    groups: NDArray[Any]
+    """(n,) what must stay together when the calibration is cross-fitted."""
+
+    @classmethod
+    def per_clip(cls, logits: FloatArray, truth: Truth, groups: NDArray[Any], clips: NDArray[np.int64]) -> Answers:
+        """Make one answer of each clip's windows, the mean of their logits; arrays (windows, ...)."""
+        _, first, clip = np.unique(clips, return_index=True, return_inverse=True)
+        sums = np.zeros((len(first), logits.shape[1]))
+        np.add.at(sums, clip, logits)
+        means = sums / np.bincount(clip)[:, np.newaxis]
+        return cls(means.astype(np.float32), truth[first], groups[first])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scored:
+    """The answers that a bundle's figures are of."""
+
+    name: str
+    """What was answered: 'FER2013 PublicTest'."""
+    by_kind: Mapping[str, Answers]
+    """Kind of variant to its answers, all to the same samples; the kind that stands for the bundle first."""
+    command: str = ""
+    """What measures them again, for the card."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Figures:
+    """Scores of every variant, in the order of what was scored."""
+
+    temperature: float
+    """To ship: fitted on all answers of the first variant."""
+    by_kind: Mapping[str, Evaluation]
+    """ECE on data that the temperature was not fitted on."""
+    reliability: Mapping[str, NDArray[np.float64]]
+    """What the reliability diagram shows of the first variant: a name, and probabilities (n, labels)."""
+    truth: Truth
+    """(n,) of the reliability's samples."""
+
+    @property
+    def first(self) -> Evaluation:
+        """Of the variant that stands for the bundle."""
+        return next(iter(self.by_kind.values()))
+
+
+def measure(scored: Scored, labels: Sequence[str], *, temperature: float | None = None) -> Figures:
+    """Score the answers.
+
+    With a `temperature` fitted on other data, that is the one to ship and to measure with. Without one it is
+    fitted here on all answers, and the ECE is cross-fitted: each group's with a temperature fitted on the others.
+    Raises DataError when there is one group only.
+    """
+    first = next(iter(scored.by_kind.values()))
+    if temperature is None:
+        shipped = fit_temperature(first.logits, first.truth)
+        temperatures = cross_fitted(first.logits, first.truth, first.groups)
+        name = f"temperature {shipped:.2f}, cross-fitted"
+    else:
+        shipped, temperatures = temperature, np.full(len(first.truth), temperature)
+        name = f"temperature {shipped:.2f}"
+    probabilities = {kind: calibrated(answers.logits, temperatures) for kind, answers in scored.by_kind.items()}
+    evaluations = {
+        kind: replace(
+            evaluate(answers.logits, answers.truth, labels),
+            ece=calibration_error(probabilities[kind], answers.truth),
+        )
+        for kind, answers in scored.by_kind.items()
+    }
+    curves = {"as trained": softmax(first.logits), name: next(iter(probabilities.values()))}
+    return Figures(shipped, evaluations, curves, first.truth)

@@ -1,0 +1,62 @@
+"""What runs the steps of a training run: Keras itself, or a PyTorch twin of the Keras model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from affectd_convert.errors import TrainingError
+
+FloatArray = NDArray[np.float32]
+
+
+class Engine(Protocol):
+    """A network in training, with its optimizer."""
+
+    checkpoint_name: str
+    """File name that `save` writes under."""
+
+    def step(self, inputs: FloatArray, targets: FloatArray, rate: float) -> float:
+        """Learn from one batch of inputs (n, ...) and target distributions (n, labels); give the loss."""
+
+    def logits(self, inputs: FloatArray) -> FloatArray:
+        """Give logits (n, labels) for inputs (n, ...), without learning."""
+
+    def settle(self, originals: Iterable[FloatArray]) -> None:
+        """Take the batch normalization's statistics anew from batches of inputs not augmented."""
+
+    def save(self, path: Path) -> None:
+        """Write all that is needed to go on."""
+
+    def keras_model(self) -> Any:
+        """Give the Keras model with the weights learnt."""
+
+
+def fastest() -> str:
+    """Name the engine for networks of convolutions: torch where it is installed."""
+    return "keras" if find_spec("torch") is None else "torch"
+
+
+def start(name: str, build: Callable[[], Any], plan: Any, checkpoint: Path | None) -> Engine:
+    """Make the engine called `name` for a new model, or for the one in `checkpoint`.
+
+    Raises TrainingError when there is no such engine here.
+    """
+    if name == "keras":
+        from affectd_convert.training.keras_engine import KerasEngine
+
+        return KerasEngine(build, plan, checkpoint)
+    if name == "torch":
+        try:
+            from affectd_convert.training.torch_engine import TorchEngine
+        except ImportError as error:
+            raise TrainingError(
+                "engine torch: PyTorch is not installed; 'pip install torch' or --engine keras"
+            ) from error
+        return TorchEngine(build, plan, checkpoint)
+    raise TrainingError(f"engine {name!r}: not known; one of keras, torch")

@@ -1,0 +1,72 @@
+"""Training with Keras, on whatever backend it runs; fits every network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from affectd_convert.errors import TrainingError
+from affectd_convert.training.plan import Plan
+
+FloatArray = NDArray[np.float32]
+
+
+class KerasEngine:
+    """A compiled Keras model; its checkpoint is a `.keras` file with the optimizer in it."""
+
+    checkpoint_name = "checkpoint.keras"
+
+    def __init__(self, build: Callable[[], Any], plan: Plan, checkpoint: Path | None) -> None:
+        import keras
+
+        keras.config.set_dtype_policy(plan.precision)
+        if checkpoint is not None:
+            self._model = keras.saving.load_model(checkpoint)
+            return
+        self._model = build()
+        self._model.compile(optimizer=_optimizer(plan), loss=keras.losses.CategoricalCrossentropy(from_logits=True))
+
+    def step(self, inputs: FloatArray, targets: FloatArray, rate: float) -> float:
+        """Learn from one batch."""
+        self._model.optimizer.learning_rate = rate
+        loss = float(self._model.train_on_batch(inputs, targets))
+        self._model.reset_metrics()
+        return loss
+
+    def logits(self, inputs: FloatArray) -> FloatArray:
+        """Give logits, without learning."""
+        return np.asarray(self._model.predict(inputs, batch_size=256, verbose=0), np.float32)
+
+    def settle(self, originals: Iterable[FloatArray]) -> None:
+        """Take the batch statistics anew."""
+        for inputs in originals:
+            self._model(inputs, training=True)
+
+    def save(self, path: Path) -> None:
+        """Write model and optimizer."""
+        self._model.save(path)
+
+    def keras_model(self) -> Any:
+        """Give the model."""
+        return self._model
+
+
+def _optimizer(plan: Plan) -> Any:
+    import keras
+
+    if plan.optimizer == "adamw":
+        optimizer = keras.optimizers.AdamW(
+            plan.peak_rate, weight_decay=plan.weight_decay, global_clipnorm=plan.clip_norm
+        )
+    elif plan.optimizer == "sgd":
+        optimizer = keras.optimizers.SGD(
+            plan.peak_rate, momentum=0.9, nesterov=True, weight_decay=plan.weight_decay, global_clipnorm=plan.clip_norm
+        )
+    else:
+        raise TrainingError(f"optimizer {plan.optimizer!r}: not known; one of sgd, adamw")
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return optimizer

@@ -1,0 +1,186 @@
+"""Training by a PyTorch twin of a Keras model: a third faster where the processor has bfloat16, and on GPUs.
+
+The twin takes the Keras model's layers one by one, and gives its weights back at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from affectd_convert.errors import TrainingError
+from affectd_convert.training.plan import Plan
+
+FloatArray = NDArray[np.float32]
+
+AVERAGING = 0.998
+"""Decay a step of the weights' running average, which is what is validated and kept (Polyak & Juditsky 1992)."""
+
+
+class TorchEngine:
+    """The twin in training, and the running average of its weights."""
+
+    checkpoint_name = "checkpoint.pt"
+
+    def __init__(self, build: Callable[[], Any], plan: Plan, checkpoint: Path | None) -> None:
+        if plan.optimizer != "sgd":
+            raise TrainingError(f"optimizer {plan.optimizer!r}: the torch engine has sgd only; take --engine keras")
+        torch.manual_seed(plan.seed)
+        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._bfloat16 = plan.precision == "mixed_bfloat16"
+        self._clip_norm = plan.clip_norm
+        self._keras = build()
+        self._learning, self._average = (_twin(self._keras).to(self._device) for _ in range(2))
+        self._learning.train()
+        self._average.eval()
+        self._optimizer = _optimizer(self._learning, plan)
+        self._steps = 0
+        if checkpoint is not None:
+            state = torch.load(checkpoint, map_location=self._device, weights_only=True)
+            self._learning.load_state_dict(state["learning"])
+            self._average.load_state_dict(state["average"])
+            self._optimizer.load_state_dict(state["optimizer"])
+            self._steps = state["steps"]
+
+    def step(self, inputs: FloatArray, targets: FloatArray, rate: float) -> float:
+        """Learn from one batch."""
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        self._optimizer.zero_grad(set_to_none=True)
+        loss = nn.functional.cross_entropy(
+            self._run(self._learning, inputs), torch.from_numpy(targets).to(self._device)
+        )
+        loss.backward()
+        nn.utils.clip_grad_norm_(self._learning.parameters(), self._clip_norm)
+        self._optimizer.step()
+        self._steps += 1
+        self._take_average()
+        return float(loss.item())
+
+    def logits(self, inputs: FloatArray) -> FloatArray:
+        """Give the averaged network's logits."""
+        with torch.inference_mode():
+            parts = [self._run(self._average, inputs[i : i + 256]).cpu().numpy() for i in range(0, len(inputs), 256)]
+        return np.concatenate(parts)
+
+    def settle(self, originals: Iterable[FloatArray]) -> None:
+        """Take the averaged network's batch statistics anew."""
+        self._average.train()
+        with torch.no_grad():
+            for inputs in originals:
+                self._run(self._average, inputs)
+        self._average.eval()
+
+    def save(self, path: Path) -> None:
+        """Write both networks and the optimizer."""
+        state = {
+            "learning": self._learning.state_dict(),
+            "average": self._average.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "steps": self._steps,
+        }
+        torch.save(state, path)
+
+    def keras_model(self) -> Any:
+        """Give the Keras model, the averaged weights put into it."""
+        for layer, module in zip(_with_weights(self._keras), _modules(self._average), strict=True):
+            layer.set_weights(_to_keras(module))
+        return self._keras
+
+    def _run(self, network: nn.Module, inputs: FloatArray) -> torch.Tensor:
+        """Give float32 logits for inputs (n, height, width, channels)."""
+        images = torch.from_numpy(np.ascontiguousarray(inputs)).permute(0, 3, 1, 2).to(self._device)
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bfloat16):
+            logits: torch.Tensor = network(images.contiguous(memory_format=torch.channels_last))
+        return logits.float()
+
+    def _take_average(self) -> None:
+        # Early on the average would still be the beginning.
+        weight = 1 - min(AVERAGING, (1 + self._steps) / (10 + self._steps))
+        with torch.no_grad():
+            for kept, learnt in zip(
+                self._average.state_dict().values(), self._learning.state_dict().values(), strict=True
+            ):
+                if kept.is_floating_point():
+                    kept.lerp_(learnt, weight)
+
+
+def _twin(model: Any) -> nn.Sequential:
+    """Build the same network of PyTorch modules, weights included. Raises TrainingError on a layer it has not."""
+    modules: list[nn.Module] = []
+    channels = int(model.input_shape[-1])
+    for layer in model.layers[1:]:
+        made, channels = _translate(layer, channels)
+        modules += made
+    twin = nn.Sequential(*modules)
+    for layer, module in zip(_with_weights(model), _modules(twin), strict=True):
+        _from_keras(module, layer.get_weights())
+    for module in twin.modules():
+        if isinstance(module, nn.Conv2d):
+            module.to(memory_format=torch.channels_last)
+    return twin
+
+
+def _translate(layer: Any, channels: int) -> tuple[list[nn.Module], int]:
+    """Give the modules of one Keras layer, and how many channels come out of them."""
+    kind = type(layer).__name__
+    if kind == "Conv2D":
+        side = layer.kernel_size[0]
+        return [nn.Conv2d(channels, layer.filters, side, padding=side // 2, bias=layer.use_bias)], layer.filters
+    if kind == "BatchNormalization":
+        return [nn.BatchNorm2d(channels, eps=layer.epsilon, momentum=1 - layer.momentum)], channels
+    if kind == "ReLU":
+        return [nn.ReLU(inplace=True)], channels
+    if kind == "MaxPooling2D":
+        return [nn.MaxPool2d(layer.pool_size, ceil_mode=layer.padding == "same")], channels
+    if kind == "GlobalAveragePooling2D":
+        return [nn.AdaptiveAvgPool2d(1), nn.Flatten()], channels
+    if kind == "Dropout":
+        return [nn.Dropout(layer.rate)], channels
+    if kind == "Dense":
+        activation = {"relu": [nn.ReLU(inplace=True)], "linear": []}[layer.activation.__name__]
+        return [nn.Linear(channels, layer.units), *activation], layer.units
+    raise TrainingError(f"layer {layer.name} ({kind}): the torch engine has no such layer; take --engine keras")
+
+
+def _with_weights(model: Any) -> list[Any]:
+    return [layer for layer in model.layers if layer.weights]
+
+
+def _modules(twin: nn.Sequential) -> list[nn.Module]:
+    return [module for module in twin if any(True for _ in module.parameters())]
+
+
+def _from_keras(module: Any, weights: list[NDArray[Any]]) -> None:
+    if isinstance(module, nn.BatchNorm2d):
+        tensors = [module.weight, module.bias, module.running_mean, module.running_var]
+    else:
+        # Keras: height, width, in, out; PyTorch: out, in, height, width.
+        weights = [weights[0].transpose((3, 2, 0, 1) if weights[0].ndim == 4 else (1, 0)), *weights[1:]]
+        tensors = [module.weight, module.bias][: len(weights)]
+    with torch.no_grad():
+        for tensor, values in zip(tensors, weights, strict=True):
+            tensor.copy_(torch.from_numpy(np.array(values, np.float32)))
+
+
+def _to_keras(module: Any) -> list[NDArray[np.float32]]:
+    if isinstance(module, nn.BatchNorm2d):
+        tensors = [module.weight, module.bias, module.running_mean, module.running_var]
+    else:
+        kernel = module.weight.permute((2, 3, 1, 0) if module.weight.ndim == 4 else (1, 0))
+        tensors = [kernel] if module.bias is None else [kernel, module.bias]
+    return [tensor.detach().float().cpu().numpy() for tensor in tensors if tensor is not None]
+
+
+def _optimizer(network: nn.Module, plan: Plan) -> torch.optim.SGD:
+    """SGD with Nesterov momentum; biases and batch normalization do not decay."""
+    decaying = [p for p in network.parameters() if p.ndim > 1]
+    others = [p for p in network.parameters() if p.ndim == 1]
+    groups = [{"params": decaying, "weight_decay": plan.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    return torch.optim.SGD(groups, lr=plan.peak_rate, momentum=0.9, nesterov=True)

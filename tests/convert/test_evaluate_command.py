@@ -1,0 +1,163 @@
+"""affectd-convert evaluate on the shipped bundles, and on data as people have it: partial, foreign, broken."""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from affectd.events import LABELS
+from affectd.face.preprocess import FacePreprocessing
+from affectd.inference.bundle import Bundle
+from affectd.inference.model import open_model
+from affectd_convert.cli import main
+from support.speech import speech
+
+MODELS = Path(__file__).parents[2] / "models"
+FACE, VOICE = MODELS / "face-vgg16", MODELS / "voice-cnn-lstm"
+
+
+@pytest.fixture(scope="module")
+def faces():
+    """Pictures that are no faces but differ, (12, 48, 48) uint8."""
+    rng = np.random.default_rng(0)
+    walks = np.cumsum(rng.integers(-20, 21, (12, 48, 48)), axis=2)
+    return np.clip(128 + walks, 0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    """A folder with index.csv: four good sounds of two rates and channels, and three that cannot be scored."""
+    folder = tmp_path_factory.mktemp("clips")
+    (folder / "sounds").mkdir()
+    spoken = speech(folder, "Kids are talking by the door, and dogs are sitting by the door. " * 2) / 32768
+    soundfile.write(folder / "sounds" / "one.wav", spoken[:40_000], 16_000)
+    soundfile.write(folder / "sounds" / "two.flac", np.stack([spoken[20_000:90_000]] * 2, axis=1), 44_100)
+    soundfile.write(folder / "sounds" / "three.ogg", spoken[:80_000], 16_000)
+    soundfile.write(folder / "sounds" / "four.wav", -spoken[30_000:70_000], 8_000)
+    (folder / "sounds" / "broken.wav").write_bytes(b"no sound")
+    rows = [
+        ("sounds/one.wav", "happy", "ann"),
+        ("sounds/two.flac", "Sad", "bob"),
+        ("sounds/three.ogg", "happy", "ann"),
+        ("sounds/four.wav", "calm", "bob"),
+        ("sounds/one.wav", "bored", "ann"),
+        ("sounds/broken.wav", "sad", "ann"),
+        ("sounds/missing.wav", "sad", "ann"),
+    ]
+    with (folder / "index.csv").open("w", newline="") as stream:
+        csv.writer(stream).writerows([("file", "emotion", "speaker"), *rows])
+    return folder
+
+
+def evaluate(capsys, *arguments):
+    """Give the exit code, the JSON on stdout (None without) and stderr."""
+    code = main(["evaluate", *map(str, arguments), "--json"])
+    out, err = capsys.readouterr()
+    return code, json.loads(out) if out else None, err
+
+
+def test_faces_of_a_few_labels_are_answered_as_the_daemon_would(faces, tmp_path, capsys):
+    label = np.array([3, 6] * 6, np.uint8)
+    np.savez(tmp_path / "faces.npz", pixels=faces, label=label)
+    code, scores, _ = evaluate(capsys, "--model", FACE, "--variant", "int8", "--data", tmp_path / "faces.npz")
+    model = open_model(Bundle.load(FACE), "int8")
+    prepare = FacePreprocessing.from_manifest(model.bundle.preprocessing).prepare
+    answers = np.array([np.argmax(model.probabilities(prepare(face)[np.newaxis])) for face in faces])
+    assert code == 0
+    assert {"accuracy", "macro_f1", "uar", "ece", "n", "per_class", "confusion"} <= set(scores)
+    assert scores["n"] == 12
+    assert scores["accuracy"] == pytest.approx(np.mean(answers == label), abs=1e-6)
+    assert scores["uar"] == pytest.approx(np.mean([np.mean(answers[label == k] == k) for k in (3, 6)]), abs=1e-6)
+    assert [sum(row) for row in scores["confusion"]] == [0, 0, 0, 6, 0, 0, 6]
+    assert set(scores["per_class"]) == set(LABELS)
+    assert scores["per_class"]["fear"]["recall"] is None
+
+
+def test_splits_are_those_of_usage_and_training_is_left_out(faces, tmp_path, capsys):
+    data = tmp_path / "faces.npz"
+    np.savez(data, pixels=faces, label=np.arange(12) % 7, usage=np.repeat([0, 1, 2], (6, 4, 2)))
+    counts = {}
+    for split in (None, "training", "public", "private"):
+        chosen = [] if split is None else ["--split", split]
+        counts[split] = evaluate(capsys, "--model", FACE, "--data", data, *chosen)[1]["n"]
+    assert counts == {None: 6, "training": 6, "public": 4, "private": 2}
+    np.savez(data, pixels=faces, label=np.arange(12) % 7, usage=np.zeros(12))
+    code, scores, err = evaluate(capsys, "--model", FACE, "--data", data)
+    assert (code, scores) == (5, None)
+    assert "no face of any split but training; it has training: choose one with --split" in err
+
+
+def test_every_sound_that_can_be_read_counts_and_the_others_are_named(clips, capsys):
+    for given in (clips, clips / "index.csv"):
+        code, scores, err = evaluate(capsys, "--model", VOICE, "--variant", "float16", "--data", given)
+        assert code == 0
+        assert scores["n"] == 4
+        assert scores["per_class"]["happy"]["n"] == 2
+        assert "index.csv:6: sounds/one.wav: label 'bored' is none of angry, disgust" in err
+        assert "broken.wav: not a readable sound file" in err
+        assert "missing.wav" in err
+        assert len(scores["skipped"]) == 3
+
+
+def test_both_runtimes_score_alike(clips, capsys):
+    scores = [
+        evaluate(capsys, "--model", VOICE, "--data", clips, "--runtime", runtime)[1]
+        for runtime in ("litert", "tflite-runtime")
+    ]
+    assert scores[0]["confusion"] == scores[1]["confusion"]
+
+
+@pytest.mark.parametrize(
+    ("index", "said"),
+    [
+        (None, "index.csv: not there; expected a csv with the columns file and emotion"),
+        ("path,label\na.wav,sad\n", "columns are path, label; expected file and emotion"),
+        ("file,emotion\nsounds/a.wav,bored\n", "no sound to score; index.csv:2: sounds/a.wav: label 'bored'"),
+        ("file,emotion\n", "no sound to score; it has no rows"),
+        ("", "columns are none; expected file and emotion"),
+    ],
+)
+def test_an_index_that_cannot_be_scored_is_refused(index, said, tmp_path, capsys):
+    if index is not None:
+        (tmp_path / "index.csv").write_text(index)
+    code, scores, err = evaluate(capsys, "--model", VOICE, "--data", tmp_path)
+    assert (code, scores) == (5, None)
+    assert said in err
+
+
+def test_speech_has_no_splits_of_faces(clips, capsys):
+    code, _, err = evaluate(capsys, "--model", VOICE, "--data", clips, "--split", "public")
+    assert code == 5
+    assert "speech has no such split" in err
+
+
+def test_a_table_and_pictures_for_people(clips, tmp_path, capsys):
+    assert main(["evaluate", "--model", str(VOICE), "--data", str(clips), "--plots", str(tmp_path / "plots")]) == 0
+    out = capsys.readouterr().out
+    assert "voice-cnn-lstm" in out
+    assert "4 samples" in out
+    assert {path.name for path in (tmp_path / "plots").iterdir()} == {"confusion.png", "reliability.png"}
+
+
+def test_adverse_conditions_stand_beside_the_clean_figure(clips, capsys):
+    _, scores, err = evaluate(capsys, "--model", VOICE, "--data", clips, "--robustness")
+    rows = {row["condition"]: row for row in scores["robustness"]}
+    assert next(iter(rows)) == "clean"
+    assert rows["clean"]["accuracy"] == scores["accuracy"]
+    assert {"babble, 0 dB SNR", "fan, 20 dB SNR", "reverberation, RT60 0.6 s"} <= set(rows)
+    assert err.count("UAR") == len(rows)
+
+
+def test_no_tensorflow_is_needed(faces, tmp_path):
+    np.savez(tmp_path / "faces.npz", pixels=faces[:2], label=np.array([0, 1]))
+    program = (
+        "import sys; from affectd_convert.cli import main;"
+        "code = main(['evaluate', '--model', sys.argv[1], '--data', sys.argv[2], '--json']);"
+        "assert not {'tensorflow', 'keras', 'torch'} & set(sys.modules); sys.exit(code)"
+    )
+    subprocess.run([sys.executable, "-c", program, FACE, tmp_path / "faces.npz"], check=True)
