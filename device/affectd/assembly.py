@@ -16,7 +16,7 @@ from affectd.fusion.fuser import EVEN_SKILL, Fuser
 from affectd.inference.bundle import Bundle
 from affectd.inference.installed import installed_models
 from affectd.inference.model import Model, open_model
-from affectd.publish.outbox import Outbox
+from affectd.publish.outbox import LOCK_WAIT_S, Outbox
 from affectd.voice.features import VoiceFeatures
 from affectd.voice.reader import VoiceReader
 
@@ -90,10 +90,10 @@ def outbox_path(config: Config) -> Path:
     return Path(state) / "outbox.db" if state else Path("~/.local/state/affectd/outbox.db").expanduser()
 
 
-def open_outbox(config: Config) -> Outbox:
+def open_outbox(config: Config, *, lock_wait_s: float = LOCK_WAIT_S) -> Outbox:
     """Open the store of events. Raises OutboxError."""
-    settings = config.outbox
-    return Outbox(outbox_path(config), max_events=settings.max_events, max_bytes=round(settings.max_mb * 1e6))
+    settings, max_bytes = config.outbox, round(config.outbox.max_mb * 1e6)
+    return Outbox(outbox_path(config), max_events=settings.max_events, max_bytes=max_bytes, lock_wait_s=lock_wait_s)
 
 
 def make_origin(config: Config, models: dict[str, Model]) -> Origin:

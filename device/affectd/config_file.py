@@ -55,6 +55,7 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Config:
         tables[table] = dataclasses.replace(defaults, **values)
     config = Config(**tables)
     _check_fusion(config, given)
+    _check_pace(config, given)
     _check_mqtt(config.mqtt, given)
     return config
 
@@ -208,10 +209,34 @@ def _checked(given: _Given, table: str, key: Field) -> Any:
 
 
 def _check_fusion(config: Config, given: _Given) -> None:
-    enter, leave = config.fusion.enter, config.fusion.leave
+    enter, leave, strategy = config.fusion.enter, config.fusion.leave, config.fusion.strategy
     if leave >= enter:
         place = given.place("fusion", "leave" if given.has("fusion", "leave") else "enter")
         raise ConfigError(f"{place}: fusion.leave = {leave} must be less than fusion.enter = {enter}")
+    for modality, source in (("face", config.camera.source), ("voice", config.microphone.source)):
+        off = "inference." + modality if getattr(config.inference, modality) == "off" else ""
+        if source == "off":
+            off = "camera.source" if modality == "face" else "microphone.source"
+        if strategy == modality and off:
+            place = given.place("fusion", "strategy")
+            raise ConfigError(f'{place}: fusion.strategy = "{strategy}" has nothing to go by, for {off} = "off"')
+
+
+def _check_pace(config: Config, given: _Given) -> None:
+    """Refuse what would have a modality vanish, or a camera be taken for dead, between two readings."""
+    fps, hop_s = config.camera.fps, config.voice.hop_s
+    frames = (1 / fps, f"the {1 / fps:.3g} s between two frames of camera.fps = {fps:g}")
+    hops = (hop_s, f"voice.hop_s = {hop_s:g}")
+    rules = [("camera", "timeout_s", config.camera.timeout_s, frames)]
+    if config.fusion.strategy != "voice":
+        rules.append(("fusion", "absent_s", config.fusion.absent_s, frames))
+    if config.fusion.strategy != "face":
+        rules.append(("fusion", "absent_s", config.fusion.absent_s, hops))
+    for table, key, limit_s, (pace_s, pace) in rules:
+        if limit_s <= pace_s:
+            other = ("camera", "fps") if pace is frames[1] else ("voice", "hop_s")
+            place = given.place(table, key) if given.has(table, key) else given.place(*other)
+            raise ConfigError(f"{place}: {table}.{key} = {limit_s:g} must be longer than {pace}")
 
 
 def _check_mqtt(mqtt: MqttConfig, given: _Given) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from affectd import __version__, assembly
@@ -18,9 +18,10 @@ from affectd.pipeline import Pipeline
 from affectd.publish.clock import stamp
 from affectd.publish.health_document import ComponentHealth, HealthDocument, ModelHealth
 from affectd.publish.publisher import Publisher
-from affectd.service.component import Component, ComponentStatus
+from affectd.publish.session import SessionStatus
+from affectd.service.component import Component, ComponentStatus, State
 from affectd.service.health import Meters, rss_mb, temperature_c, throttled
-from affectd.service.notify import Notifier, Watchdog
+from affectd.service.notify import Notifier, Watchdog, first_pass_made
 from affectd.service.privacy import PrivacyState, PrivacySwitch
 from affectd.service.supervisor import Supervisor
 
@@ -29,6 +30,8 @@ log = logging.getLogger(__name__)
 TICK_S = 0.5
 STOP_S = 5.0
 """How long components may take to stop, and then the last events to reach the broker."""
+CONNECTING_S = 180.0
+"""Name servers and addresses that do not answer may keep the publisher from going round for this long."""
 
 
 class Daemon:
@@ -119,14 +122,19 @@ class Daemon:
         watchdog = Watchdog(self._notifier, time.monotonic())
         health_due, ready = time.monotonic() + 1.0, False
         while not stop.wait(TICK_S) and not self._finished():
-            now, statuses = time.monotonic(), self._supervisor.statuses()
+            now, statuses = time.monotonic(), self._statuses()
             watchdog.tick(statuses, now)
-            if not ready and all(status.state != "starting" for status in statuses):
+            self._notifier.status(self._sentence(statuses))
+            if not ready and first_pass_made(statuses):
                 ready = True
                 self._notifier.ready()
             if now >= health_due:
                 health_due = now + self._config.mqtt.health_s
-                self._tell_health(statuses)
+                self._publisher.publish_health(self._health(statuses))
+
+    def _statuses(self) -> list[ComponentStatus]:
+        """Tell how each supervised component is, and the publisher, which looks after itself."""
+        return [*self._supervisor.statuses(), _publisher_status(self._publisher.status, time.monotonic())]
 
     def _finished(self) -> bool:
         """Whether the clip is over and all that was seen and heard in it has been fused."""
@@ -139,7 +147,7 @@ class Daemon:
         hanging = self._supervisor.stop(STOP_S)
         if hanging:
             log.error("%s did not stop within %g s and is left behind", " and ".join(hanging), STOP_S)
-        self._tell_health(self._supervisor.statuses())
+        self._publisher.publish_health(self._health(self._statuses()))
         self._publisher.stop(flush_s=STOP_S)
         self._outbox.close()
 
@@ -148,29 +156,36 @@ class Daemon:
 
     def _privacy_changed(self, state: PrivacyState) -> None:
         self._publisher.publish_privacy(state.on)
-        self._tell_health(self._supervisor.statuses())
+        self._publisher.publish_health(self._health(self._statuses()))
 
-    def _tell_health(self, statuses: list[ComponentStatus]) -> None:
-        document = self._health(statuses)
-        self._publisher.publish_health(document)
-        away = ", ".join(f"{name} {c.state}" for name, c in document.components.items() if c.state != "running")
-        broker = "broker connected" if document.broker_protocol else f"broker away: {document.broker_error}"
-        self._notifier.status(f"{away or 'all parts running'}; {broker}; {document.outbox_waiting} events waiting")
+    def _sentence(self, statuses: list[ComponentStatus]) -> str:
+        """Say in one sentence how the daemon is."""
+        session, privacy = self._publisher.status, self._privacy.state
+        off = {"off"} if privacy.on else set()
+        away = [f"{s.name} {s.state}" for s in statuses if s.state not in {"running", *off} and s.name != "publisher"]
+        parts = [", ".join(away) or ("privacy is on" if privacy.on else "all parts running")]
+        parts.append("broker connected" if session.connected else f"broker away: {session.last_error}")
+        parts.append(f"{self._outbox.depth} events waiting")
+        if self._outbox.fault is not None:
+            parts.append(self._outbox.fault)
+        return "; ".join(parts)
 
     def _health(self, statuses: list[ComponentStatus]) -> HealthDocument:
-        meters, session, stamped = self._meters, self._publisher.status, stamp(time.monotonic())
+        now = time.monotonic()
+        meters, session, stamped = self._meters, self._publisher.status, stamp(now)
         latency = {name: meters.percentiles(name) for name in ("face", "voice", "event")}
         failing = any(status.state in {"waiting", "failed"} for status in statuses)
+        troubles = (session.last_error, session.subscription_error, self._outbox.fault)
         return HealthDocument(
             device=assembly.device_id(self._config),
             boot=self._publisher.origin.boot,
             time=stamped.time,
             clock_synced=stamped.clock_synced,
             version=__version__,
-            status="degraded" if failing or not session.connected else "ok",
-            uptime_s=time.monotonic() - self._began,
+            status="degraded" if failing or any(troubles) else "ok",
+            uptime_s=now - self._began,
             privacy=self._privacy.state.on,
-            privacy_notice=self._privacy.state.notice,
+            privacy_notice=self._privacy.state.notice or session.subscription_error,
             frames_per_s=meters.rate("frames"),
             face_readings_per_s=meters.rate("face_readings"),
             voice_readings_per_s=meters.rate("voice_readings"),
@@ -179,7 +194,10 @@ class Daemon:
             samples_lost=self._pipeline.samples_lost,
             readings_waiting=self._pipeline.readings_waiting,
             outbox_waiting=self._outbox.depth,
+            outbox_unstored=self._outbox.unstored,
             outbox_dropped=self._outbox.dropped,
+            outbox_damaged=self._outbox.damaged_files,
+            outbox_error=self._outbox.fault,
             events_sent=session.sent,
             events_denied=session.denied,
             broker_protocol=session.protocol,
@@ -188,13 +206,24 @@ class Daemon:
             temperature_c=temperature_c(),
             throttled=throttled(),
             rss_mb=rss_mb(),
-            components={status.name: _component_health(status) for status in statuses},
+            components={status.name: _component_health(status, now) for status in statuses},
             models={task: _model_health(model) for task, model in self._models.items()},
         )
 
 
-def _component_health(status: ComponentStatus) -> ComponentHealth:
-    since = datetime.fromtimestamp(status.since_wall, timezone.utc)
+def _publisher_status(session: SessionStatus, now: float) -> ComponentStatus:
+    if session.connected:
+        state: State = "running"
+    else:
+        state = "waiting" if now - session.last_progress < CONNECTING_S else "failed"
+    return ComponentStatus(
+        "publisher", state, session.since, session.reconnects, session.last_error, session.last_progress
+    )
+
+
+def _component_health(status: ComponentStatus, now: float) -> ComponentHealth:
+    """Give the time of day reckoned back from now: the clock may have been set since."""
+    since = datetime.now(timezone.utc) - timedelta(seconds=now - status.since)
     return ComponentHealth(
         status.state,
         since.isoformat(timespec="milliseconds").replace("+00:00", "Z"),

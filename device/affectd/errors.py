@@ -36,6 +36,6 @@ class BrokerError(AffectdError):
 
 
 class OutboxError(AffectdError):
-    """The store of events not yet delivered cannot be opened or written."""
+    """The store of events not yet delivered cannot be opened or written, or another process has it open."""
 
     exit_code = 7

@@ -6,12 +6,11 @@ import logging
 import queue
 import threading
 import time
-from collections import deque
 
 from affectd.capture.handover import AudioQueue, LatestFrame
 from affectd.capture.protocols import Camera, EndOfClipError, Microphone
 from affectd.config import Config
-from affectd.errors import CaptureError, OutboxError
+from affectd.errors import CaptureError
 from affectd.events import EmotionState, FaceReading, VoiceReading
 from affectd.face.reader import FaceReader
 from affectd.fusion.fuser import Fuser
@@ -25,7 +24,6 @@ log = logging.getLogger(__name__)
 IDLE_S = 0.25
 """How long a loop waits for work before it looks whether it is to stop."""
 READINGS_WAITING = 64
-EVENTS_OWED = 1000
 
 Reading = FaceReading | VoiceReading
 
@@ -65,9 +63,6 @@ class Pipeline:
         self._frames = LatestFrame(lossless=lossless)
         self._sound = AudioQueue(lossless=lossless)
         self._readings: queue.Queue[Reading] = queue.Queue(READINGS_WAITING)
-        self._owed: deque[EmotionState] = deque(maxlen=EVENTS_OWED)
-        """Events that the outbox has not taken yet."""
-        self._outbox_fault = ""
         self._working: set[str] = set()
         """Modalities that may still give readings."""
         self.components: list[Component] = []
@@ -186,11 +181,11 @@ class Pipeline:
         shown: tuple[object, ...] | None = None
         told_at = float("-inf")
         while not stop.is_set() and (self._working or not self._readings.empty()):
-            beat()
             try:
                 reading = self._readings.get(timeout=IDLE_S)
             except queue.Empty:
                 if self._lossless:
+                    beat()
                     continue
                 newest = time.monotonic()
             else:
@@ -198,26 +193,13 @@ class Pipeline:
                 self._take_in(reading)
             state, is_event = self._fuser.step(newest)
             if is_event:
-                self._owed.append(state)
-            self._store_events()
+                self._publisher.publish_event(state)
+                self._meters.took("event", max(0.0, time.monotonic() - state.captured_at))
             shows = _what_shows(state)
             if shows != shown or newest - told_at >= self._config.mqtt.heartbeat_s:
                 self._publisher.publish_state(state, newest)
                 shown, told_at = shows, newest
-
-    def _store_events(self) -> None:
-        """Store what is owed; a disk that takes nothing now is tried again with the next reading."""
-        while self._owed:
-            try:
-                self._publisher.publish_event(self._owed[0])
-            except OutboxError as error:
-                if str(error) != self._outbox_fault:
-                    log.error("%s; it is kept in memory and tried again", error)
-                self._outbox_fault = str(error)
-                return
-            state = self._owed.popleft()
-            self._meters.took("event", max(0.0, time.monotonic() - state.captured_at))
-        self._outbox_fault = ""
+            beat()  # the first says that the pipeline has made its first pass
 
     def _take_in(self, reading: Reading) -> None:
         if isinstance(reading, FaceReading):

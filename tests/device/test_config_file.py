@@ -161,3 +161,38 @@ def test_warnings_say_what_is_probably_not_meant(tmp_path):
     assert any("unencrypted to broker.example" in sentence for sentence in found)
     assert warnings(load(None, {**environ, "AFFECTD_MQTT_TLS": "true"})) == []
     assert warnings(Config()) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[voice]\nhop_s = 2.0\n", ["line 2", "fusion.absent_s = 2 must be longer than voice.hop_s = 2"]),
+        ("[voice]\nhop_s = 1\n[fusion]\nabsent_s = 0.9\n", ["line 4", "fusion.absent_s = 0.9", "voice.hop_s = 1"]),
+        ("[camera]\nfps = 0.5\n", ["line 2", "fusion.absent_s = 2", "the 2 s between two frames of camera.fps = 0.5"]),
+        ("[camera]\ntimeout_s = 0.5\nfps = 1\n", ["line 2", "camera.timeout_s = 0.5", "camera.fps = 1"]),
+        (
+            '[fusion]\nstrategy = "voice"\n[microphone]\nsource = "off"\n',
+            ["line 2", 'fusion.strategy = "voice"', 'microphone.source = "off"'],
+        ),
+        (
+            '[fusion]\nstrategy = "face"\n[inference]\nface = "off"\n',
+            ["line 2", 'fusion.strategy = "face"', 'inference.face = "off"'],
+        ),
+    ],
+)
+def test_settings_that_defeat_one_another_are_refused(write, text, expected):
+    path = write(text)
+    message = refusal(path)
+    for part in [str(path), *expected]:
+        assert part in message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[voice]\nhop_s = 2.0\n[fusion]\nstrategy = "face"\n',
+        '[camera]\nfps = 0.5\n[fusion]\nstrategy = "voice"\n',
+    ],
+)
+def test_the_pace_of_what_the_strategy_leaves_out_is_free(write, text):
+    load(write(text), {})

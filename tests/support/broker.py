@@ -37,7 +37,8 @@ log_type all
 class Mosquitto:
     """Runs while entered, on a free loopback port that it keeps over restarts.
 
-    `host_name` is the one that its certificate is made for; `acl` is the text of an acl_file.
+    `host_name` is the one that its certificate is made for; `acl` is the text of an acl_file, `more` of
+    further lines of its configuration.
     """
 
     host = "localhost"
@@ -51,6 +52,7 @@ class Mosquitto:
         tls: bool = False,
         host_name: str = "localhost",
         acl: str = "",
+        more: str = "",
     ) -> None:
         self.folder = folder / "mosquitto"
         self.folder.mkdir(parents=True)
@@ -73,7 +75,7 @@ class Mosquitto:
             self.ca_file = str(authority.certificate)
             certificate, key = authority.issue(host_name)
             config += f"certfile {certificate}\nkeyfile {key}\n"
-        (self.folder / "mosquitto.conf").write_text(config)
+        (self.folder / "mosquitto.conf").write_text(config + more)
 
     def __enter__(self) -> Mosquitto:
         self.start()

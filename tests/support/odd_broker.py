@@ -7,7 +7,10 @@ import threading
 from collections.abc import Callable
 from types import TracebackType
 
-CONNECT, SUBSCRIBE, PINGREQ = 1, 8, 12
+CONNECT, PUBLISH, SUBSCRIBE, PINGREQ = 1, 3, 8, 12
+PAYLOAD_FORMAT_INVALID = 0x99
+GRANTED, NOT_AUTHORIZED = 1, 0x87
+"""Reason codes of SUBACK."""
 CONNACK = bytes([0x20, 3, 0, 0, 0])
 PINGRESP = bytes([0xD0, 0])
 NO_TEXT_FOR_A_TOPIC = bytes([0x30, 8, 0, 4, 0xFF, 0xFE, 0xFF, 0xFE, 0, 0x78])
@@ -15,10 +18,15 @@ NO_TEXT_FOR_A_TOPIC = bytes([0x30, 8, 0, 4, 0xFF, 0xFE, 0xFF, 0xFE, 0, 0x78])
 
 
 class OddBroker:
-    """Speaks just enough MQTT 5 to be believed; never acknowledges a PUBLISH."""
+    """Speaks just enough MQTT 5 to be believed; never acknowledges a PUBLISH unless told what to refuse."""
 
-    def __init__(self, *, after_subscribe: bytes = b"") -> None:
-        self._after_subscribe = after_subscribe
+    def __init__(
+        self, *, suback: int = GRANTED, after_subscribe: bytes = b"", refuses: Callable[[bytes], bool] | None = None
+    ) -> None:
+        """Take the reason code of every SUBACK, what to send after it, and which payloads to refuse, if any."""
+        self._suback, self._after_subscribe, self.refuses = suback, after_subscribe, refuses
+        self.accepted: list[bytes] = []
+        """Payloads of what was published with QoS 1 and not refused, without retain."""
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self.connections = 0
@@ -50,11 +58,22 @@ class OddBroker:
                     if kind == CONNECT:
                         connection.sendall(CONNACK)
                     elif kind == SUBSCRIBE:
-                        connection.sendall(bytes([0x90, 5, *body[:2], 0, 1, 1]) + self._after_subscribe)
+                        connection.sendall(bytes([0x90, 4, *body[:2], 0, self._suback]) + self._after_subscribe)
+                    elif kind == PUBLISH and self.refuses is not None:
+                        self._answer(connection, body, retained=bool(head[0] & 1))
                     elif kind == PINGREQ:
                         connection.sendall(PINGRESP)
             except (OSError, IndexError):
                 return
+
+    def _answer(self, connection: socket.socket, body: bytes, *, retained: bool) -> None:
+        assert self.refuses is not None
+        after_topic = 2 + int.from_bytes(body[:2], "big")
+        mid, payload = body[after_topic : after_topic + 2], body[after_topic + 3 :]  # one byte says: no properties
+        refused = self.refuses(payload)
+        if not (refused or retained):
+            self.accepted.append(payload)
+        connection.sendall(bytes([0x40, 3, *mid, PAYLOAD_FORMAT_INVALID if refused else 0]))
 
 
 def _length(read: Callable[[int], bytes]) -> int:

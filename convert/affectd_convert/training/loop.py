@@ -91,7 +91,7 @@ def train(job: Job, *, report: Callable[[str], None] = print) -> Path:
         settled = _validate(network, job.validation)
         report(f"{folder.name}: statistics settled: accuracy {settled['accuracy']:.1%}, UAR {settled['uar']:.1%}")
     final = folder.finish(network.keras_model())
-    report(f"{folder.name}: trained; {final}")
+    report(f"{folder.name}: trained; {final.name}")
     return final
 
 

@@ -31,7 +31,7 @@ exit codes:
   4    a model, its checksum, a runtime or a delegate does not fit
   5    a camera, microphone or clip is not there or cannot be read
   6    the MQTT broker cannot be reached or refuses
-  7    the store of events cannot be opened or written
+  7    the store of events cannot be opened or written, or another affectd has it open
   130  interrupted by Ctrl-C
 """
 INTERRUPTED = 130

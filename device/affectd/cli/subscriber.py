@@ -11,7 +11,7 @@ from types import TracebackType
 
 from affectd.config import MqttConfig
 from affectd.errors import BrokerError
-from affectd.publish.connection import Arrived, Closed, Connection, connect
+from affectd.publish.connection import Arrived, Closed, Connection, Unsubscribed, connect
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +53,9 @@ class Subscriber:
                 return None
             if isinstance(happening, Arrived):
                 return happening
-            if isinstance(happening, Closed):
+            if isinstance(happening, Unsubscribed):
+                log.warning("the broker refuses %s: %s", happening.topic, happening.reason)
+            elif isinstance(happening, Closed):
                 log.warning("broker lost (%s); connecting again", happening.reason)
                 self._reconnect()
         return None
@@ -73,5 +75,6 @@ class Subscriber:
 
     def _connect(self) -> Connection:
         connection = connect(self._config, client_id=self._client_id, will=None, wake=lambda: None)
-        connection.subscribe(*self._topics)
+        for topic in self._topics:
+            connection.subscribe(topic)
         return connection

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import queue
 import ssl
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,11 +29,18 @@ CONNACK_S = {MQTTProtocolVersion.MQTTv5: 3.0, MQTTProtocolVersion.MQTTv311: 8.0}
 KEEPALIVE_S = 20
 """A half-open connection is noticed after one and a half of these."""
 _PASSWORD_CREDENTIAL = "mqtt-password"  # noqa: S105 - its name, not its value
+_PACKET_OVERHEAD = 16
+"""Bytes of a PUBLISH besides topic and payload, at most: header, length, topic's length, mid, properties' length."""
 _HUNG_UP = "Unspecified error"
 """How paho names a connection that ended without a word."""
 _SILENCE = "no answer"
+_GARBAGE = "no MQTT"
 _OTHER_VERSION = {"Unsupported protocol version", "Unacceptable protocol version", _HUNG_UP}
 """Answers to CONNECT that call for the other version; old brokers just hang up."""
+
+
+class TooLargeError(Exception):
+    """The broker takes no message of this size."""
 
 
 class OtherVersionError(BrokerError):
@@ -65,7 +73,29 @@ class Closed:
     reason: str
 
 
-Happening = Delivered | Arrived | Closed
+@dataclass(frozen=True, slots=True)
+class Unsubscribed:
+    """The broker would not let us subscribe."""
+
+    topic: str
+    reason: str
+
+
+Happening = Delivered | Arrived | Closed | Unsubscribed
+
+
+class _Client(paho.Client):
+    """paho's client, whose thread ends with a call of `on_garbage` when the broker sends what it cannot parse."""
+
+    on_garbage: Callable[[Exception], None]
+
+    def loop_forever(self, timeout: float = 1.0, retry_first_connection: bool = False) -> MQTTErrorCode:
+        """Do the network's work until the connection ends; `loop_start` runs this in a thread."""
+        try:
+            return super().loop_forever(timeout, retry_first_connection)
+        except Exception as error:
+            self.on_garbage(error)
+            return MQTTErrorCode.MQTT_ERR_PROTOCOL
 
 
 class Connection:
@@ -86,7 +116,12 @@ class Connection:
         self._config = config
         self._wake = wake
         self._accepted: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        self._client = paho.Client(
+        self._largest: int | None = None
+        """Bytes of a packet that the broker says it takes; None: any."""
+        self._subscribing: dict[int | None, str] = {}
+        """mid to topic."""
+        self._subscribing_lock = threading.Lock()  # the answer may be here before `subscribe` gave the mid
+        self._client = _Client(
             CallbackAPIVersion.VERSION2, client_id=client_id, protocol=version, reconnect_on_failure=False
         )
         self._client.connect_timeout = CONNECT_S
@@ -97,6 +132,8 @@ class Connection:
         self._client.on_disconnect = self._on_disconnect
         self._client.on_publish = self._on_publish
         self._client.on_message = self._on_message
+        self._client.on_subscribe = self._on_subscribe
+        self._client.on_garbage = self._on_garbage
 
     def open(self) -> None:
         """Connect and wait until the broker has accepted. Raises BrokerError saying what to do."""
@@ -117,7 +154,7 @@ class Connection:
         if refusal is None:
             return
         self.close()
-        unanswered_5 = refusal == _SILENCE and self.version == MQTTProtocolVersion.MQTTv5
+        unanswered_5 = refusal in {_SILENCE, _GARBAGE} and self.version == MQTTProtocolVersion.MQTTv5
         kind = OtherVersionError if refusal in _OTHER_VERSION or unanswered_5 else BrokerError
         raise kind(f"{self._place}: {_refusal_sentence(refusal, config)}")
 
@@ -126,20 +163,22 @@ class Connection:
         """'MQTT 5' or 'MQTT 3.1.1'."""
         return "MQTT 5" if self.version == MQTTProtocolVersion.MQTTv5 else "MQTT 3.1.1"
 
-    @property
-    def alive(self) -> bool:
-        """Whether paho's loop still runs: a message it cannot parse ends it without a word."""
-        loop = self._client._thread
-        return loop is not None and loop.is_alive()
-
     def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> int | None:
-        """Hand a message to the socket; give its mid, or None when the connection is gone."""
+        """Hand a message to the socket; give its mid, or None when the connection is gone.
+
+        Raises TooLargeError for a message that the broker would answer by hanging up.
+        """
+        size = len(payload) + len(topic.encode()) + _PACKET_OVERHEAD
+        if self._largest is not None and size > self._largest:
+            raise TooLargeError(f"larger than the {self._largest} bytes that the broker takes")
         info = self._client.publish(topic, payload, qos=qos, retain=retain)
         return info.mid if info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS else None
 
-    def subscribe(self, *topics: str) -> None:
-        """Ask for the messages of these topics."""
-        self._client.subscribe([(topic, 1) for topic in topics])
+    def subscribe(self, topic: str) -> None:
+        """Ask for the messages of this topic; a refusal comes as `Unsubscribed`."""
+        with self._subscribing_lock:
+            _, mid = self._client.subscribe(topic, qos=1)
+            self._subscribing[mid] = topic
 
     def close(self) -> None:
         """End the connection in order (no last will) and release the socket; harmless when closed."""
@@ -150,7 +189,8 @@ class Connection:
     def _place(self) -> str:
         return f"broker {self._config.host}:{self._config.port}"
 
-    def _on_connect(self, _client: Any, _data: Any, _flags: Any, code: ReasonCode, _properties: Any) -> None:
+    def _on_connect(self, _client: Any, _data: Any, _flags: Any, code: ReasonCode, properties: Any) -> None:
+        self._largest = getattr(properties, "MaximumPacketSize", None)
         self._accepted.put(str(code) if code.is_failure else None)
 
     def _on_disconnect(
@@ -169,6 +209,16 @@ class Connection:
 
     def _on_message(self, _client: Any, _data: Any, message: paho.MQTTMessage) -> None:
         self._happen(Arrived(message.topic, bytes(message.payload), message.retain))
+
+    def _on_subscribe(self, _client: Any, _data: Any, mid: int, codes: list[ReasonCode], _properties: Any) -> None:
+        with self._subscribing_lock:
+            topic = self._subscribing.pop(mid, None)
+        if topic is not None and any(code.is_failure for code in codes):
+            self._happen(Unsubscribed(topic, str(codes[0])))
+
+    def _on_garbage(self, error: Exception) -> None:
+        self._accepted.put(_GARBAGE)  # before CONNACK
+        self._happen(Closed(f"the broker sent what is no MQTT ({type(error).__name__}: {error})"))
 
     def _happen(self, happening: Happening) -> None:
         self.happenings.put(happening)
@@ -223,6 +273,8 @@ def _network_sentence(error: Exception, config: MqttConfig) -> str:
         what = error.verify_message.rstrip(".")
         if "ostname" in what or "IP address" in what:
             return f"{what}; mqtt.host must be a name that stands in the broker's certificate"
+        if "not yet valid" in what:
+            return f"its {what}: is this box's clock right?"
         return f"its certificate is not trusted: {what}; see mqtt.ca_file"
     if isinstance(error, ssl.SSLError):
         return f"TLS failed: {error.reason or error}; is {config.port} the port for TLS?"
@@ -239,7 +291,8 @@ def _refusal_sentence(refusal: str, config: MqttConfig) -> str:
     if refusal in {"Bad user name or password", "Not authorized", "Bad authentication method"}:
         who = f"user name {config.username!r}" if config.username else "a client without a user name"
         return f"refuses {who} ({refusal}); see mqtt.username and mqtt.password_file"
-    if refusal in {_HUNG_UP, _SILENCE}:
-        what = "hangs up" if refusal == _HUNG_UP else "gives no answer to CONNECT"
+    odd_answers = {_HUNG_UP: "hangs up", _SILENCE: "gives no answer to CONNECT", _GARBAGE: "answers with no MQTT"}
+    if refusal in odd_answers:
+        what = odd_answers[refusal]
         return f"{what}; is {config.port} the port of an MQTT broker, and mqtt.tls right for it?"
     return f"refuses: {refusal}"

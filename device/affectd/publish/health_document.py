@@ -62,7 +62,10 @@ class HealthDocument:
     samples_lost: int
     readings_waiting: int
     outbox_waiting: int
+    outbox_unstored: int
     outbox_dropped: int
+    outbox_damaged: int
+    outbox_error: str | None
     events_sent: int
     events_denied: int
     broker_protocol: str | None

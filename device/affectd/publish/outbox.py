@@ -1,4 +1,4 @@
-"""Store and forward: events on disk until the broker has acknowledged them."""
+"""Store and forward: events on disk until the broker has acknowledged them, in memory while the disk takes none."""
 
 from __future__ import annotations
 
@@ -6,149 +6,252 @@ import logging
 import secrets
 import sqlite3
 import threading
+import time
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from affectd.errors import OutboxError
+from affectd.publish.event_file import EventFile, Stored, damaged, set_aside
+from affectd.publish.lock import FileLock, LockedError
 
 log = logging.getLogger(__name__)
 
-_TABLES = """
-PRAGMA journal_mode = WAL;
-PRAGMA synchronous = FULL;
-CREATE TABLE IF NOT EXISTS event (seq INTEGER PRIMARY KEY AUTOINCREMENT, payload BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
-INSERT OR IGNORE INTO meta VALUES ('dropped', 0);
-"""
+LOCK_WAIT_S = 5.0
+"""A daemon that is being replaced may take this long to let go of its outbox."""
+UNSTORED_KEPT = 1000
+"""Events that wait in memory while the disk takes none."""
+RETRY_S = 2.0
+"""A disk that took nothing is tried again this much later."""
+DELIVERED_AT_ONCE, DELIVERED_S = 100, 2.0
+"""Delivered events are removed so many at a time, or after so long, or with the next event that is stored."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """One event that waits for its acknowledgement."""
-
-    seq: int
-    payload: bytes
+class OutboxInUseError(OutboxError):
+    """Another process has the outbox open."""
 
 
 class Outbox:
     """Events in the order they happened, bounded by count and bytes: the oldest falls out first, counted.
 
-    `seq` rises by one per event and is never used again, over restarts too (AUTOINCREMENT). WAL with
-    synchronous=FULL: an event that `append` accepted survives a power cut; events are rare enough for
-    the card to bear it. Safe from any thread.
+    `seq` rises by one per event and is never used again, over restarts and a damaged file too; `id` begins
+    with a random number of this run, so that it is never used again even where `seq` had to be: after a
+    crash while the disk took nothing. What `append` stored survives a power cut. Trouble of the disk is told
+    by `fault` and never raised: events then wait in memory, are sent from there, and are stored when it is
+    over. Safe from any thread.
     """
 
-    def __init__(self, path: Path, *, max_events: int, max_bytes: int) -> None:
-        """Open or create the file; a corrupt one is set aside. Raises OutboxError when it cannot be written."""
+    def __init__(self, path: Path, *, max_events: int, max_bytes: int, lock_wait_s: float = LOCK_WAIT_S) -> None:
+        """Lock and open or create the file; a damaged one is set aside.
+
+        Raises OutboxInUseError when another process holds it for `lock_wait_s`, OutboxError when it cannot be written.
+        """
         self._path, self._max_events, self._max_bytes = path, max_events, max_bytes
         self._lock = threading.Lock()
+        self._run_id = secrets.token_hex(4)
+        self._file: EventFile | None = None
+        self._last_seq = self._files_dropped = 0
+        self._unstored: deque[Stored] = deque()
+        """Newer than all that is in the file."""
+        self._dropped_unsaved = 0
+        """Dropped, and the file's count does not know yet."""
+        self._delivered: set[int] = set()
+        """In the file, and to be removed from it."""
+        self._delivered_since = 0.0
+        self._retry_at = 0.0
+        self._fault: str | None = None
+        self._damaged_files = 0
+        self._closed = False
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = self._open_or_replace()
-            with self._db:
-                self._db.execute("INSERT OR IGNORE INTO meta VALUES ('store', ?)", (secrets.token_hex(4),))
+            self._process_lock = FileLock(path.with_name(path.name + ".lock"), lock_wait_s)
+        except LockedError as error:
+            raise OutboxInUseError(
+                f"outbox {path}: in use by {error}; stop the other affectd, or give this one an outbox.path of its own"
+            ) from None
+        except OSError as error:
+            raise self._cannot_be_written(error) from error
+        try:
+            self._open()
         except (OSError, sqlite3.Error) as error:
-            raise OutboxError(f"outbox {path}: cannot be written: {error}; see outbox.path") from error
-        self.store_id: str = self._value("SELECT value FROM meta WHERE key = 'store'")
-        """Random, new with every new file: tells events of one store from those of the next."""
-        self._count: int = self._value("SELECT COUNT(*) FROM event")
-        self._bytes: int = self._value("SELECT COALESCE(SUM(LENGTH(payload)), 0) FROM event")
-        self._dropped: int = self._value("SELECT value FROM meta WHERE key = 'dropped'")
+            self._process_lock.release()
+            raise self._cannot_be_written(error) from error
 
     @property
     def depth(self) -> int:
-        """Events waiting."""
-        return self._count
+        """Events waiting, on disk and in memory."""
+        stored = 0 if self._file is None else self._file.count - len(self._delivered)
+        return max(0, stored) + len(self._unstored)
+
+    @property
+    def unstored(self) -> int:
+        """Events of these that are in memory alone: a power cut would cost them."""
+        return len(self._unstored)
 
     @property
     def dropped(self) -> int:
         """Events that fell out before they were delivered, over the life of the file."""
-        return self._dropped
+        return self._files_dropped + self._dropped_unsaved
+
+    @property
+    def damaged_files(self) -> int:
+        """How often the file turned out damaged and was set aside in this run."""
+        return self._damaged_files
+
+    @property
+    def fault(self) -> str | None:
+        """Why the disk does not take events now; None when it does."""
+        return self._fault
 
     def append(self, build: Callable[[int, str], bytes]) -> int:
-        """Store `build(seq, id)` durably and give its seq. Raises OutboxError when the disk does not take it."""
+        """Keep `build(seq, id)`, durably unless `fault` then says why not, and give its seq."""
         with self._lock:
-            try:
-                with self._db:
-                    seq = self._db.execute("INSERT INTO event (payload) VALUES (x'')").lastrowid
-                    assert seq is not None
-                    payload = build(seq, f"{self.store_id}-{seq}")
-                    self._db.execute("UPDATE event SET payload = ? WHERE seq = ?", (payload, seq))
-                    count, size, dropped = self._make_room(self._count + 1, self._bytes + len(payload))
-            except sqlite3.Error as error:
-                raise OutboxError(f"outbox {self._path}: the event could not be stored: {error}") from error
-            self._count, self._bytes = count, size
-            self._dropped += dropped
-        if dropped:
-            log.warning("outbox %s is full: %d oldest event(s) dropped", self._path, dropped)
+            seq = self._last_seq + 1
+            self._unstored.append(Stored(seq, build(seq, f"{self._run_id}-{seq}")))
+            self._last_seq = seq
+            self._store()
+            if len(self._unstored) > UNSTORED_KEPT:
+                self._unstored.popleft()
+                self._dropped_unsaved += 1
         return seq
 
     def pending(self, after_seq: int, limit: int) -> list[Stored]:
-        """Give up to `limit` events with a seq above `after_seq`, in order. Raises OutboxError."""
+        """Give up to `limit` events with a seq above `after_seq`, in order. Raises OutboxError: try again later."""
         with self._lock:
-            try:
-                rows = self._db.execute(
-                    "SELECT seq, payload FROM event WHERE seq > ? ORDER BY seq LIMIT ?", (after_seq, limit)
-                ).fetchall()
-            except sqlite3.Error as error:
-                raise OutboxError(f"outbox {self._path}: events could not be read: {error}") from error
-        return [Stored(seq, payload) for seq, payload in rows]
+            waiting: list[Stored] = []
+            while self._file is not None and len(waiting) < limit:
+                try:
+                    found = self._file.read(after_seq, limit)
+                except sqlite3.Error as error:
+                    if not damaged(error, reading=True):
+                        raise OutboxError(f"outbox {self._path}: events could not be read: {error}") from error
+                    self._replace(error)
+                    continue
+                if not found:
+                    break
+                waiting += [stored for stored in found if stored.seq not in self._delivered]
+                after_seq = found[-1].seq
+            waiting += [stored for stored in self._unstored if stored.seq > after_seq]
+            return waiting[:limit]
 
     def acknowledge(self, seq: int) -> None:
-        """Forget an event: the broker has it. Raises OutboxError when it stays on disk; it is then sent again."""
+        """Forget an event: the broker has it. It leaves the disk a little later, with others."""
         with self._lock:
-            try:
-                with self._db:
-                    row = self._db.execute("SELECT LENGTH(payload) FROM event WHERE seq = ?", (seq,)).fetchone()
-                    self._db.execute("DELETE FROM event WHERE seq = ?", (seq,))
-            except sqlite3.Error as error:
-                raise OutboxError(f"outbox {self._path}: a delivered event could not be removed: {error}") from error
-            if row is not None:
-                self._count, self._bytes = self._count - 1, self._bytes - row[0]
+            if self._unstored and seq >= self._unstored[0].seq:
+                self._unstored = deque(stored for stored in self._unstored if stored.seq != seq)
+                return
+            if not self._delivered:
+                self._delivered_since = time.monotonic()
+            self._delivered.add(seq)
+
+    def drop(self, seq: int) -> None:
+        """Give up an event that the broker will never take; counted as dropped."""
+        self.acknowledge(seq)
+        with self._lock:
+            self._dropped_unsaved += 1
+
+    def tend(self) -> None:
+        """Bring to disk what is due; call it every second or so."""
+        with self._lock:
+            due = time.monotonic() - self._delivered_since >= DELIVERED_S
+            if (
+                self._unstored
+                or self._fault
+                or (self._delivered and (due or len(self._delivered) >= DELIVERED_AT_ONCE))
+            ):
+                self._store()
 
     def close(self) -> None:
-        """Close the file; what waits is sent by the next run."""
+        """Close the file; what waits is sent by the next run. Harmless when closed."""
         with self._lock:
-            self._db.close()
+            self._retry_at = 0.0
+            self._store()
+            if self._unstored and not self._closed:
+                log.error("outbox %s: %d event(s) that the disk did not take are lost", self._path, len(self._unstored))
+            if self._file is not None:
+                self._file.close()
+                self._file = None
+            self._closed = True
+            self._process_lock.release()
 
-    def _make_room(self, count: int, size: int) -> tuple[int, int, int]:
-        """Drop the oldest, within the running transaction, until the bounds hold; the newest always stays."""
-        dropped = 0
-        while count > 1 and (count > self._max_events or size > self._max_bytes):
-            seq, length = self._db.execute("SELECT seq, LENGTH(payload) FROM event ORDER BY seq LIMIT 1").fetchone()
-            self._db.execute("DELETE FROM event WHERE seq = ?", (seq,))
-            count, size, dropped = count - 1, size - length, dropped + 1
-        if dropped:
-            self._db.execute("UPDATE meta SET value = value + ? WHERE key = 'dropped'", (dropped,))
-        return count, size, dropped
-
-    def _open_or_replace(self) -> sqlite3.Connection:
+    def _store(self) -> None:
+        """Bring to disk what is in memory alone, and remove what was delivered; what fails is tried again later."""
+        if self._closed or time.monotonic() < self._retry_at:
+            return
+        if not (self._unstored or self._delivered or self._dropped_unsaved or self._fault):
+            return
         try:
-            return self._open()
-        except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError):
+            try:
+                self._write(self._file or self._open())
+            except sqlite3.Error as error:
+                if not damaged(error):
+                    raise
+                self._replace(error)
+                if self._file is None:
+                    return
+                self._write(self._file)
+        except (OSError, sqlite3.Error) as error:
+            self._suffer(error)
+        else:
+            self._recover()
+
+    def _write(self, file: EventFile) -> None:
+        if self._unstored or self._dropped_unsaved or self._last_seq > file.last_seq:
+            fell_out = file.write(
+                self._unstored, last_seq=self._last_seq, delivered=self._delivered, dropped=self._dropped_unsaved
+            )
+            self._unstored.clear()
+            self._dropped_unsaved = 0
+            if fell_out:
+                log.warning("outbox %s is full: %d oldest event(s) dropped", self._path, fell_out)
+        elif self._delivered:
+            file.forget(self._delivered)
+        self._files_dropped = file.dropped
+        self._delivered.clear()
+
+    def _open(self) -> EventFile:
+        try:
+            file = self._new_file()
+        except sqlite3.Error as error:
+            if not damaged(error):
                 raise
-            number = 1
-            while (aside := self._path.with_name(f"{self._path.name}.corrupt-{number}")).exists():
-                number += 1
-            self._path.rename(aside)
-            for suffix in ("-wal", "-shm"):
-                self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
-            log.error("outbox %s: damaged (%s); set aside as %s and begun anew", self._path, error, aside.name)
-            return self._open()
+            self._last_seq = max(self._last_seq, set_aside(self._path, error))
+            self._damaged_files += 1
+            file = self._new_file()
+        self._file, self._last_seq, self._files_dropped = file, max(self._last_seq, file.last_seq), file.dropped
+        return file
 
-    def _open(self) -> sqlite3.Connection:
-        db = sqlite3.connect(self._path, check_same_thread=False, timeout=2.0, isolation_level="IMMEDIATE")
+    def _new_file(self) -> EventFile:
+        stored = self._unstored[0].seq - 1 if self._unstored else self._last_seq
+        return EventFile(self._path, max_events=self._max_events, max_bytes=self._max_bytes, after_seq=stored)
+
+    def _replace(self, error: Exception) -> None:
+        """Set the damaged file aside and begin a new one; without one until the disk lets it."""
+        assert self._file is not None
+        lost = self._file.count - len(self._delivered)
+        self._file.close()
+        self._file = None
+        self._delivered.clear()
         try:
-            db.executescript(_TABLES)
-            if db.execute("PRAGMA quick_check").fetchone() != ("ok",):
-                raise sqlite3.DatabaseError("its pages do not fit together")
-        except sqlite3.Error:
-            db.close()
-            raise
-        return db
+            set_aside(self._path, error)
+            self._damaged_files += 1
+            log.error("outbox %s: %d event(s) waited in the damaged file and are not sent", self._path, max(0, lost))
+            self._open()
+        except (OSError, sqlite3.Error) as second:
+            self._suffer(second)
 
-    def _value(self, query: str) -> Any:
-        return self._db.execute(query).fetchone()[0]
+    def _suffer(self, error: Exception) -> None:
+        sentence = f"outbox {self._path}: the disk takes no events: {error}"
+        if sentence != self._fault:
+            log.error("%s; they are kept in memory (at most %d) and sent from there", sentence, UNSTORED_KEPT)
+        self._fault = sentence
+        self._retry_at = time.monotonic() + RETRY_S
+
+    def _recover(self) -> None:
+        if self._fault is not None:
+            log.info("outbox %s: the disk takes events again", self._path)
+        self._fault = None
+        self._retry_at = 0.0
+
+    def _cannot_be_written(self, error: Exception) -> OutboxError:
+        return OutboxError(f"outbox {self._path}: cannot be written: {error}; see outbox.path")

@@ -65,10 +65,7 @@ class Publisher:
         return self._session.status
 
     def publish_event(self, state: EmotionState) -> EmotionEvent:
-        """Store the event, durably when this returns, and send it as soon as the broker is there.
-
-        Raises OutboxError when the disk does not take it.
-        """
+        """Store the event, durably unless the outbox's `fault` says otherwise, and send it as soon as may be."""
         stamped = stamp(state.captured_at)
         built: list[EmotionEvent] = []
 

@@ -9,24 +9,29 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 from affectd.config import MqttConfig
-from affectd.errors import BrokerError, OutboxError
-from affectd.publish.connection import Arrived, Closed, Connection, Delivered, connect
+from affectd.errors import BrokerError
+from affectd.publish.connection import (
+    Arrived,
+    Closed,
+    Connection,
+    Delivered,
+    Happening,
+    TooLargeError,
+    Unsubscribed,
+    connect,
+)
+from affectd.publish.event_sender import EventSender
 from affectd.publish.outbox import Outbox
 from affectd.publish.topics import Topics
 
 log = logging.getLogger(__name__)
 
-IN_FLIGHT = 20
-"""Events sent and not acknowledged yet; well below what brokers queue for one client."""
 LONGEST_WAIT_S = 30.0
-DENIED_WAIT_S = 60.0
-"""Events that the broker denied stay in the outbox and are offered again this much later."""
-OUTBOX_WAIT_S = 2.0
-"""An outbox that could not be read or written is tried again this much later."""
 UNACKNOWLEDGED_S = 30.0
 """A broker that pings back but acknowledges nothing for this long is connected to anew."""
 PASSING_KEPT = 32
@@ -43,7 +48,12 @@ class SessionStatus:
     """'MQTT 5' or 'MQTT 3.1.1' while connected."""
     since: float
     """When it was connected or lost, monotonic seconds."""
+    last_progress: float
+    """When its thread last went round, monotonic seconds: on a connection, every second or so."""
     last_error: str | None
+    """Why the last connection ended, or why events wait over this one."""
+    subscription_error: str | None
+    """Why privacy commands cannot reach us over this connection."""
     reconnects: int
     sent: int
     """Events acknowledged by the broker."""
@@ -75,10 +85,13 @@ class Session:
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._lock = threading.Lock()
-        self._retained: dict[str, bytes] = {}
-        self._unsent: set[str] = set()
+        self._retained: dict[str, bytes] = {topics.availability: b"online"}
+        self._unsent: dict[str, bytes] = {}
+        """Retained documents to be sent, in the order they were made."""
         self._passing: deque[tuple[str, bytes]] = deque(maxlen=PASSING_KEPT)
-        self._status = SessionStatus(False, None, time.monotonic(), None, 0, 0, 0)
+        self._sender = EventSender(outbox, topics.event)
+        now = time.monotonic()
+        self._status = SessionStatus(False, None, now, now, None, None, 0, 0, 0)
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
 
     def start(self) -> None:
@@ -98,7 +111,9 @@ class Session:
     @property
     def status(self) -> SessionStatus:
         """How it is now."""
-        return self._status
+        status, sender = self._status, self._sender
+        last_error = sender.trouble if status.connected else status.last_error
+        return replace(status, last_error=last_error, sent=sender.sent, denied=sender.denied)
 
     def wake(self) -> None:
         """Say that the outbox holds something new."""
@@ -107,8 +122,7 @@ class Session:
     def retain(self, topic: str, payload: bytes) -> None:
         """Make this the topic's retained document."""
         with self._lock:
-            self._retained[topic] = payload
-            self._unsent.add(topic)
+            self._retained[topic] = self._unsent[topic] = payload
         self._wake.set()
 
     def pass_on(self, topic: str, payload: bytes) -> None:
@@ -121,6 +135,7 @@ class Session:
         failures = cut_short = 0
         while not self._stopping.is_set():
             began, connected = time.monotonic(), False
+            self._went_round()
             try:
                 connection = self._connect()
                 connected = True
@@ -140,6 +155,7 @@ class Session:
                     f"({self._client_id}), give each device an id of its own (device.id)"
                 )
             self._lost(reason)
+            self._went_round()
             self._stopping.wait(_backoff(failures))
 
     def _connect(self) -> Connection:
@@ -149,7 +165,13 @@ class Session:
             will=(self._topics.availability, b"offline"),
             wake=self._wake.set,
         )
-        self._note(connected=True, protocol=connection.protocol, since=time.monotonic(), last_error=None)
+        self._note(
+            connected=True,
+            protocol=connection.protocol,
+            since=time.monotonic(),
+            last_error=None,
+            subscription_error=None,
+        )
         log.info("connected to %s:%d with %s", self._config.host, self._config.port, connection.protocol)
         return connection
 
@@ -162,6 +184,10 @@ class Session:
         self._note(connected=False, protocol=None, since=since, last_error=reason, reconnects=reconnects)
         self._passing.clear()
 
+    def _went_round(self) -> None:
+        self._outbox.tend()
+        self._note(last_progress=time.monotonic())
+
     def _note(self, **changes: Any) -> None:
         self._status = replace(self._status, **changes)
 
@@ -171,10 +197,6 @@ class _Conversation:
 
     def __init__(self, session: Session, connection: Connection) -> None:
         self._session, self._connection = session, connection
-        self._in_flight: dict[int, tuple[int, float]] = {}
-        """mid to seq and when it was sent, oldest first."""
-        self._sent_up_to = 0
-        self._offer_again_at: float | None = None
         self._closed: str | None = None
 
     def hold(self) -> str:
@@ -186,21 +208,22 @@ class _Conversation:
 
     def _talk(self) -> str:
         session, topics = self._session, self._session._topics
-        subscriptions = [topics.privacy_command]
+        self._connection.subscribe(topics.privacy_command)
         if topics.discovery_prefix:
-            subscriptions.append(topics.home_assistant_status)
-        self._connection.subscribe(*subscriptions)
-        session.retain(topics.availability, b"online")
+            self._connection.subscribe(topics.home_assistant_status)
         session._on_connected()
         with session._lock:
-            session._unsent.update(session._retained)
+            session._unsent = dict(session._retained)
+        session._sender.begin()
+        wait_s = 0.0
         while self._closed is None and not session._stopping.is_set():
-            session._wake.wait(1.0)
+            session._wake.wait(wait_s)
             session._wake.clear()
+            session._went_round()
             self._take_happenings()
             self._look_for_silence()
             self._send_retained()
-            self._send_events()
+            wait_s = session._sender.send(self._connection)
             self._send_passing()
         if self._closed is None:
             self._say_goodbye()
@@ -231,83 +254,40 @@ class _Conversation:
 
     def _look_for_silence(self) -> None:
         """End a connection that looks well and carries nothing."""
-        oldest = next(iter(self._in_flight.values()), None)
-        if self._closed is None and not self._connection.alive:
-            self._closed = "the broker sent what is no MQTT"
-        elif oldest is not None and time.monotonic() - oldest[1] > UNACKNOWLEDGED_S:
+        oldest = self._session._sender.oldest_sent_at
+        if self._closed is None and oldest is not None and time.monotonic() - oldest > UNACKNOWLEDGED_S:
             self._closed = f"the broker has not acknowledged an event for {UNACKNOWLEDGED_S:g} s"
 
-    def _handle(self, happening: Delivered | Arrived | Closed) -> None:
+    def _handle(self, happening: Happening) -> None:
         if isinstance(happening, Closed):
             self._closed = happening.reason
         elif isinstance(happening, Arrived):
             self._session._on_message(happening)
+        elif isinstance(happening, Unsubscribed):
+            self._not_subscribed(happening)
         else:
-            seq, _ = self._in_flight.pop(happening.mid, (None, 0.0))
-            if seq is None:
-                return
-            if happening.refusal is None:
-                self._settle(seq)
-            else:
-                self._deny(happening.refusal)
+            self._session._sender.settle(happening)
 
-    def _settle(self, seq: int) -> None:
-        try:
-            self._session._outbox.acknowledge(seq)
-        except OutboxError as error:
-            self._pause_events(str(error), OUTBOX_WAIT_S)
-            return
-        self._session._note(sent=self._session.status.sent + 1)
-        if self._offer_again_at is None:
-            self._session._note(last_error=None)
-
-    def _deny(self, refusal: str) -> None:
-        sentence = (
-            f"the broker does not take events on {self._session._topics.event}: {refusal}; see its ACL. "
-            "They stay in the outbox"
-        )
-        self._session._note(denied=self._session.status.denied + 1)
-        self._pause_events(sentence, DENIED_WAIT_S)
-
-    def _pause_events(self, sentence: str, wait_s: float) -> None:
-        """Send no more events for so long, and then all that wait, in order; everything else goes on."""
-        if self._session.status.last_error != sentence:
-            log.error("%s", sentence)
-        self._session._note(last_error=sentence)
-        if self._offer_again_at is None:
-            self._offer_again_at = time.monotonic() + wait_s
+    def _not_subscribed(self, refused: Unsubscribed) -> None:
+        log.error("the broker refuses the subscription to %s: %s; see its ACL", refused.topic, refused.reason)
+        if refused.topic == self._session._topics.privacy_command:
+            sentence = f"privacy commands cannot arrive: the broker refuses {refused.topic} ({refused.reason})"
+            self._session._note(subscription_error=sentence)
 
     def _send_retained(self) -> None:
         with self._session._lock:
-            unsent = [(topic, self._session._retained[topic]) for topic in sorted(self._session._unsent)]
-            self._session._unsent.clear()
-        for topic, payload in unsent:
-            self._connection.publish(topic, payload, qos=1, retain=True)
-
-    def _send_events(self) -> None:
-        if self._offer_again_at is not None:
-            if self._in_flight or time.monotonic() < self._offer_again_at:
-                return
-            self._offer_again_at, self._sent_up_to = None, 0
-        room = IN_FLIGHT - len(self._in_flight)
-        if room <= 0:
-            return
-        try:
-            waiting = self._session._outbox.pending(self._sent_up_to, room)
-        except OutboxError as error:
-            self._pause_events(str(error), OUTBOX_WAIT_S)
-            return
-        for stored in waiting:
-            mid = self._connection.publish(self._session._topics.event, stored.payload, qos=1, retain=False)
-            if mid is None:
-                return
-            self._in_flight[mid] = (stored.seq, time.monotonic())
-            self._sent_up_to = stored.seq
+            unsent, self._session._unsent = self._session._unsent, {}
+        for topic, payload in unsent.items():
+            try:
+                self._connection.publish(topic, payload, qos=1, retain=True)
+            except TooLargeError as error:
+                log.warning("%s is not published: %s", topic, error)
 
     def _send_passing(self) -> None:
         while self._session._passing:
             topic, payload = self._session._passing.popleft()
-            self._connection.publish(topic, payload, qos=0, retain=False)
+            with suppress(TooLargeError):
+                self._connection.publish(topic, payload, qos=0, retain=False)
 
 
 def _backoff(failures: int) -> float:

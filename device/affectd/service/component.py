@@ -30,8 +30,6 @@ class ComponentStatus:
     state: State
     since: float
     """When it entered the state, seconds on the monotonic clock."""
-    since_wall: float
-    """The same moment, seconds since 1970."""
     restarts: int
     last_error: str | None
     """The sentence of its last failure, kept after it recovered."""
@@ -102,7 +100,7 @@ class Component:
         self._started = False
         self._paused = False
         self._state: State = "off"
-        self._since, self._since_wall = time.monotonic(), time.time()
+        self._since = time.monotonic()
         self._restarts = 0
         self._last_error: str | None = None
         self._beat = Beat(self._came_up)
@@ -115,7 +113,6 @@ class Component:
                 self.name,
                 self._state,
                 self._since,
-                self._since_wall,
                 self._restarts,
                 self._last_error,
                 self._beat.last,
@@ -230,4 +227,4 @@ class Component:
         with self._lock:
             if state != self._state:
                 self._state = state
-                self._since, self._since_wall = time.monotonic(), time.time()
+                self._since = time.monotonic()

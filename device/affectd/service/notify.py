@@ -21,6 +21,7 @@ class Notifier:
     def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
         address = environment.get("NOTIFY_SOCKET", "")
         self._address = "\0" + address[1:] if address.startswith("@") else address
+        self._sentence = ""
         own = environment.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
         microseconds = environment.get("WATCHDOG_USEC", "") if own else ""
         self.watchdog_s: float | None = int(microseconds) / 1e6 if microseconds.isdecimal() else None
@@ -31,8 +32,10 @@ class Notifier:
         self._send("READY=1")
 
     def status(self, sentence: str) -> None:
-        """Show a line in `systemctl status`."""
-        self._send("STATUS=" + " ".join(sentence.split()))
+        """Show a line in `systemctl status`; sent when it is another than the last."""
+        if sentence != self._sentence:
+            self._sentence = sentence
+            self._send("STATUS=" + " ".join(sentence.split()))
 
     def stopping(self) -> None:
         """Say that the daemon is about to end."""
@@ -51,6 +54,17 @@ class Notifier:
                 channel.sendall(message.encode())
         except OSError as fault:
             log.debug("the service manager did not take %r: %s", message, fault)
+
+
+def first_pass_made(statuses: Iterable[ComponentStatus]) -> bool:
+    """Whether fusion has been through once, and every other component has come up, failed or was left off."""
+    fused = False
+    for status in statuses:
+        progressed = status.last_progress is not None or status.state == "finished"
+        if status.state == "starting" and not status.restarts:
+            return False
+        fused = fused or (status.name == "fusion" and progressed)
+    return fused
 
 
 def stuck(statuses: Iterable[ComponentStatus], since: float) -> list[str]:

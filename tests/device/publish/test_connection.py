@@ -12,7 +12,7 @@ from paho.mqtt.enums import MQTTProtocolVersion
 from affectd.cli.embedded_broker import EmbeddedBroker
 from support.broker import Listener, Mosquitto, free_port
 from support.certificates import CertificateAuthority
-from support.odd_broker import NO_TEXT_FOR_A_TOPIC, OddBroker
+from support.odd_broker import NO_TEXT_FOR_A_TOPIC, NOT_AUTHORIZED, OddBroker
 from support.publishing import TOPICS, running
 from support.waiting import until
 
@@ -143,6 +143,21 @@ def test_something_that_never_answers(tmp_path: Path, monkeypatch: pytest.Monkey
         until(lambda: "gives no answer to CONNECT" in box.last_error, 40)
 
 
+@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
+def test_something_that_answers_connect_with_what_cannot_be_parsed(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, running(server.getsockname()[1], tmp_path) as box:
+        server.settimeout(20)
+        while not box.last_error:
+            with server.accept()[0] as visitor:
+                visitor.sendall(NO_TEXT_FOR_A_TOPIC)
+                visitor.recv(1000)
+                until(lambda: visitor.recv(1000) == b"")
+        assert "answers with no MQTT; is " in box.last_error
+    assert "Traceback" not in capfd.readouterr().err
+
+
 # Another version, another client.
 
 
@@ -180,11 +195,42 @@ def test_two_clients_with_one_id_are_told_and_do_not_fight(
 # Brokers that misbehave.
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_message_that_is_no_mqtt_ends_in_a_new_connection(tmp_path: Path) -> None:
+@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_message_that_is_no_mqtt_is_a_sentence_and_ends_in_a_new_connection(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
     with OddBroker(after_subscribe=NO_TEXT_FOR_A_TOPIC) as odd, running(odd.port, tmp_path) as box:
         until(lambda: box.publisher.status.reconnects >= 1, 30)
         until(lambda: odd.connections >= 2, 30)
+    assert "the broker sent what is no MQTT (UnicodeDecodeError" in caplog.text
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_a_refused_subscription_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with OddBroker(suback=NOT_AUTHORIZED) as odd, running(odd.port, tmp_path) as box:
+        until(lambda: box.publisher.status.subscription_error)
+        error = box.publisher.status.subscription_error or ""
+        assert TOPICS.privacy_command in error
+        assert "Not authorized" in error
+        until(lambda: TOPICS.home_assistant_status in caplog.text)
+        assert "see its ACL" in caplog.text
+        assert box.connected
+
+
+def test_what_the_broker_calls_too_large_is_not_sent_to_it(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with (
+        Mosquitto(tmp_path, more="max_packet_size 2000\n") as broker,
+        Listener(broker, TOPICS.event) as listener,
+        running(broker.port, tmp_path) as box,
+    ):
+        box.outbox.append(lambda _seq, _id: b"x" * 5000)
+        box.publish_events(1)
+        listener.wait_for(lambda messages: len(messages) == 1)
+        assert listener.messages[0].json["seq"] == 2
+        assert f"{TOPICS.discovery} is not published: larger than the 2000 bytes" in caplog.text
+        until(lambda: box.outbox.depth == 0)
+        assert box.outbox.dropped == 1
+        assert box.publisher.status.reconnects == 0
 
 
 def test_a_broker_that_acknowledges_nothing_is_connected_to_anew(

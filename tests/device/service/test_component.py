@@ -55,7 +55,6 @@ def test_runs_and_stops(supervise):
     first = worker.status()
     until(lambda: worker.status().last_progress > first.since)
     assert worker.status().since == first.since
-    assert abs(first.since_wall - time.time()) < 30
     assert supervisor.stop(5.0) == []
     assert state_of(worker) == "off"
 

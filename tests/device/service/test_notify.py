@@ -6,11 +6,11 @@ import socket
 import pytest
 
 from affectd.service.component import ComponentStatus
-from affectd.service.notify import Notifier, Watchdog, stuck
+from affectd.service.notify import Notifier, Watchdog, first_pass_made, stuck
 
 
 def status(name, state, *, since=0.0, last_progress=None):
-    return ComponentStatus(name, state, since, since, 0, None, last_progress)
+    return ComponentStatus(name, state, since, 0, None, last_progress)
 
 
 @pytest.fixture(params=["path", "abstract"])
@@ -74,6 +74,30 @@ def test_watchdog_of_another_process_is_not_ours():
 def test_who_is_stuck(state, since, last_progress, is_stuck):
     found = stuck([status("camera", state, since=since, last_progress=last_progress)], 10.0)
     assert found == (["camera"] if is_stuck else [])
+
+
+@pytest.mark.parametrize(
+    ("camera", "fusion", "made"),
+    [
+        (status("camera", "running", last_progress=1.0), status("fusion", "starting"), False),
+        (status("camera", "starting"), status("fusion", "running", last_progress=1.0), False),
+        (status("camera", "running", last_progress=1.0), status("fusion", "running", last_progress=1.0), True),
+        (status("camera", "waiting"), status("fusion", "running", last_progress=1.0), True),
+        (status("camera", "off"), status("fusion", "running", last_progress=1.0), True),
+        (status("camera", "finished"), status("fusion", "finished"), True),
+        (status("camera", "off"), status("fusion", "waiting"), False),
+    ],
+)
+def test_when_the_first_pass_is_made(camera, fusion, made):
+    assert first_pass_made([camera, fusion]) is made
+
+
+def test_a_sentence_is_sent_when_it_is_another(manager):
+    server, environment = manager
+    notifier = Notifier(environment)
+    for sentence in ("a", "a", "b", "a"):
+        notifier.status(sentence)
+    assert received(server) == ["STATUS=a", "STATUS=b", "STATUS=a"]
 
 
 def test_watchdog_is_fed_only_while_all_move(manager, caplog):

@@ -1,0 +1,198 @@
+"""Disks that fail: damage is set aside, what the disk does not take waits in memory, and no event is lost."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from affectd.publish import outbox as outbox_module
+from affectd.publish.event_file import BROKEN_KEPT
+from affectd.publish.outbox import Outbox
+from support.broker import Listener, Mosquitto
+from support.preloads import build_preload
+from support.publishing import TOPICS, start_process
+
+PAGE = 4096
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "outbox.db"
+
+
+def opened(path: Path) -> Outbox:
+    return Outbox(path, max_events=10_000, max_bytes=10**8)
+
+
+def fill(outbox: Outbox, count: int, size: int) -> None:
+    for _ in range(count):
+        outbox.append(lambda _seq, event_id: event_id.encode().ljust(size, b"."))
+
+
+def seqs(outbox: Outbox) -> list[int]:
+    return [stored.seq for stored in outbox.pending(0, 10_000)]
+
+
+def last_seq(path: Path) -> int:
+    """The number of the last event that was ever stored, as another process sees it."""
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
+        return int(db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'event'").fetchone()[0])
+
+
+# Damage.
+
+
+@pytest.mark.parametrize(("keeps", "next_seq"), [("nothing", 1), ("first page", 1), ("first half", 201)])
+def test_a_file_found_damaged_at_the_start_is_set_aside(
+    path: Path, caplog: pytest.LogCaptureFixture, keeps: str, next_seq: int
+) -> None:
+    outbox = opened(path)
+    fill(outbox, 200, 200)
+    outbox.close()
+    content = path.read_bytes()
+    kept = {"nothing": 0, "first page": PAGE, "first half": len(content) // 2 // PAGE * PAGE}[keeps]
+    path.write_bytes(content[:kept] + b"\x55" * (len(content) - kept))
+    broken = path.read_bytes()
+
+    fresh = opened(path)
+    fill(fresh, 1, 10)
+    assert seqs(fresh) == [next_seq]
+    assert fresh.damaged_files == 1
+    [aside] = path.parent.glob("outbox.db.broken-*")
+    assert aside.read_bytes() == broken
+    assert str(path) in caplog.text
+    assert aside.name in caplog.text
+
+
+@pytest.mark.parametrize("met_by", ["reading", "removing"])
+def test_damage_while_running_is_set_aside_and_seq_goes_on(
+    path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, met_by: str
+) -> None:
+    monkeypatch.setattr(outbox_module, "DELIVERED_S", 0.0)
+    outbox = opened(path)
+    fill(outbox, 600, 8000)  # more than SQLite keeps in memory
+    with path.open("r+b") as file:
+        file.seek(4 * PAGE)
+        file.write(b"\x55" * (path.stat().st_size - 4 * PAGE))
+    if met_by == "reading":
+        assert outbox.pending(0, 5) == []
+    else:
+        outbox.acknowledge(1)
+        outbox.tend()
+    assert outbox.damaged_files == 1
+    fill(outbox, 1, 10)
+    assert seqs(outbox) == [601]
+    assert (outbox.depth, outbox.fault) == (1, None)
+    assert "waited in the damaged file" in caplog.text
+    outbox.close()
+    assert last_seq(path) == 601
+    assert seqs(opened(path)) == [601]
+
+
+def test_damaged_files_do_not_pile_up(path: Path) -> None:
+    for _ in range(BROKEN_KEPT + 2):
+        path.write_bytes(b"this is no database" * 1000)
+        opened(path).close()
+    assert len(list(path.parent.glob("outbox.db.broken-*"))) == BROKEN_KEPT
+
+
+# A disk that takes nothing.
+
+
+def test_a_number_given_while_the_disk_took_nothing_is_not_given_again(path: Path) -> None:
+    outbox = opened(path)
+    fill(outbox, 1, 10)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        fill(outbox, 3, 10)
+        assert outbox.unstored == 3
+        assert "locked" in (outbox.fault or "")
+        for seq in seqs(outbox):
+            outbox.acknowledge(seq)  # sent from memory
+        assert (outbox.depth, outbox.unstored) == (0, 0)
+    outbox.close()
+    again = opened(path)
+    fill(again, 1, 10)
+    assert seqs(again) == [5]
+
+
+def test_memory_is_bounded_and_what_falls_out_is_counted(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox_module, "UNSTORED_KEPT", 5)
+    outbox = opened(path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        fill(outbox, 8, 10)
+        assert (outbox.unstored, outbox.dropped) == (5, 3)
+    outbox.close()
+    again = opened(path)
+    assert seqs(again) == [4, 5, 6, 7, 8]
+    assert again.dropped == 3
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EIO])
+def test_what_the_disk_does_not_take_is_sent_from_memory_and_stored_later(
+    broker: Mosquitto, path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    switch = path.with_name("errno")
+    monkeypatch.setenv("LD_PRELOAD", build_preload("bad_disk", path.parent))
+    monkeypatch.setenv("BAD_DISK", str(switch))
+    with Listener(broker, TOPICS.event, durable=True) as listener:
+        process = start_process(broker.port, path.parent, 100_000)
+        assert process.stdout is not None
+        reached = [int(process.stdout.readline()) for _ in range(20)][-1]
+        switch.write_text(str(number))
+        reached = [int(process.stdout.readline()) for _ in range(60)][-1]
+        stuck_at = last_seq(path)
+        assert stuck_at < reached
+        listener.wait_for(lambda messages: any(m.json["seq"] > stuck_at for m in messages), 40)
+        switch.unlink()
+        while last_seq(path) <= reached:
+            reached_now = int(process.stdout.readline())
+            assert reached_now < reached + 5000, "the disk is back, and nothing is stored"
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        final = start_process(broker.port, path.parent, 1)
+        last = int(final.communicate(timeout=90)[0])
+        listener.wait_for(lambda messages: any(m.json["seq"] == last for m in messages), 60)
+        events = [message.json for message in listener.messages]
+    assert list(dict.fromkeys(event["seq"] for event in events)) == list(range(1, last + 1))
+    assert len({event["id"] for event in events}) == last
+
+
+SYNCS = """
+import json, sys
+from pathlib import Path
+from affectd.publish import outbox as module
+module.DELIVERED_S = 0.0
+outbox, counts = module.Outbox(Path(sys.argv[1]), max_events=1000, max_bytes=10**6), []
+def count():
+    counts.append(Path(sys.argv[2]).stat().st_size)
+count()
+seqs = [outbox.append(lambda seq, event_id: event_id.encode()) for _ in range(10)]
+count()
+for seq in seqs:
+    outbox.acknowledge(seq)
+    outbox.tend()
+count()
+assert outbox.depth == 0
+print(json.dumps(counts))
+"""
+
+
+def test_an_event_waits_for_the_disk_once_and_its_removal_never(path: Path) -> None:
+    counter = path.with_name("syncs")
+    environment = {**os.environ, "LD_PRELOAD": build_preload("bad_disk", path.parent), "SYNCS": str(counter)}
+    command = [sys.executable, "-c", SYNCS, str(path), str(counter)]
+    said = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True, timeout=60).stdout
+    opened_at, stored_at, removed_at = json.loads(said)
+    assert 10 <= stored_at - opened_at <= 12
+    assert removed_at == stored_at

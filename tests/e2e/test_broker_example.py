@@ -1,0 +1,200 @@
+"""The broker's rules in systemd/mosquitto, in force in a real mosquitto."""
+
+from __future__ import annotations
+
+import ssl
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import paho.mqtt.client as paho
+import pytest
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+
+from affectd.publish.topics import Topics
+from support.broker import free_port
+from support.certificates import CertificateAuthority
+from support.waiting import until
+
+EXAMPLE = Path(__file__).parents[2] / "systemd" / "mosquitto"
+USERS = ("kiosk", "viewer", "operator")
+TOPICS = Topics("affectd", "kiosk")
+OTHERS = Topics("affectd", "lobby")
+OWN = (
+    TOPICS.availability, TOPICS.state, TOPICS.event, TOPICS.faces, TOPICS.voice, TOPICS.health, TOPICS.privacy,
+)  # fmt: skip
+
+
+class ExampleBroker:
+    """Debian's mosquitto.conf in small, including the example files, with only paths and ports made the test's own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.port, self.tls_port = free_port(), free_port()
+        authority = CertificateAuthority(folder / "ca")
+        certificate, key = authority.issue("localhost")
+        self.ca_file = authority.certificate
+        places = {
+            "/etc/mosquitto/certs/broker.pem": str(certificate),
+            "/etc/mosquitto/certs/broker.key": str(key),
+            "/etc/mosquitto": str(folder),
+            "listener 1883": f"listener {self.port}",
+            "listener 8883": f"listener {self.tls_port}",
+        }
+        (folder / "conf.d").mkdir()
+        for name in ("affectd.conf", "affectd-tls.conf"):
+            text = (EXAMPLE / name).read_text()
+            for theirs, ours in places.items():
+                text = text.replace(theirs, ours)
+            (folder / "conf.d" / name).write_text(text)
+        (folder / "affectd.acl").write_text((EXAMPLE / "affectd.acl").read_text())
+        passwords = folder / "affectd.passwd"
+        passwords.touch()
+        for user in USERS:
+            subprocess.run(["mosquitto_passwd", "-b", str(passwords), user, f"{user}'s own"], check=True)
+        self._log = folder / "mosquitto.log"
+        main = folder / "mosquitto.conf"
+        main.write_text(
+            f"user root\npersistence true\npersistence_location {folder}/\nlog_dest file {self._log}\n"
+            f"include_dir {folder}/conf.d\n"
+        )
+        self._process = subprocess.Popen(["mosquitto", "-c", str(main)])
+        until(lambda: self._log.exists() and "running" in self._log.read_text(), 15)
+
+    def end(self) -> None:
+        """Kill it."""
+        self._process.kill()
+        self._process.wait()
+
+
+class User:
+    """One client that is let in under its name, and sees what it subscribed to."""
+
+    def __init__(self, broker: ExampleBroker, name: str, *topics: str, tls: bool = False) -> None:
+        self.received: list[tuple[str, str]] = []
+        self._answers: dict[int, Any] = {}
+        self._subscribed = threading.Event()
+        self._client = client = _client(name, f"{name}'s own")
+        if tls:
+            client.tls_set(ca_certs=str(broker.ca_file))
+        client.on_message = lambda _c, _d, message: self.received.append((message.topic, message.payload.decode()))
+        client.on_publish = lambda _c, _d, mid, reason, _p: self._answers.update({mid: reason})
+        client.on_subscribe = lambda *_: self._subscribed.set()
+        client.connect("localhost", broker.tls_port if tls else broker.port)
+        client.loop_start()
+        until(client.is_connected, 15)
+        if topics:
+            client.subscribe([(topic, 1) for topic in topics])
+            assert self._subscribed.wait(15)
+
+    def publish(self, topic: str, payload: str) -> bool:
+        """Publish with QoS 1; whether the broker was willing."""
+        mid = self._client.publish(topic, payload, qos=1).mid
+        until(lambda: mid in self._answers, 15)
+        return not self._answers[mid].is_failure
+
+    def end(self) -> None:
+        """Leave."""
+        self._client.disconnect()
+        self._client.loop_stop()
+
+
+def _client(name: str, password: str) -> paho.Client:
+    client = paho.Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5)
+    if name:
+        client.username_pw_set(name, password)
+    return client
+
+
+@pytest.fixture
+def example(tmp_path: Path) -> Iterator[ExampleBroker]:
+    broker = ExampleBroker(tmp_path)
+    yield broker
+    broker.end()
+
+
+@pytest.fixture
+def kiosk(example: ExampleBroker) -> Iterator[User]:
+    user = User(example, "kiosk", "#")
+    yield user
+    user.end()
+
+
+@pytest.fixture
+def viewer(example: ExampleBroker) -> Iterator[User]:
+    user = User(example, "viewer", "#")
+    yield user
+    user.end()
+
+
+@pytest.fixture
+def operator(example: ExampleBroker) -> Iterator[User]:
+    user = User(example, "operator", "#")
+    yield user
+    user.end()
+
+
+def test_what_a_box_publishes_reaches_subscribers(kiosk: User, viewer: User, operator: User) -> None:
+    for topic in OWN:
+        assert kiosk.publish(topic, "said")
+    assert kiosk.publish(TOPICS.discovery, "said")
+    expected = [(topic, "said") for topic in OWN]
+    until(lambda: viewer.received == expected)
+    until(lambda: operator.received == [*expected, (TOPICS.discovery, "said")])
+    assert kiosk.received == []  # reads its own commands only
+
+
+def test_a_box_publishes_for_nobody_else_and_sends_no_command(kiosk: User, viewer: User, operator: User) -> None:
+    for topic in (OTHERS.state, OTHERS.event, OTHERS.discovery, TOPICS.privacy_command, OTHERS.privacy_command):
+        assert not kiosk.publish(topic, "forged")
+    assert not kiosk.publish(TOPICS.home_assistant_status, "online")
+    assert kiosk.publish(TOPICS.state, "after them")
+    after = [(TOPICS.state, "after them")]
+    until(lambda: viewer.received == after and operator.received == after)
+
+
+def test_a_subscriber_changes_nothing(kiosk: User, viewer: User, operator: User) -> None:
+    for topic in (*OWN, TOPICS.privacy_command, TOPICS.discovery, TOPICS.home_assistant_status, "affectd/viewer/state"):
+        assert not viewer.publish(topic, "forged")
+    assert kiosk.publish(TOPICS.state, "after them")
+    until(lambda: operator.received == [(TOPICS.state, "after them")])
+    assert kiosk.received == []
+
+
+def test_only_an_operator_closes_the_devices(kiosk: User, viewer: User, operator: User) -> None:
+    assert not viewer.publish(TOPICS.privacy_command, "off")
+    assert operator.publish(OTHERS.privacy_command, "on")  # another box's
+    assert operator.publish(TOPICS.privacy_command, "on")
+    assert operator.publish(TOPICS.home_assistant_status, "online")
+    until(lambda: len(kiosk.received) == 2)
+    assert kiosk.received == [(TOPICS.privacy_command, "on"), (TOPICS.home_assistant_status, "online")]
+    for topic in OWN:
+        assert not operator.publish(topic, "forged")
+
+
+@pytest.mark.parametrize(("name", "password"), [("", ""), ("kiosk", "guessed"), ("stranger", "kiosk's own")])
+def test_strangers_are_not_let_in(example: ExampleBroker, name: str, password: str) -> None:
+    answers: list[Any] = []
+    client = _client(name, password)
+    client.on_connect = lambda _c, _d, _f, reason, _p: answers.append(reason)
+    client.connect("localhost", example.port)
+    client.loop_start()
+    until(lambda: answers, 15)
+    client.loop_stop()
+    assert answers[0] == "Not authorized"
+
+
+def test_boxes_come_in_by_tls(example: ExampleBroker, viewer: User) -> None:
+    box = User(example, "kiosk", tls=True)
+    assert box.publish(TOPICS.state, "encrypted")
+    assert not box.publish(OTHERS.state, "forged")
+    until(lambda: viewer.received == [(TOPICS.state, "encrypted")])
+    box.end()
+
+
+def test_the_certificate_is_checked(example: ExampleBroker) -> None:
+    client = _client("kiosk", "kiosk's own")
+    client.tls_set()  # the system's authorities do not know the example's
+    with pytest.raises(ssl.SSLCertVerificationError):
+        client.connect("localhost", example.tls_port)
