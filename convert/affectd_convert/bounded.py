@@ -12,9 +12,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from affectd.errors import AffectdError
 from affectd_convert.errors import ConversionError
 
 
@@ -50,6 +51,16 @@ def run_module(
         raise ConversionError(f"{what} crashed ({name}); the last it said: {said[-1] if said else 'nothing'}")
     if process.returncode:
         raise ConversionError(f"{what} failed: {said[-1] if said else f'exit code {process.returncode}'}")
+
+
+def exit_code_of(step: Callable[[], object]) -> int:
+    """Run what such a process is for; give its exit code. The error is the last line on stderr."""
+    try:
+        step()
+    except AffectdError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    return 0
 
 
 def _watch(process: subprocess.Popen[bytes], memory_gb: float, timeout_s: float) -> str:

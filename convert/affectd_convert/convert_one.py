@@ -14,7 +14,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from affectd.errors import AffectdError
+from affectd_convert.bounded import exit_code_of
 from affectd_convert.errors import ConversionError
 from affectd_convert.fused_lstm import convertible
 from affectd_convert.parent import load_parent
@@ -71,14 +71,9 @@ def _check_lstm(content: bytes) -> None:
 
 
 def main() -> int:
-    """Convert as the command line says; the error is the last line on stderr."""
+    """Convert as the command line says."""
     kind, *paths = sys.argv[1:]
-    try:
-        convert(kind, *map(Path, paths))
-    except AffectdError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
-    return 0
+    return exit_code_of(lambda: convert(kind, *map(Path, paths)))
 
 
 if __name__ == "__main__":

@@ -12,9 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from affectd.errors import AffectdError
 from affectd.inference.interpreter import Interpreter, load_runtime
-from affectd_convert.bounded import run_module
+from affectd_convert.bounded import exit_code_of, run_module
 
 FloatArray = NDArray[np.float32]
 
@@ -35,16 +34,14 @@ def device_logits(tflite: Path, inputs: FloatArray, *, runtime: str = "auto") ->
 
 
 def main() -> int:
-    """Run as the command line says; the error is the last line on stderr."""
+    """Run as the command line says."""
     runtime, *paths = sys.argv[1:]
     tflite, inputs, out = map(Path, paths)
-    try:
-        model = Interpreter(tflite, load_runtime(runtime))
-    except AffectdError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
-    np.save(out, model.run(np.load(inputs, allow_pickle=False)))
-    return 0
+
+    def run() -> None:
+        np.save(out, Interpreter(tflite, load_runtime(runtime)).run(np.load(inputs, allow_pickle=False)))
+
+    return exit_code_of(run)
 
 
 if __name__ == "__main__":

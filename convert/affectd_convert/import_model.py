@@ -20,7 +20,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from affectd.errors import AffectdError
+from affectd_convert.bounded import exit_code_of
 from affectd_convert.errors import ConversionError
 from affectd_convert.parent import KERAS_MODEL, SAVED_MODEL, load_parent
 
@@ -131,16 +131,11 @@ def _shown(shape: Sequence[int | None]) -> str:
 
 
 def main() -> int:
-    """Import as the command line says; the error is the last line on stderr."""
+    """Import as the command line says."""
     model, out = map(Path, sys.argv[1:3])
     how = json.loads(sys.argv[3])
     read = import_saved_model if model.is_dir() else import_keras
-    try:
-        read(model, out, how["input"], how["output"], how["order"])
-    except AffectdError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
-    return 0
+    return exit_code_of(lambda: read(model, out, how["input"], how["output"], how["order"]))
 
 
 if __name__ == "__main__":

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from affectd.errors import AffectdError
-from affectd_convert.bounded import run_module
+from affectd_convert.bounded import exit_code_of, run_module
 from affectd_convert.errors import ConversionError
 
 KERAS_MODEL = "model.keras"
@@ -74,13 +73,7 @@ def run(model: Path, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
 def main() -> int:
     """Run MODEL on INPUTS.npy and write its logits to OUT.npy."""
     model, inputs, out = map(Path, sys.argv[1:])
-    try:
-        logits = run(model, np.load(inputs, allow_pickle=False))
-    except AffectdError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
-    np.save(out, logits)
-    return 0
+    return exit_code_of(lambda: np.save(out, run(model, np.load(inputs, allow_pickle=False))))
 
 
 if __name__ == "__main__":

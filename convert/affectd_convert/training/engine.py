@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from affectd_convert.errors import TrainingError
+from affectd_convert.training.plan import Plan
 
 FloatArray = NDArray[np.float32]
 
@@ -42,7 +43,7 @@ def fastest() -> str:
     return "keras" if find_spec("torch") is None else "torch"
 
 
-def start(name: str, build: Callable[[], Any], plan: Any, checkpoint: Path | None) -> Engine:
+def start(name: str, build: Callable[[], Any], plan: Plan, checkpoint: Path | None) -> Engine:
     """Make the engine called `name` for a new model, or for the one in `checkpoint`.
 
     Raises TrainingError when there is no such engine here.
