@@ -13,6 +13,7 @@ from affectd_convert.architectures import cnn_lstm, vgg16
 from affectd_convert.datasets import fer2013, speech
 from affectd_convert.errors import DataError, TrainingError
 from affectd_convert.run_data import read_config
+from affectd_convert.shipped_weights import is_bundle, record_of, restore
 from affectd_convert.slimming import slim_down
 from affectd_convert.training import engine, face_batches, voice_batches
 from affectd_convert.training.loop import Job, train
@@ -26,9 +27,9 @@ FACE_PLAN = Plan(
     batch_size=128,
     warmup=0.05,
 )
-"""Growing images (Touvron et al. 2019, Tan & Le 2021): most epochs at a quarter of the cost."""
+"""Growing images (Touvron et al. 2019, Tan & Le 2021): no epoch but the last ones at the full cost."""
 VOICE_PLAN = Plan(
-    stages=(Stage(epochs=130),), optimizer="adamw", peak_rate=2e-3, warmup=0.1, weight_decay=1e-2, precision="float32"
+    stages=(Stage(epochs=160),), optimizer="adamw", peak_rate=2e-3, warmup=0.1, weight_decay=1e-2, precision="float32"
 )
 RENDITIONS = 8
 """Of every clip: as recorded, and augmented."""
@@ -47,8 +48,8 @@ def train_face(
     """Train VGG16 on FER2013's Training split, validated on PublicTest; give the finished model.keras.
 
     `augmentation` scales how far faces are moved away from their originals, `mixup` is its alpha. `begin_with`
-    is the folder of a finished run whose weights this one begins with; a `slim` network begins with those of its
-    most important channels, and learns from its answers too.
+    is the folder of a finished run, or of a bundle, whose weights this one begins with; a `slim` network begins
+    with those of its most important channels, and learns from its answers too.
     """
     if slim and begin_with is None:
         raise TrainingError("a slim network is made out of a trained one: name that run with --begin-with")
@@ -58,6 +59,12 @@ def train_face(
         raise DataError(f"{data}: needs both a Training and a PublicTest split")
     preprocessing = FacePreprocessing()
     how = replace(face_batches.FaceAugmentation().scaled(augmentation), mixup=mixup)
+
+    def wide() -> Any:
+        if begin_with is None or not is_bundle(begin_with):
+            return _with_weights(_face_network(), begin_with)
+        return restore(_face_network(), begin_with, next(face_batches.originals(training, preprocessing)))
+
     job = Job(
         run=run,
         plan=plan,
@@ -67,14 +74,14 @@ def train_face(
             "labels": list(LABELS),
             "preprocessing": preprocessing.to_manifest(),
             "augmentation": asdict(how),
-            "begins_with": None if begin_with is None else read_config(begin_with),
+            "begins_with": None if begin_with is None else read_config(record_of(begin_with)),
             "data": {
                 "training": f"FER2013 Training, {len(training.label)} faces",
                 "validation": f"FER2013 PublicTest, {len(validation.label)} faces",
                 "left_out": list(faces.skipped),
             },
         },
-        build=(lambda: _slim(begin_with)) if slim else (lambda: _wide(begin_with)),
+        build=(lambda: slim_down(wide(), _face_network(vgg16.SLIM))) if slim else wide,
         batches=lambda stage, epoch: face_batches.FaceBatches(
             faces=training,
             preprocessing=preprocessing,
@@ -86,15 +93,14 @@ def train_face(
             progress=epoch / max(plan.epochs - 1, 1),
         ),
         validation=face_batches.PreparedFaces.of(validation, preprocessing),
-        teacher=engine.start(plan.engine, lambda: _wide(begin_with), plan, None).logits if slim else None,
+        teacher=engine.start(plan.engine, wide, plan, None).logits if slim else None,
         originals=lambda: face_batches.originals(training, preprocessing),
     )
     return _train_after(begin_with, job)
 
 
-def _wide(begin_with: Path | None) -> Any:
-    """Build VGG16, with the weights of the finished run `begin_with` if there is one."""
-    return _with_weights(vgg16.build(len(LABELS), size=None), begin_with)
+def _face_network(widths: vgg16.Widths = vgg16.FULL) -> Any:
+    return vgg16.build(len(LABELS), size=None, widths=widths)
 
 
 def _with_weights(model: Any, begin_with: Path | None) -> Any:
@@ -105,11 +111,6 @@ def _with_weights(model: Any, begin_with: Path | None) -> Any:
         except (OSError, ValueError) as error:
             raise TrainingError(f"{begin_with}/model.keras: does not fit this network: {error}") from error
     return model
-
-
-def _slim(begin_with: Path | None) -> Any:
-    """Build the slim VGG16 out of the wide one of the run `begin_with`."""
-    return slim_down(_wide(begin_with), vgg16.build(len(LABELS), size=None, widths=vgg16.SLIM))
 
 
 def train_voice(
@@ -169,5 +170,5 @@ def train_voice(
 def _train_after(begin_with: Path | None, job: Job) -> Path:
     """Train, the record of the run that this one begins with kept in its folder."""
     if begin_with is not None and not (job.run / BEFORE).exists():
-        copy_record(begin_with, job.run / BEFORE)
+        copy_record(record_of(begin_with), job.run / BEFORE)
     return train(job)

@@ -35,7 +35,9 @@ def add(steps: Steps) -> None:
     parser.add_argument(
         "--mixup", type=float, default=0.0, metavar="ALPHA", help="face: for long schedules, such as 0.2"
     )
-    parser.add_argument("--begin-with", type=Path, metavar="RUN", help="begin with a finished run's weights")
+    parser.add_argument(
+        "--begin-with", type=Path, metavar="RUN", help="weights of a finished run, or (face) of a bundle"
+    )
     parser.add_argument(
         "--slim", action="store_true", help="face: a network of 6.8 M parameters out of --begin-with's 16.3 M"
     )
