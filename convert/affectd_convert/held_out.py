@@ -10,11 +10,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from affectd_convert.datasets import fer2013
+from affectd_convert.datasets import fer2013, speech
 from affectd_convert.datasets.speech import read_samples
 from affectd_convert.errors import DataError
 
 INDEX = "index.csv"
+FOLDS = "folds"
+"""Folder in a voice bundle: for each fold of RAVDESS, named as below, the model that never heard its actors."""
+SPEECH_SPLITS = {f"fold{number}": number for number in range(len(speech.RAVDESS_FOLDS))}
 SPLITS = {"training": fer2013.TRAINING, "public": fer2013.PUBLIC_TEST, "private": fer2013.PRIVATE_TEST}
 
 
@@ -82,6 +85,21 @@ def read_clip_index(path: Path, labels: Sequence[str], sample_rate: int) -> Clip
     if not samples:
         raise DataError(f"{index}: no sound to score; {skipped[0] if skipped else 'it has no rows'}")
     return Clips(tuple(samples), np.array(truth, np.int64), tuple(speakers), tuple(skipped))
+
+
+def read_fold(path: Path, split: str, labels: Sequence[str], sample_rate: int) -> Clips:
+    """Read the clips of the actors in the RAVDESS fold `split` (a key of SPEECH_SPLITS) from a folder of corpora.
+
+    Raises DataError when there is none.
+    """
+    found = speech.survey_speech(path)
+    _, held = speech.split(found.clips, SPEECH_SPLITS[split])
+    return Clips(
+        tuple(read_samples(clip.path, sample_rate) for clip in held),
+        np.array([labels.index(clip.emotion) for clip in held], np.int64),
+        tuple(clip.speaker for clip in held),
+        found.skipped,
+    )
 
 
 def _rows(index: Path) -> Iterable[Mapping[str, str | None]]:

@@ -16,7 +16,7 @@ from affectd_convert.bundle import FIRST_CHOICE, Description, write_bundle
 from affectd_convert.cross_validation import cross_validate
 from affectd_convert.datasets import fer2013, speech
 from affectd_convert.errors import DataError
-from affectd_convert.held_out import Faces
+from affectd_convert.held_out import FOLDS, Faces
 from affectd_convert.parent import parent_of
 from affectd_convert.quantize import quantize
 from affectd_convert.robustness.table import Robustness, face_rows
@@ -25,6 +25,7 @@ from affectd_convert.training.face_batches import FaceAugmentation
 
 SHIPPED = ("int8", "float16")
 """Variants of a bundle unless others are asked for; float32 is the size of all others together."""
+_FOLD_MATURITY = "one fold of the cross-validation; not for use"
 _NAMES = {"vgg16": "face-vgg16", "vgg16-slim": "face-vgg16-slim", "cnn-lstm": "voice-cnn-lstm"}
 _NOTES = {
     "face": "The labels of FER2013 are noisy: they agree with the majority of its ten re-labelling taggers (FER+) on "
@@ -49,7 +50,8 @@ def make_bundle(
     """Quantize a finished run, prove the variants on its validation split, and write the bundle.
 
     `folds` are finished voice runs that each left one RAVDESS fold out: where the run itself was trained on
-    everybody, the figures are theirs, each clip answered by the run that never heard its speaker.
+    everybody, the figures are theirs, each clip answered by the run that never heard its speaker; each becomes a
+    small bundle in `folder`/folds, so that its figure can be measured again.
     Raises DataError, ConversionError or ModelError saying what does not fit.
     """
     config = read_config(run)
@@ -60,15 +62,21 @@ def make_bundle(
     description = _describe(config, data, version, maturity, folds)
     if folds:
         proof = cross_validate(folds, data, tuple(variants))
-        return write_bundle(
+        evaluation = f"affectd-convert evaluate --model models/{folder.name} --data ~/data/speech --split"
+        bundle = write_bundle(
             folder,
             replace(description, protocol=proof.table()),
             run=run,
             variants=variants,
             held_out=run_data.held_out,
-            scored=proof.scored,
+            scored=replace(proof.scored, command=f"{evaluation} fold0  # and so on: each fold by its own run"),
             robustness=proof.robustness,
         )
+        for fold in folds:
+            kept = folder / FOLDS / f"fold{read_config(fold)['data']['fold']}"
+            kind = min(variants, key=FIRST_CHOICE.index)
+            make_bundle(fold, data, kept, version=version, maturity=_FOLD_MATURITY, kinds=(kind,))
+        return bundle
     evaluation = f"affectd-convert evaluate --model models/{folder.name} --data ~/data/fer2013.npz --split public"
     face = config["task"] == "face"
     return write_bundle(

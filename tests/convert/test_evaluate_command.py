@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -133,7 +134,24 @@ def test_an_index_that_cannot_be_scored_is_refused(index, said, tmp_path, capsys
 def test_speech_has_no_splits_of_faces(clips, capsys):
     code, _, err = evaluate(capsys, "--model", VOICE, "--data", clips, "--split", "public")
     assert code == 5
-    assert "speech has no such split" in err
+    assert "no split of data for the voice; there are fold0, fold1" in err
+
+
+def test_a_fold_is_answered_by_the_model_that_never_heard_it(tmp_path, capsys):
+    bundle, corpora = tmp_path / "voice", tmp_path / "corpora"
+    shutil.copytree(VOICE, bundle / "folds" / "fold0", ignore=shutil.ignore_patterns("training", "folds"))
+    shutil.copytree(VOICE, bundle, dirs_exist_ok=True, ignore=shutil.ignore_patterns("training", "folds"))
+    (bundle / "voice-cnn-lstm-int8.tflite").write_bytes(b"heard everybody")
+    corpora.mkdir()
+    spoken = speech(tmp_path, "Kids are talking by the door.") / 32768
+    for actor in ("02", "03", "05"):
+        soundfile.write(corpora / f"03-01-05-01-01-01-{actor}.wav", spoken, 16_000)
+    code, document, _ = evaluate(capsys, "--model", bundle, "--data", corpora, "--split", "fold0")
+    assert code == 0
+    assert document["n"] == 2
+    code, _, err = evaluate(capsys, "--model", bundle, "--data", corpora, "--split", "fold1")
+    assert code == 5
+    assert "fold1 is not there" in err
 
 
 def test_a_table_and_pictures_for_people(clips, tmp_path, capsys):

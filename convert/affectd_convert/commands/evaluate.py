@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from affectd_convert.evaluate import Evaluation
     from affectd_convert.robustness.table import Row
 
-SPLITS = ("training", "public", "private")
+SPLITS = ("training", "public", "private", "fold0", "fold1", "fold2", "fold3", "fold4")
 
 
 def add(steps: Steps) -> None:
@@ -31,9 +31,16 @@ def add(steps: Steps) -> None:
         "--data",
         type=Path,
         required=True,
-        help="face: npz (pixels, label, perhaps usage), or FER2013 as csv or folders; voice: index.csv (file, emotion)",
+        help="face: npz (pixels, label, perhaps usage), or FER2013 as csv or folders; voice: index.csv (file, emotion),"
+        " with --split the folder of corpora",
     )
-    parser.add_argument("--split", choices=SPLITS, help="face: FER2013's own; else all that is not Training")
+    parser.add_argument(
+        "--split",
+        choices=SPLITS,
+        metavar="SPLIT",
+        help="face: training, public or private, else all that is not training; voice: fold0 to fold4, the actors of "
+        "a RAVDESS fold, by the model in the bundle that never heard them",
+    )
     parser.add_argument("--runtime", choices=("auto", *RUNTIMES), default="auto")
     parser.add_argument("--robustness", action="store_true", help="score adverse conditions too; takes minutes")
     parser.add_argument("--plots", type=Path, metavar="DIR", help="write confusion.png and reliability.png there")
