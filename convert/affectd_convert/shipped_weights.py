@@ -51,7 +51,7 @@ def restore(model: Any, bundle: Path, samples: FloatArray) -> Any:
             continue
         scale = FILTER_NORM / float(np.sqrt(np.square(kernel).sum(axis=(0, 1, 2))).mean())
         layer.set_weights([kernel * scale])
-        seen = keras.Model(model.input, layer.output).predict(samples, batch_size=64, verbose=0)
+        seen = np.asarray(keras.Model(model.input, layer.output)(samples, training=False))
         mean, variance = seen.mean(axis=(0, 1, 2)), seen.var(axis=(0, 1, 2))
         normalization = model.get_layer(f"{layer.name}_bn")
         gamma = np.sqrt(variance + normalization.epsilon) / scale
