@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,11 +11,22 @@ import pytest
 
 from support import bundles
 from support.broker import Mosquitto
+from support.fault_table import FaultTable
 from support.sound_server import SoundServer
 
 # Before any test loads TensorFlow: loaded after it, this runtime crashes. It ends with CPython 3.11.
 with contextlib.suppress(ImportError):
     import tflite_runtime.interpreter  # noqa: F401
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--fault-table", type=Path, metavar="FILE", help="append what each fault cost, as JSON lines")
+
+
+@pytest.fixture
+def fault_table(request: pytest.FixtureRequest) -> FaultTable:
+    """Where a test that makes a fault happen says what it cost."""
+    return FaultTable(request.config.getoption("--fault-table"))
 
 
 @pytest.fixture
@@ -34,10 +46,16 @@ def sound_server() -> Iterator[SoundServer]:
 @pytest.fixture(scope="session")
 def face_model(tmp_path_factory: pytest.TempPathFactory) -> bundles.Made:
     """A tiny face network that went through the toolchain: float32 and int8."""
-    return bundles.make("face", tmp_path_factory.mktemp("face"))
+    return bundles.made_once("face", _shared(tmp_path_factory) / "face-model")
 
 
 @pytest.fixture(scope="session")
 def voice_model(tmp_path_factory: pytest.TempPathFactory) -> bundles.Made:
     """A tiny voice network with an LSTM that went through the toolchain: float16, dynamic and int8."""
-    return bundles.make("voice", tmp_path_factory.mktemp("voice"))
+    return bundles.made_once("voice", _shared(tmp_path_factory) / "voice-model")
+
+
+def _shared(factory: pytest.TempPathFactory) -> Path:
+    """Give the folder of this run that all its processes share: pytest-xdist gives each one below it."""
+    own = factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own

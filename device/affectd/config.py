@@ -54,6 +54,12 @@ class CameraConfig:
     height: int = setting(480, "Picture height asked of the camera, pixels.", low=120, high=4096)
     fps: float = setting(10.0, "Frames a second to work on.", low=0.5, high=60)
     timeout_s: float = setting(5.0, "A camera silent for this long is reopened.", low=0.5, high=120)
+    still_s: float = setting(
+        60.0,
+        "A picture that stays the same to the bit for this long is a frozen camera's, and counts as none; 0: never.",
+        low=0,
+        high=86_400,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,6 +25,7 @@ from affectd.config_keys import (
     allows,
     from_text,
     keys_of,
+    plain,
     requirement,
     shown,
     toml,
@@ -174,19 +175,20 @@ def _refuse_unknown(given: _Given) -> None:
     for table, content in given.document.items():
         if table not in TABLES:
             suggestion = _did_you_mean(table, TABLES)
-            raise ConfigError(f"{given.line(table)}: there is no table [{table}]; {suggestion}")
+            raise ConfigError(f"{given.line(table)}: there is no table [{plain(table)}]; {suggestion}")
         if not isinstance(content, dict):
             place = given.line(table)
             raise ConfigError(f"{place}: {table} = {content!r:.80}: is a table; write its keys below [{table}]")
         for name in content:
             if name not in keys_of(table):
                 suggestion = _did_you_mean(name, keys_of(table))
-                raise ConfigError(f"{given.line(table, name)}: {table}.{name}: there is no such key; {suggestion}")
+                place = given.line(table, name)
+                raise ConfigError(f"{place}: {table}.{plain(name)}: there is no such key; {suggestion}")
     known = [variable(table, name) for table in TABLES for name in keys_of(table)]
     for name in given.environ:
         if name.startswith(ENVIRONMENT_PREFIX) and name not in known:
             suggestion = _did_you_mean(name, known)
-            raise ConfigError(f"environment variable {name}: there is no such setting; {suggestion}")
+            raise ConfigError(f"environment variable {plain(name)}: there is no such setting; {suggestion}")
 
 
 def _did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -72,9 +72,14 @@ def shown(key: Field, value: Any) -> str:
     return text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 3] + "..."
 
 
+def plain(text: str) -> str:
+    """Write text so that it stays on its line, with what cannot be printed as in TOML."""
+    return "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in text)
+
+
 def toml(value: str | bool | float) -> str:
     """Write a value as TOML."""
     if isinstance(value, str):
         escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-        return '"' + "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in escaped) + '"'
+        return f'"{plain(escaped)}"'
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from contextlib import suppress
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from pathlib import Path
 
 from affectd import __version__, assembly
@@ -13,23 +15,30 @@ from affectd.capture import sources
 from affectd.capture.clip import Clip
 from affectd.config import Config
 from affectd.errors import ConfigError
+from affectd.face.reader import FaceReader
 from affectd.inference.model import Model
 from affectd.pipeline import Pipeline
 from affectd.publish.clock import stamp
 from affectd.publish.health_document import ComponentHealth, HealthDocument, ModelHealth
 from affectd.publish.publisher import Publisher
 from affectd.publish.session import SessionStatus
-from affectd.service.component import Component, ComponentStatus, State
+from affectd.service.component import Component
+from affectd.service.component_status import ComponentStatus, State
 from affectd.service.health import Meters, rss_mb, temperature_c, throttled
 from affectd.service.notify import Notifier, Watchdog, first_pass_made
 from affectd.service.privacy import PrivacyState, PrivacySwitch
+from affectd.service.spares import Spares
 from affectd.service.supervisor import Supervisor
+from affectd.voice.reader import VoiceReader
 
 log = logging.getLogger(__name__)
 
 TICK_S = 0.5
 STOP_S = 5.0
-"""How long components may take to stop, and then the last events to reach the broker."""
+"""How long components may take to stop."""
+LAST_EVENTS_S = 3.0
+"""How long the last events may take to reach the broker; the session takes as long again, and 2 s, to say goodbye.
+Together less than the unit's TimeoutStopSec."""
 CONNECTING_S = 180.0
 """Name servers and addresses that do not answer may keep the publisher from going round for this long."""
 
@@ -45,7 +54,8 @@ class Daemon:
         self._config = config
         self._notifier = notifier or Notifier()
         self._meters = Meters()
-        self._began = time.monotonic()
+        self._began = self._health_due = time.monotonic()
+        self._ready = False
         self._models: dict[str, Model] = {}
         clip = sources.make_clip(
             config.camera.source, realtime=config.clip.realtime, loop=config.clip.loop, fps=config.camera.fps
@@ -75,21 +85,25 @@ class Daemon:
 
     def _make_pipeline(self, clip: Clip | None) -> Pipeline:
         config, face, voice = self._config, self._models.get("face"), self._models.get("voice")
-        camera = sources.make_camera(
+        make_camera = partial(
+            sources.make_camera,
             config.camera.source,
             clip=clip,
             width=config.camera.width,
             height=config.camera.height,
             fps=config.camera.fps,
             timeout_s=config.camera.timeout_s,
+            still_s=config.camera.still_s,
         )
-        microphone = sources.make_microphone(config.microphone.source, clip=clip, timeout_s=config.microphone.timeout_s)
+        make_microphone = partial(
+            sources.make_microphone, config.microphone.source, clip=clip, timeout_s=config.microphone.timeout_s
+        )
         pipeline = Pipeline(
             config,
-            camera=camera,
-            microphone=microphone,
-            face=None if face is None else assembly.make_face_reader(config, face),
-            voice=None if voice is None else assembly.make_voice_reader(config, voice),
+            camera=Spares.of(make_camera),
+            microphone=Spares.of(make_microphone),
+            face=None if face is None else self._face_readers(face),
+            voice=None if voice is None else self._voice_readers(voice),
             fuser=assembly.make_fuser(config, face, voice),
             publisher=self._publisher,
             meters=self._meters,
@@ -101,6 +115,21 @@ class Daemon:
                 "models for them are off; see camera.source, microphone.source, inference.face and inference.voice"
             )
         return pipeline
+
+    def _face_readers(self, model: Model) -> Spares[FaceReader]:
+        make = partial(assembly.make_face_reader, self._config)
+        return Spares(make(model), lambda: make(self._open_again("face")))
+
+    def _voice_readers(self, model: Model) -> Spares[VoiceReader]:
+        make = partial(assembly.make_voice_reader, self._config)
+        return Spares(make(model), lambda: make(self._open_again("voice")))
+
+    def _open_again(self, task: str) -> Model:
+        """Open a model once more, for a worker whose predecessor hangs in the one there is. Raises ModelError."""
+        model = assembly.open_configured_model(self._config, task)
+        assert model is not None
+        self._models[task] = model
+        return model
 
     def run(self, stop: threading.Event) -> None:
         """Run until `stop` is set, or the clip has been played to its end and its events are on their way.
@@ -120,17 +149,34 @@ class Daemon:
 
     def _tend(self, stop: threading.Event) -> None:
         watchdog = Watchdog(self._notifier, time.monotonic())
-        health_due, ready = time.monotonic() + 1.0, False
-        while not stop.wait(TICK_S) and not self._finished():
-            now, statuses = time.monotonic(), self._statuses()
-            watchdog.tick(statuses, now)
-            self._notifier.status(self._sentence(statuses))
-            if not ready and first_pass_made(statuses):
-                ready = True
-                self._notifier.ready()
-            if now >= health_due:
-                health_due = now + self._config.mqtt.health_s
-                self._publisher.publish_health(self._health(statuses))
+        self._health_due, short_of_memory = time.monotonic() + 1.0, False
+        while not stop.wait(TICK_S):
+            try:
+                if self._finished():
+                    return
+                self._look_after(watchdog)
+            except MemoryError:  # the watchdog is not told of this round: if that lasts, it ends the daemon
+                if not short_of_memory:
+                    log.error("not enough memory to tend the daemon; trying again")
+                short_of_memory = True
+            else:
+                if short_of_memory:
+                    log.info("there is memory again")
+                short_of_memory = False
+
+    def _look_after(self, watchdog: Watchdog) -> None:
+        """Make one round: replace what is stuck, tell the service manager and, when it is due, the broker."""
+        now = time.monotonic()
+        self._supervisor.replace_stuck(now)
+        statuses = self._statuses()
+        watchdog.tick(statuses, now)
+        self._notifier.status(self._sentence(statuses))
+        if not self._ready and first_pass_made(statuses, now):
+            self._ready = True
+            self._notifier.ready()
+        if now >= self._health_due:
+            self._health_due = now + self._config.mqtt.health_s
+            self._publisher.publish_health(self._health(statuses))
 
     def _statuses(self) -> list[ComponentStatus]:
         """Tell how each supervised component is, and the publisher, which looks after itself."""
@@ -147,8 +193,9 @@ class Daemon:
         hanging = self._supervisor.stop(STOP_S)
         if hanging:
             log.error("%s did not stop within %g s and is left behind", " and ".join(hanging), STOP_S)
-        self._publisher.publish_health(self._health(self._statuses()))
-        self._publisher.stop(flush_s=STOP_S)
+        with suppress(MemoryError):
+            self._publisher.publish_health(self._health(self._statuses()))
+        self._publisher.stop(flush_s=LAST_EVENTS_S)
         self._outbox.close()
 
     def _take_privacy_command(self, command: str) -> None:
@@ -174,8 +221,10 @@ class Daemon:
         now = time.monotonic()
         meters, session, stamped = self._meters, self._publisher.status, stamp(now)
         latency = {name: meters.percentiles(name) for name in ("face", "voice", "event")}
-        failing = any(status.state in {"waiting", "failed"} for status in statuses)
-        troubles = (session.last_error, session.subscription_error, self._outbox.fault)
+        failing = any(status.failing for status in statuses)
+        sound = self._pipeline.sound_check
+        heard = sound.loudness
+        troubles = (session.last_error, session.subscription_error, self._outbox.fault, sound.trouble == "dead")
         return HealthDocument(
             device=assembly.device_id(self._config),
             boot=self._publisher.origin.boot,
@@ -189,6 +238,8 @@ class Daemon:
             frames_per_s=meters.rate("frames"),
             face_readings_per_s=meters.rate("face_readings"),
             voice_readings_per_s=meters.rate("voice_readings"),
+            microphone_level_db=None if heard is None else heard.level_db,
+            microphone_notice=sound.notice,
             latency={name: taken for name, taken in latency.items() if taken is not None},
             frames_dropped=self._pipeline.frames_dropped,
             samples_lost=self._pipeline.samples_lost,

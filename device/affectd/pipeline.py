@@ -6,24 +6,35 @@ import logging
 import queue
 import threading
 import time
+from collections import deque
+from collections.abc import Callable
 
 from affectd.capture.handover import AudioQueue, LatestFrame
 from affectd.capture.protocols import Camera, EndOfClipError, Microphone
+from affectd.capture.resample import SAMPLE_RATE
 from affectd.config import Config
-from affectd.errors import CaptureError
 from affectd.events import EmotionState, FaceReading, VoiceReading
 from affectd.face.reader import FaceReader
 from affectd.fusion.fuser import Fuser
 from affectd.publish.publisher import Publisher
 from affectd.service.component import Beat, Component
 from affectd.service.health import Meters
+from affectd.service.spares import Spares
 from affectd.voice.reader import VoiceReader
+from affectd.voice.sound_check import SoundCheck
 
 log = logging.getLogger(__name__)
 
 IDLE_S = 0.25
 """How long a loop waits for work before it looks whether it is to stop."""
 READINGS_WAITING = 64
+LOSSLESS_CHUNKS = 5
+"""Sound that waits for the voice worker when a clip is played as fast as possible: more, and the face would run ahead
+of it by so much that what was heard is too old when it is fused."""
+WORKER_DEADLINE_S = 20.0
+"""A worker that hangs in one frame or in half a second of sound for this long, in its accelerator, is replaced."""
+DEVICE_GRACE_S = 5.0
+"""What a device may take beyond its own timeouts before it is replaced."""
 
 Reading = FaceReading | VoiceReading
 
@@ -39,10 +50,10 @@ class Pipeline:
         self,
         config: Config,
         *,
-        camera: Camera | None,
-        microphone: Microphone | None,
-        face: FaceReader | None,
-        voice: VoiceReader | None,
+        camera: Spares[Camera] | None,
+        microphone: Spares[Microphone] | None,
+        face: Spares[FaceReader] | None,
+        voice: Spares[VoiceReader] | None,
         fuser: Fuser,
         publisher: Publisher,
         meters: Meters,
@@ -61,10 +72,15 @@ class Pipeline:
         self._clip = clip
         self._lossless = lossless
         self._frames = LatestFrame(lossless=lossless)
-        self._sound = AudioQueue(lossless=lossless)
-        self._readings: queue.Queue[Reading] = queue.Queue(READINGS_WAITING)
+        self._sound = AudioQueue(capacity=LOSSLESS_CHUNKS, lossless=True) if lossless else AudioQueue()
+        self._readings: queue.Queue[tuple[Reading, float]] = queue.Queue(READINGS_WAITING)
+        """Each with the instant at which work on it began."""
+        self.sound_check = SoundCheck(SAMPLE_RATE)
+        """How loud the microphone is, and what is wrong with that."""
         self._working: set[str] = set()
         """Modalities that may still give readings."""
+        self._unpublished: deque[EmotionState] = deque()
+        """Events of which `publish_event` raised (no memory): fusion publishes them when it is started again."""
         self.components: list[Component] = []
         """In the order of the flow: stopping them in it drains each into the next."""
         self.devices: list[str] = []
@@ -72,16 +88,22 @@ class Pipeline:
         if camera is not None and face is not None:
             self._add_modality(
                 "face",
-                Component("camera", lambda stop, beat: self._watch(camera, stop, beat), restart=not clip),
-                Component("face", lambda stop, beat: self._read_faces(face, stop, beat)),
+                self._device("camera", camera.lend(self._watch), config.camera.timeout_s),
+                Component("face", face.lend(self._read_faces), deadline_s=WORKER_DEADLINE_S),
             )
         if microphone is not None and voice is not None:
             self._add_modality(
                 "voice",
-                Component("microphone", lambda stop, beat: self._hear(microphone, stop, beat), restart=not clip),
-                Component("voice", lambda stop, beat: self._read_voice(voice, stop, beat)),
+                self._device("microphone", microphone.lend(self._hear), config.microphone.timeout_s),
+                Component("voice", voice.lend(self._read_voice), deadline_s=WORKER_DEADLINE_S),
             )
         self.components.append(Component("fusion", self._fuse))
+
+    def _device(self, name: str, run: Callable[[threading.Event, Beat], None], timeout_s: float) -> Component:
+        """A clip is not opened again, and may be held up by its workers for as long as they like."""
+        if self._clip:
+            return Component(name, run, restart=False)
+        return Component(name, run, deadline_s=2 * timeout_s + DEVICE_GRACE_S)  # opening and the first picture
 
     def _add_modality(self, name: str, device: Component, worker: Component) -> None:
         self._working.add(name)
@@ -109,12 +131,15 @@ class Pipeline:
         try:
             camera.open()
             while not stop.is_set():
-                self._frames.put(camera.read())
+                frame = camera.read()
+                if stop.is_set():
+                    break  # what came after the order to stop, or to a thread left behind, is nobody's business
+                self._frames.put(frame)
                 self._meters.tick("frames")
                 beat()
         except EndOfClipError:
             self._frames.close()
-        except CaptureError:
+        except Exception:
             if self._clip:
                 self._frames.close()
             raise
@@ -126,17 +151,22 @@ class Pipeline:
             microphone.open()
             while not stop.is_set():
                 chunk = microphone.read()
+                if stop.is_set():
+                    break
                 self._meters.add("samples_lost", chunk.lost)
+                if not self._clip:
+                    self.sound_check.take(microphone.name, chunk.samples)
                 self._sound.put(chunk)
                 beat()
         except EndOfClipError:
             self._sound.close()
-        except CaptureError:
+        except Exception:
             if self._clip:
                 self._sound.close()
             raise
         finally:
             microphone.close()
+            self.sound_check.reset()
 
     # Workers: perceive.
 
@@ -148,9 +178,10 @@ class Pipeline:
                 began = time.monotonic()
                 reading = reader.read(frame)
                 self._meters.took("face", time.monotonic() - began)
-                self._hand_on(reading, stop)
+                self._hand_on(reading, began, stop, beat)
             beat()
-        self._working.discard("face")
+        if self._frames.finished:
+            self._working.discard("face")
 
     def _read_voice(self, reader: VoiceReader, stop: threading.Event, beat: Beat) -> None:
         reader.reset()
@@ -162,27 +193,28 @@ class Pipeline:
                 if readings:
                     self._meters.took("voice", time.monotonic() - began)
                 for reading in readings:
-                    self._hand_on(reading, stop)
+                    self._hand_on(reading, began, stop, beat)
             beat()
-        self._working.discard("voice")
+        if self._sound.finished:
+            self._working.discard("voice")
 
-    def _hand_on(self, reading: Reading, stop: threading.Event) -> None:
+    def _hand_on(self, reading: Reading, began: float, stop: threading.Event, beat: Beat) -> None:
         while not stop.is_set():
             try:
-                self._readings.put(reading, timeout=IDLE_S)
+                self._readings.put((reading, began), timeout=IDLE_S)
                 return
             except queue.Full:
-                continue
+                beat()  # it is fusion that hangs
 
     # Fusion: one loop that fuses and publishes.
 
     def _fuse(self, stop: threading.Event, beat: Beat) -> None:
-        newest = 0.0 if self._lossless else time.monotonic()
+        newest = began = 0.0 if self._lossless else time.monotonic()
         shown: tuple[object, ...] | None = None
         told_at = float("-inf")
         while not stop.is_set() and (self._working or not self._readings.empty()):
             try:
-                reading = self._readings.get(timeout=IDLE_S)
+                reading, began = self._readings.get(timeout=IDLE_S)
             except queue.Empty:
                 if self._lossless:
                     beat()
@@ -193,13 +225,25 @@ class Pipeline:
                 self._take_in(reading)
             state, is_event = self._fuser.step(newest)
             if is_event:
-                self._publisher.publish_event(state)
-                self._meters.took("event", max(0.0, time.monotonic() - state.captured_at))
+                self._unpublished.append(state)
+            self._publish_events(began)
             shows = _what_shows(state)
             if shows != shown or newest - told_at >= self._config.mqtt.heartbeat_s:
                 self._publisher.publish_state(state, newest)
                 shown, told_at = shows, newest
             beat()  # the first says that the pipeline has made its first pass
+
+    def _publish_events(self, began: float) -> None:
+        while self._unpublished:
+            event = self._unpublished.popleft()
+            try:
+                self._publisher.publish_event(event)
+            except Exception:
+                self._unpublished.appendleft(event)
+                raise
+            # A clip played as fast as possible runs ahead of the clock: there it counts from when the work began.
+            since = began if self._lossless else event.captured_at
+            self._meters.took("event", max(0.0, time.monotonic() - since))
 
     def _take_in(self, reading: Reading) -> None:
         if isinstance(reading, FaceReading):

@@ -2,20 +2,39 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from fuzz import targets
 
-MUTATIONS = {"config": 400, "manifest": 400, "golden": 400, "model": 40, "command": 2000, "clip": 60}
+MUTATIONS = {
+    "config": 400,
+    "environment": 200,
+    "manifest": 400,
+    "golden": 400,
+    "model": 40,
+    "command": 2000,
+    "message": 2000,
+    "listen": 400,
+    "switch": 300,
+    "board": 300,
+    "outbox": 40,
+    "clip": 60,
+    "sound": 15,
+    "picture": 30,
+}
+KEPT = [file for name in targets.TARGETS for file in sorted((targets.CORPUS / name).iterdir())]
 
 
-@pytest.mark.parametrize("name", targets.TARGETS)
-def test_the_kept_corpus_is_answered(name: str) -> None:
-    seeds = targets.seeds(name)
-    assert seeds
-    for seed in seeds:
-        targets.TARGETS[name](seed)
+@pytest.mark.parametrize("file", KEPT, ids=lambda file: f"{file.parent.name}/{file.name}")
+def test_the_kept_corpus_is_answered(file: Path) -> None:
+    targets.TARGETS[file.parent.name](file.read_bytes())
+
+
+def test_every_target_has_a_corpus() -> None:
+    assert {file.parent.name for file in KEPT} == set(targets.TARGETS) == set(MUTATIONS)
 
 
 @pytest.mark.parametrize("name", targets.TARGETS)

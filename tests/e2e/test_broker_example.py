@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 import subprocess
 import threading
@@ -30,14 +31,16 @@ OWN = (
 class ExampleBroker:
     """Debian's mosquitto.conf in small, including the example files, with only paths and ports made the test's own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, certificates_of_boxes: bool = False) -> None:
         self.port, self.tls_port = free_port(), free_port()
+        self.boxes = CertificateAuthority(folder / "boxes")
         authority = CertificateAuthority(folder / "ca")
         certificate, key = authority.issue("localhost")
         self.ca_file = authority.certificate
         places = {
             "/etc/mosquitto/certs/broker.pem": str(certificate),
             "/etc/mosquitto/certs/broker.key": str(key),
+            "/etc/mosquitto/certs/boxes-ca.pem": str(self.boxes.certificate),
             "/etc/mosquitto": str(folder),
             "listener 1883": f"listener {self.port}",
             "listener 8883": f"listener {self.tls_port}",
@@ -47,6 +50,8 @@ class ExampleBroker:
             text = (EXAMPLE / name).read_text()
             for theirs, ours in places.items():
                 text = text.replace(theirs, ours)
+            if certificates_of_boxes:
+                text = re.sub(r"^#(\w+ \S+)$", r"\1", text, flags=re.MULTILINE)
             (folder / "conf.d" / name).write_text(text)
         (folder / "affectd.acl").write_text((EXAMPLE / "affectd.acl").read_text())
         passwords = folder / "affectd.passwd"
@@ -71,13 +76,21 @@ class ExampleBroker:
 class User:
     """One client that is let in under its name, and sees what it subscribed to."""
 
-    def __init__(self, broker: ExampleBroker, name: str, *topics: str, tls: bool = False) -> None:
+    def __init__(
+        self,
+        broker: ExampleBroker,
+        name: str,
+        *topics: str,
+        tls: bool = False,
+        certificate: tuple[Path, Path] | None = None,
+    ) -> None:
         self.received: list[tuple[str, str]] = []
         self._answers: dict[int, Any] = {}
         self._subscribed = threading.Event()
-        self._client = client = _client(name, f"{name}'s own")
+        self._client = client = _client("" if certificate else name, f"{name}'s own")
         if tls:
-            client.tls_set(ca_certs=str(broker.ca_file))
+            certfile, keyfile = map(str, certificate) if certificate else (None, None)
+            client.tls_set(ca_certs=str(broker.ca_file), certfile=certfile, keyfile=keyfile)
         client.on_message = lambda _c, _d, message: self.received.append((message.topic, message.payload.decode()))
         client.on_publish = lambda _c, _d, mid, reason, _p: self._answers.update({mid: reason})
         client.on_subscribe = lambda *_: self._subscribed.set()
@@ -198,3 +211,28 @@ def test_the_certificate_is_checked(example: ExampleBroker) -> None:
     client.tls_set()  # the system's authorities do not know the example's
     with pytest.raises(ssl.SSLCertVerificationError):
         client.connect("localhost", example.tls_port)
+
+
+def test_a_box_with_a_certificate_of_its_own_is_known_by_its_name(tmp_path: Path) -> None:
+    example = ExampleBroker(tmp_path, certificates_of_boxes=True)
+    viewer, box = User(example, "viewer", "#"), None
+    try:
+        box = User(example, "kiosk", tls=True, certificate=example.boxes.issue("kiosk"))
+        assert box.publish(TOPICS.state, "known")
+        assert not box.publish(OTHERS.state, "forged")
+        until(lambda: viewer.received == [(TOPICS.state, "known")])
+        answers: list[Any] = []
+        stranger = _client("kiosk", "kiosk's own")  # the password alone is not enough there
+        stranger.tls_set(ca_certs=str(example.ca_file))
+        stranger.on_connect = lambda _c, _d, _f, reason, _p: answers.append(reason)
+        stranger.on_disconnect = lambda *_: answers.append("thrown out")
+        stranger.connect("localhost", example.tls_port)
+        stranger.loop_start()
+        until(lambda: answers, 15)
+        stranger.loop_stop()
+        assert answers[0] == "thrown out"
+    finally:
+        for user in (viewer, box):
+            if user is not None:
+                user.end()
+        example.end()

@@ -2,68 +2,49 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 
-from e2e.program import DEVICE, Affectd
-from support.broker import Listener, Message, Mosquitto
-from support.media import speak
+from e2e import completeness
+from e2e.program import Affectd
+from e2e.sound import LISTENING, ROOT, events, heard, readings, speech, wait_until_it_is
+from support.broker import Listener, Mosquitto
+from support.fault_table import FaultTable
 from support.sound_server import SoundServer
-
-VOICE = f"affectd/{DEVICE}/voice"
-HEALTH = f"affectd/{DEVICE}/health"
-WORDS = "What a wonderful surprise to see all of you here today, please do come in and take a seat by the window. "
-
-
-@pytest.fixture
-def speech(tmp_path: Path) -> Path:
-    """About twelve seconds of it."""
-    return speak(tmp_path / "speech.wav", WORDS * 2)
-
-
-def heard(messages: list[Message], after: int = 0) -> list[Message]:
-    """Give the readings, past the first `after` messages, in which somebody speaks."""
-    return [message for message in messages[after:] if message.topic == VOICE and message.json["active"]]
-
-
-def microphone_state(messages: list[Message], after: int = 0) -> str | None:
-    """Give the newest state of the microphone that health told past the first `after` messages."""
-    told = [message.json for message in messages[after:] if message.topic == HEALTH]
-    return told[-1]["components"]["microphone"]["state"] if told else None
+from support.stream_server import StreamServer
 
 
 def test_speech_becomes_readings_before_and_after_the_sound_server_died(
-    sound_server: SoundServer, broker: Mosquitto, speech: Path, tmp_path: Path
+    sound_server: SoundServer, broker: Mosquitto, tmp_path: Path, fault_table: FaultTable
 ) -> None:
+    words = speech(tmp_path)
     with (
-        Listener(broker, VOICE, HEALTH) as listener,
-        Affectd(
-            tmp_path,
-            broker,
-            camera={"source": "off"},
-            microphone={"source": "default", "timeout_s": 2.0},
-            inference={"face": "off"},
-            mqtt={"voice": True},
-        ) as daemon,
+        StreamServer() as camera,
+        Listener(broker, f"{ROOT}/#") as listener,
+        Affectd(tmp_path, broker, camera={"source": camera.url}, **LISTENING) as daemon,
     ):
-        silence = listener.wait_for(lambda messages: any(message.topic == VOICE for message in messages), 30)
+        silence = listener.wait_for(readings, 30)
         assert not heard(silence)
-        sound_server.play(speech)
+        sound_server.play(words)
         reading = heard(listener.wait_for(heard))[0].json
         assert sum(reading["probabilities"].values()) == pytest.approx(1, abs=0.01)
         assert 0 < reading["quality"] <= 1
 
         dead = len(listener.messages)
         sound_server.kill()
-        listener.wait_for(lambda messages: microphone_state(messages, dead) == "waiting", 30)
+        wait_until_it_is("waiting", listener, dead)
+        listener.wait_for(lambda messages: len(events(messages, dead)) >= 3)  # the face goes on alone
         again = len(listener.messages)
         sound_server.restart()
-        listener.wait_for(lambda messages: any(m.topic == VOICE for m in messages[again:]), 40)
-        assert (
-            microphone_state(listener.wait_for(lambda messages: microphone_state(messages) == "running")) == "running"
-        )
-        sound_server.play(speech)
+        back = time.monotonic()
+        listener.wait_for(lambda messages: readings(messages, again), 40)
+        recovered_s = time.monotonic() - back
+        assert wait_until_it_is("running", listener, again)["restarts"] >= 1
+        sound_server.play(words)
         assert heard(listener.wait_for(lambda messages: heard(messages, again)), again)[0].json["probabilities"]
-        assert daemon.runs
+        completeness.stop(daemon, listener)
+        repeated = completeness.assert_complete(events(listener.messages), daemon.outbox)
     assert "Traceback" not in daemon.log
+    fault_table.record("sound server killed and restarted", recovered_s=recovered_s, lost=0, repeated=repeated)

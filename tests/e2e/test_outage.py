@@ -1,8 +1,8 @@
-"""Every event arrives, in order and without a gap, whatever dies in the middle: the broker or the daemon."""
+"""Every event arrives, in order and without a gap, whatever dies in the middle: the broker, the daemon or the disk."""
 
 from __future__ import annotations
 
-import json
+import errno
 import signal
 import sqlite3
 import time
@@ -10,12 +10,27 @@ from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 
-from e2e.program import DEVICE, RESTLESS, Affectd, blinking_person
-from support.broker import Listener, Message, Mosquitto
+import pytest
+
+from e2e.completeness import (
+    AVAILABILITY,
+    EVENT,
+    HEALTH,
+    assert_complete,
+    count,
+    last_seq,
+    make_the_listener_known,
+    newer_than_all_in,
+    restless,
+    stop,
+    waiting,
+)
+from support.broker import Listener, Mosquitto
+from support.fault_table import FaultTable
+from support.preloads import build_preload
 from support.waiting import until
 
-EVENT = f"affectd/{DEVICE}/event"
-AVAILABILITY = f"affectd/{DEVICE}/availability"
+PAGE = 4096
 
 
 class FreezableMosquitto(Mosquitto):
@@ -30,51 +45,9 @@ class FreezableMosquitto(Mosquitto):
         self._process.send_signal(signal.SIGCONT)
 
 
-def restless(folder: Path, broker: Mosquitto) -> Affectd:
-    clip = blinking_person(folder / "blinking.mp4")
-    return Affectd(folder, broker, camera={"source": str(clip)}, clip={"loop": True}, **RESTLESS)
-
-
-def count(messages: list[Message]) -> int:
-    return sum(message.topic == EVENT for message in messages)
-
-
-def waiting(outbox: Path) -> int:
-    """Count the events in the outbox."""
-    return ask(outbox, "SELECT COUNT(*) FROM event")
-
-
-def last_seq(outbox: Path) -> int:
-    """Give the number of the last event that was ever stored."""
-    return ask(outbox, "SELECT seq FROM sqlite_sequence WHERE name = 'event'")
-
-
-def ask(outbox: Path, query: str) -> int:
-    """Look at the file from outside."""
-    with closing(sqlite3.connect(f"file:{outbox}?mode=ro", uri=True)) as database:
-        (number,) = database.execute(query).fetchone()
-    return int(number)
-
-
-def stop(daemon: Affectd, listener: Listener) -> None:
-    """End the daemon in order and wait until the listener has all that was ever stored."""
-    daemon.send(signal.SIGTERM)
-    assert daemon.wait() == 0
-    assert waiting(daemon.outbox) == 0
-    seq = last_seq(daemon.outbox)
-    listener.wait_for(lambda messages: any(m.topic == EVENT and m.json["seq"] == seq for m in messages))
-
-
-def assert_complete(events: list[Message], outbox: Path) -> None:
-    """All events ever stored arrived, in order; what came again under the same id is the same to the byte."""
-    payloads: dict[str, bytes] = {}
-    for event in events:
-        assert payloads.setdefault(event.json["id"], event.payload) == event.payload
-    first_arrivals = [json.loads(payload)["seq"] for payload in payloads.values()]
-    assert first_arrivals == list(range(1, last_seq(outbox) + 1))
-
-
-def test_a_broker_killed_for_ten_seconds_costs_no_event(broker: Mosquitto, tmp_path: Path) -> None:
+def test_a_broker_killed_for_ten_seconds_costs_no_event(
+    broker: Mosquitto, tmp_path: Path, fault_table: FaultTable
+) -> None:
     with Listener(broker, "affectd/#", durable=True) as listener, restless(tmp_path, broker) as daemon:
         before = count(listener.wait_for(lambda messages: count(messages) >= 3))
         broker.kill()
@@ -82,24 +55,32 @@ def test_a_broker_killed_for_ten_seconds_costs_no_event(broker: Mosquitto, tmp_p
         stored = waiting(daemon.outbox)
         assert stored >= 3, daemon.log
         broker.start()
+        began = time.monotonic()
+        newer_than_all_in(daemon.outbox, listener)
+        recovered_s = time.monotonic() - began
         listener.wait_for(lambda messages: count(messages) >= before + stored + 3, 45)
         stop(daemon, listener)
         assert listener.on(AVAILABILITY)[-1].payload == b"offline"
-    assert_complete(listener.on(EVENT), daemon.outbox)
+    repeated = assert_complete(listener.on(EVENT), daemon.outbox)
+    remark = f"{stored} events waited"
+    fault_table.record("broker killed for 10 s", recovered_s=recovered_s, repeated=repeated, remark=remark)
     assert "events wait in the outbox" in daemon.log
     assert "Traceback" not in daemon.log
 
 
-def test_kill_9_of_the_daemon_costs_no_event(broker: Mosquitto, tmp_path: Path) -> None:
+def test_kill_9_of_the_daemon_costs_no_event(broker: Mosquitto, tmp_path: Path, fault_table: FaultTable) -> None:
     with Listener(broker, "affectd/#", durable=True) as listener, restless(tmp_path, broker) as daemon:
         listener.wait_for(lambda messages: count(messages) >= 2)
         daemon.kill()
         listener.wait_for(lambda messages: messages[-1] == (AVAILABILITY, b"offline", False))
         before = count(listener.messages)
+        began = time.monotonic()
         daemon.start()
         listener.wait_for(lambda messages: count(messages) >= before + 2)
+        recovered_s = time.monotonic() - began
         stop(daemon, listener)
-    assert_complete(listener.on(EVENT), daemon.outbox)
+    repeated = assert_complete(listener.on(EVENT), daemon.outbox)
+    fault_table.record("kill -9 of the whole daemon", recovered_s=recovered_s, repeated=repeated)
 
 
 def test_what_a_killed_daemon_had_stored_is_sent_by_the_next(broker: Mosquitto, tmp_path: Path) -> None:
@@ -115,7 +96,7 @@ def test_what_a_killed_daemon_had_stored_is_sent_by_the_next(broker: Mosquitto, 
     assert_complete(listener.on(EVENT), daemon.outbox)
 
 
-def test_what_a_broker_was_sent_but_never_took_is_sent_again(tmp_path: Path) -> None:
+def test_what_a_broker_was_sent_but_never_took_is_sent_again(tmp_path: Path, fault_table: FaultTable) -> None:
     broker = FreezableMosquitto(tmp_path)
     with broker, Listener(broker, "affectd/#", durable=True) as listener, restless(tmp_path, broker) as daemon:
         listener.wait_for(lambda messages: count(messages) >= 1)
@@ -123,12 +104,16 @@ def test_what_a_broker_was_sent_but_never_took_is_sent_again(tmp_path: Path) -> 
         until(lambda: waiting(daemon.outbox) >= 2, 20)
         time.sleep(0.5)  # the events are in its socket
         broker.restart()
+        began = time.monotonic()
+        newer_than_all_in(daemon.outbox, listener)
+        recovered_s = time.monotonic() - began
         listener.wait_for(lambda messages: count(messages) >= 5, 45)
         stop(daemon, listener)
-    assert_complete(listener.on(EVENT), daemon.outbox)
+    repeated = assert_complete(listener.on(EVENT), daemon.outbox)
+    fault_table.record("broker hangs and is killed in the middle", recovered_s=recovered_s, repeated=repeated)
 
 
-def test_an_event_that_was_sent_twice_has_one_id(tmp_path: Path) -> None:
+def test_an_event_that_was_sent_twice_has_one_id(tmp_path: Path, fault_table: FaultTable) -> None:
     broker = FreezableMosquitto(tmp_path)
     with (
         broker,
@@ -145,24 +130,137 @@ def test_an_event_that_was_sent_twice_has_one_id(tmp_path: Path) -> None:
         listener.wait_for(lambda messages: count(messages) > before)
         daemon.kill()  # before it has read the acknowledgement
         daemon.start()
+        began = time.monotonic()
         after = count(listener.messages)
         listener.wait_for(lambda messages: count(messages) >= after + 3)
+        recovered_s = time.monotonic() - began
         stop(daemon, listener)
-    ids = [event.json["id"] for event in listener.on(EVENT)]
-    assert len(ids) > len(set(ids))
-    assert_complete(listener.on(EVENT), daemon.outbox)
+    repeated = assert_complete(listener.on(EVENT), daemon.outbox)
+    assert repeated >= 1
+    fault_table.record("kill -9 before the broker's answer is read", recovered_s=recovered_s, repeated=repeated)
 
 
-def test_an_outbox_that_cannot_be_written_for_a_while_loses_no_event(broker: Mosquitto, tmp_path: Path) -> None:
+def test_an_outbox_that_cannot_be_written_for_a_while_loses_no_event(
+    broker: Mosquitto, tmp_path: Path, fault_table: FaultTable
+) -> None:
     with Listener(broker, "affectd/#") as listener, restless(tmp_path, broker) as daemon:
         listener.wait_for(lambda messages: count(messages) >= 1)
         with closing(sqlite3.connect(daemon.outbox, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
             until(lambda: "kept in memory" in daemon.log)
-        stored = last_seq(daemon.outbox)
+        began, stored = time.monotonic(), last_seq(daemon.outbox)
+        until(lambda: last_seq(daemon.outbox) > stored, 20)
+        recovered_s = time.monotonic() - began
         listener.wait_for(lambda messages: any(m.topic == EVENT and m.json["seq"] > stored + 1 for m in messages))
         stop(daemon, listener)
         events = listener.on(EVENT)
-    assert_complete(events, tmp_path / "outbox.db")
+    repeated = assert_complete(events, tmp_path / "outbox.db")
+    fault_table.record("outbox locked by another program", recovered_s=recovered_s, repeated=repeated)
     emotions = [(event.json["previous"], event.json["emotion"]) for event in events]
     assert all(before[1] == after[0] for before, after in pairwise(emotions))
+
+
+@pytest.mark.parametrize(
+    ("number", "what"), [(errno.ENOSPC, "disk full"), (errno.EROFS, "read-only file system"), (errno.EIO, "disk fails")]
+)
+def test_a_disk_that_takes_nothing_for_a_while_costs_no_event(
+    broker: Mosquitto,
+    tmp_path: Path,
+    fault_table: FaultTable,
+    monkeypatch: pytest.MonkeyPatch,
+    number: int,
+    what: str,
+) -> None:
+    switch = tmp_path / "errno"
+    monkeypatch.setenv("LD_PRELOAD", build_preload("bad_disk", tmp_path))
+    monkeypatch.setenv("BAD_DISK", str(switch))
+    with Listener(broker, "affectd/#") as listener, restless(tmp_path, broker) as daemon:
+        listener.wait_for(lambda messages: count(messages) >= 1)
+        switch.write_text(str(number))
+        listener.wait_for(lambda _: any(health.json["outbox_error"] for health in listener.on(HEALTH)))
+        assert listener.on(HEALTH)[-1].json["status"] == "degraded"
+        before = count(listener.messages)
+        listener.wait_for(lambda messages: count(messages) >= before + 2)  # they are sent from memory
+        stuck_at = last_seq(daemon.outbox)
+        switch.unlink()
+        began = time.monotonic()
+        until(lambda: last_seq(daemon.outbox) > stuck_at, 20)
+        recovered_s = time.monotonic() - began
+        listener.wait_for(lambda _: listener.on(HEALTH)[-1].json["outbox_error"] is None)
+        stop(daemon, listener)
+    repeated = assert_complete(listener.on(EVENT), daemon.outbox)
+    assert "Traceback" not in daemon.log
+    remark = "sent from memory meanwhile"
+    fault_table.record(what, recovered_s=recovered_s, repeated=repeated, remark=remark)
+
+
+@pytest.mark.parametrize(
+    ("number", "what"),
+    [(errno.ENOSPC, "disk full when it starts"), (errno.EROFS, "read-only file system when it starts")],
+)
+def test_a_disk_that_takes_nothing_at_the_start_costs_no_event(
+    broker: Mosquitto,
+    tmp_path: Path,
+    fault_table: FaultTable,
+    monkeypatch: pytest.MonkeyPatch,
+    number: int,
+    what: str,
+) -> None:
+    switch = tmp_path / "errno"
+    monkeypatch.setenv("LD_PRELOAD", build_preload("bad_disk", tmp_path))
+    monkeypatch.setenv("BAD_DISK", str(switch))
+    make_the_listener_known(broker, "affectd/#")
+    broker.stop()
+    with restless(tmp_path, broker) as daemon:
+        until(lambda: waiting(daemon.outbox) >= 2, 30)
+        daemon.kill()
+        stored = waiting(daemon.outbox)
+        switch.write_text(str(number))
+        broker.start()
+        daemon.start()
+        with Listener(broker, "affectd/#", durable=True) as listener:
+            listener.wait_for(lambda messages: count(messages) >= 2)  # from memory
+            listener.wait_for(lambda _: listener.on(HEALTH) and listener.on(HEALTH)[-1].json["outbox_error"])
+            switch.unlink()
+            began = time.monotonic()
+            listener.wait_for(lambda _: set(range(1, stored + 1)) <= {e.json["seq"] for e in listener.on(EVENT)})
+            recovered_s = time.monotonic() - began
+            stop(daemon, listener)
+    events = [event.json for event in listener.on(EVENT)]
+    assert {event["seq"] for event in events} == set(range(1, last_seq(daemon.outbox) + 1))
+    repeated = len(events) - len({event["id"] for event in events})
+    remark = "new events are sent from memory, the stored ones after it"
+    fault_table.record(what, recovered_s=recovered_s, repeated=repeated, remark=remark)
+
+
+def test_a_damaged_outbox_costs_only_what_stood_on_the_bad_page(
+    broker: Mosquitto, tmp_path: Path, fault_table: FaultTable
+) -> None:
+    make_the_listener_known(broker, "affectd/#")
+    broker.stop()
+    with restless(tmp_path, broker) as daemon:
+        until(lambda: waiting(daemon.outbox) >= 8, 30)
+        daemon.send(signal.SIGTERM)
+        daemon.wait()
+        stored = waiting(daemon.outbox)
+        with daemon.outbox.open("r+b") as file:
+            file.seek(-PAGE, 2)
+            file.write(b"\x55" * PAGE)
+        broker.start()
+        with Listener(broker, "affectd/#", durable=True) as listener:
+            began = time.monotonic()
+            daemon.start()
+            listener.wait_for(lambda messages: any(m.topic == EVENT and m.json["seq"] > stored for m in messages))
+            recovered_s = time.monotonic() - began
+            stop(daemon, listener)
+        seqs = [event.json["seq"] for event in listener.on(EVENT)]
+    lost = sorted(set(range(1, seqs[-1] + 1)) - set(seqs))
+    assert 1 <= len(lost) <= 4
+    assert seqs == sorted(seqs)
+    health = listener.on(HEALTH)[-1].json
+    assert (health["outbox_damaged"], health["outbox_dropped"]) == (1, len(lost))
+    assert f"{stored - len(lost)} event(s) were read out of" in daemon.log
+    assert f"{len(lost)} were lost" in daemon.log
+    remark = f"{stored} waited; lost is what stood on the one page of 4 kB that was overwritten"
+    repeated = len(seqs) - len(set(seqs))
+    fault_table.record("outbox file corrupt", recovered_s=recovered_s, lost=len(lost), repeated=repeated, remark=remark)

@@ -22,6 +22,7 @@ from support.waiting import until
 
 # Saved on every change: what is owed to a durable subscriber outlives `kill -9`.
 CONFIG = """\
+listener {plain_port} 127.0.0.1
 listener {port} 127.0.0.1
 user root
 persistence true
@@ -37,8 +38,9 @@ log_type all
 class Mosquitto:
     """Runs while entered, on a free loopback port that it keeps over restarts.
 
-    `host_name` is the one that its certificate is made for; `acl` is the text of an acl_file, `more` of
-    further lines of its configuration.
+    `host_name` is the one that its certificate is made for, `client_certificates` says that clients must show one
+    too; `acl` is the text of an acl_file, `more` of further lines of its configuration. On `plain_port` there is
+    never TLS, for listeners that are not what is tested.
     """
 
     host = "localhost"
@@ -51,18 +53,22 @@ class Mosquitto:
         password: str = "",
         tls: bool = False,
         host_name: str = "localhost",
+        client_certificates: bool = False,
         acl: str = "",
         more: str = "",
     ) -> None:
         self.folder = folder / "mosquitto"
         self.folder.mkdir(parents=True)
-        self.port = free_port()
+        self.port, self.plain_port = free_port(), free_port()
         self.user, self.password = user, password
         self.ca_file = ""
         """The CA certificate to trust; empty without TLS."""
+        self.authority: CertificateAuthority | None = None
         self._acl = self.folder / "acl"
         self._process: subprocess.Popen[bytes] | None = None
-        config = CONFIG.format(port=self.port, folder=self.folder, anonymous="false" if user else "true")
+        config = CONFIG.format(
+            port=self.port, plain_port=self.plain_port, folder=self.folder, anonymous="false" if user else "true"
+        )
         if user:
             passwords = self.folder / "passwords"
             subprocess.run(["mosquitto_passwd", "-b", "-c", str(passwords), user, password], check=True)
@@ -71,10 +77,12 @@ class Mosquitto:
             self._acl.write_text(acl)
             config += f"acl_file {self._acl}\n"
         if tls:
-            authority = CertificateAuthority(self.folder / "ca")
-            self.ca_file = str(authority.certificate)
-            certificate, key = authority.issue(host_name)
-            config += f"certfile {certificate}\nkeyfile {key}\n"
+            self.authority = CertificateAuthority(self.folder / "ca")
+            self.ca_file = str(self.authority.certificate)
+            config += f"certfile {self.folder}/broker.pem\nkeyfile {self.folder}/broker.key\n"
+            self.renew_certificate(host_name)
+        if client_certificates:
+            config += f"cafile {self.ca_file}\nrequire_certificate true\n"
         (self.folder / "mosquitto.conf").write_text(config + more)
 
     def __enter__(self) -> Mosquitto:
@@ -103,6 +111,13 @@ class Mosquitto:
         """Kill it and start it again on the same port, with the same store."""
         self.kill()
         self.start()
+
+    def renew_certificate(self, host_name: str = "localhost", *, days: int = 2) -> None:
+        """Let it show another certificate from its next start on; one with negative days has expired."""
+        assert self.authority is not None
+        certificate, key = self.authority.issue(host_name, days=days)
+        certificate.replace(self.folder / "broker.pem")
+        key.replace(self.folder / "broker.key")
 
     def change_acl(self, text: str) -> None:
         """Put other rules in force; the broker must have been made with some."""
@@ -161,9 +176,6 @@ class Listener:
         self._client = paho.Client(CallbackAPIVersion.VERSION2, client_id=client_id, protocol=version)
         if broker.user:
             self._client.username_pw_set(broker.user, broker.password)
-        if broker.ca_file:
-            self._client.tls_set(ca_certs=broker.ca_file)
-            self._client.tls_insecure_set(True)
         self._client.reconnect_delay_set(1, 1)
         self._client.on_connect = self._on_connect
         self._client.on_subscribe = lambda *_: self._subscribed.set()
@@ -175,7 +187,7 @@ class Listener:
             self._options["properties"].SessionExpiryInterval = 3600
 
     def __enter__(self) -> Listener:
-        self._client.connect(self._broker.host, self._broker.port, **self._options)
+        self._client.connect(self._broker.host, self._broker.plain_port, **self._options)
         self._client.loop_start()
         assert self._subscribed.wait(15), "the listener was not let in"
         return self
@@ -212,6 +224,10 @@ class Listener:
         """Publish with QoS 1, and wait until the broker has it; a broker that is just back is waited for."""
         until(self._client.is_connected, 15)
         self._client.publish(topic, payload, qos=1, retain=retain).wait_for_publish(10)
+
+    def publish_soon(self, topic: str, payload: str | bytes) -> None:
+        """Publish with QoS 0, waiting for nobody."""
+        self._client.publish(topic, payload)
 
     def _on_connect(self, client: paho.Client, *_: object) -> None:
         client.subscribe([(topic, 1) for topic in self._topics])

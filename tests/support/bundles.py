@@ -1,10 +1,13 @@
 """Small bundles made by the real toolchain, and copies of them to break."""
 
+import fcntl
 import json
 import os
+import pickle
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +53,19 @@ def make(task: str, folder: Path) -> Made:
     bundle = folder / "models" / description.name
     write_bundle(bundle, description, run=run, variants=variants, held_out=held_out)
     return Made(run / "model.keras", variants, bundle)
+
+
+def made_once(task: str, folder: Path) -> Made:
+    """Like `make`, but once for all processes that ask for it in this folder."""
+    folder.mkdir(exist_ok=True)
+    made = folder / "made.pickle"
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            # In a folder of its own: one who was cut short leaves half of it behind.
+            made.write_bytes(pickle.dumps(make(task, Path(tempfile.mkdtemp(dir=folder)))))
+    result: Made = pickle.loads(made.read_bytes())
+    return result
 
 
 def broken(bundle: Path, folder: Path, change: Callable[[dict[str, Any]], object]) -> Path:

@@ -14,23 +14,32 @@ class CertificateAuthority:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True)
         self._folder = folder
+        self._issued = 0
         self.certificate = folder / "ca.pem"
         usage = ["-addext", "keyUsage=critical,keyCertSign,cRLSign"]
         self._openssl(
             "req", "-x509", *NEW_KEY, "-keyout", "ca.key", "-out", "ca.pem", "-days", "2", "-subj", "/CN=CA", *usage
         )
 
-    def issue(self, host_name: str) -> tuple[Path, Path]:
-        """Give the files of a server's certificate for this name, and of its key."""
-        (self._folder / "server.ext").write_text(
-            f"subjectAltName = DNS:{host_name}\nbasicConstraints = CA:FALSE\nauthorityKeyIdentifier = keyid\n"
+    def issue(self, name: str, *, days: int = 2) -> tuple[Path, Path]:
+        """Give the files of a certificate for this host or client and of its key; with negative days it has expired."""
+        self._issued += 1
+        certificate, key = f"{name}-{self._issued}.pem", f"{name}-{self._issued}.key"
+        (self._folder / "extensions").write_text(
+            f"subjectAltName = DNS:{name}\nbasicConstraints = CA:FALSE\nauthorityKeyIdentifier = keyid\n"
         )
-        self._openssl("req", *NEW_KEY, "-keyout", "server.key", "-out", "server.csr", "-subj", f"/CN={host_name}")
+        self._openssl("req", *NEW_KEY, "-keyout", key, "-out", "request", "-subj", f"/CN={name}")
         self._openssl(
-            "x509", "-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial",
-            "-out", "server.pem", "-days", "2", "-extfile", "server.ext",
+            "x509", "-req", "-in", "request", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial",
+            "-out", certificate, "-days", str(days), "-extfile", "extensions",
         )  # fmt: skip
-        return self._folder / "server.pem", self._folder / "server.key"
+        return self._folder / certificate, self._folder / key
+
+    def encrypt(self, key: Path, passphrase: str) -> Path:
+        """Give the file of this key as it is when it wants a passphrase."""
+        encrypted = key.with_suffix(".encrypted")
+        self._openssl("pkey", "-in", str(key), "-aes256", "-passout", f"pass:{passphrase}", "-out", str(encrypted))
+        return encrypted
 
     def _openssl(self, *arguments: str) -> None:
         subprocess.run(["openssl", *arguments], cwd=self._folder, check=True, capture_output=True)

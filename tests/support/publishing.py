@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from affectd.config import MqttConfig
-from affectd.events import LABELS, VOICE_LABELS, Box, EmotionState, Origin, TrackedFace, VoiceReading
+from affectd.events import LABELS, VOICE_LABELS, Box, EmotionEvent, EmotionState, Origin, TrackedFace, VoiceReading
+from affectd.publish.clock import stamp
+from affectd.publish.event_file import EventFile, Stored
 from affectd.publish.outbox import Outbox
 from affectd.publish.publisher import Publisher
 from affectd.publish.topics import Topics
+from support.waiting import until
 
+OUTBOX = "outbox.db"
 TOPICS = Topics("affectd", "box")
 ORIGIN = Origin("box", "boot-1", {"face": "face-vgg16 1.0.0 int8", "voice": "voice-cnn-lstm 1.0.0 dynamic"})
 
@@ -55,6 +60,18 @@ def state(emotion: str | None = "happy", **changes: Any) -> EmotionState:
     return EmotionState(**{**fields, **changes})
 
 
+def store_events(path: Path, count: int) -> None:
+    """Put so many events into an outbox that nobody has open, all at once: a sync of the disk for each takes long."""
+    with closing(EventFile(path, max_events=count + 1000, max_bytes=10**9)) as file:
+        seqs = range(file.last_seq + 1, file.last_seq + count + 1)
+        file.write([Stored(seq, _encoded(seq)) for seq in seqs], last_seq=seqs[-1])
+
+
+def _encoded(seq: int) -> bytes:
+    event = EmotionEvent(f"00000000-{seq}", seq, ORIGIN, stamp(time.monotonic()), state(LABELS[seq % len(LABELS)]))
+    return json.dumps(event.to_json()).encode()
+
+
 @dataclass
 class Running:
     """A publisher at work."""
@@ -83,7 +100,7 @@ class Running:
 def running(port: int, folder: Path, *, flush_s: float = 0.5, **mqtt: Any) -> Iterator[Running]:
     """Start a publisher with its outbox in `folder`, and stop it cleanly; `mqtt` are settings of MqttConfig."""
     commands: list[str] = []
-    outbox = Outbox(folder / "outbox.db", max_events=10_000, max_bytes=10**8)
+    outbox = Outbox(folder / OUTBOX, max_events=10_000, max_bytes=10**8)
     publisher = Publisher(
         MqttConfig(port=port, **mqtt),
         origin=ORIGIN,
@@ -118,6 +135,7 @@ def main() -> None:
             event = box.publisher.publish_event(state())
             print(event.seq, flush=True)
             time.sleep(0.01)
+        until(lambda: box.outbox.depth == 0, 80)
 
 
 if __name__ == "__main__":

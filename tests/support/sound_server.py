@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -18,9 +19,13 @@ ctl.!default { type pulse }
 
 
 class SoundServer:
-    """Starts on entering, stops on leaving; `env` names it to PortAudio, here and in subprocesses."""
+    """Starts on entering, stops on leaving; `env` names it to PortAudio, here and in subprocesses.
 
-    def __init__(self) -> None:
+    `rate` is the sound card's own: what programs ask for beyond that, the server converts.
+    """
+
+    def __init__(self, rate: int = 16_000) -> None:
+        self._rate = rate
         # A short folder: the path of a Unix socket may have 107 bytes.
         self._home = Path(tempfile.mkdtemp(prefix="affectd-sound-"))
         self._server: subprocess.Popen[bytes] | None = None
@@ -52,11 +57,7 @@ class SoundServer:
 
     def start(self) -> None:
         """Start the server and wait until its microphone is the default input."""
-        modules = [
-            f"module-native-protocol-unix socket={self._home}/native auth-anonymous=1",
-            "module-null-sink sink_name=speaker rate=16000 channels=1 format=s16le",
-            "module-remap-source source_name=microphone master=speaker.monitor",
-        ]
+        modules = [f"module-native-protocol-unix socket={self._home}/native auth-anonymous=1", *self._card()]
         options = ["-n", "--daemonize=no", "--exit-idle-time=-1", "--disallow-exit=1", "--use-pid-file=no"]
         self._server = subprocess.Popen(
             ["pulseaudio", *options, *(part for module in modules for part in ("-L", module))],
@@ -83,6 +84,29 @@ class SoundServer:
         (self._home / "native").unlink(missing_ok=True)
         self.start()
 
+    def freeze(self) -> None:
+        """Stop it in its tracks: it keeps its connections, and answers nobody."""
+        self._send(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on after `freeze`."""
+        self._send(signal.SIGCONT)
+
+    def unplug(self) -> None:
+        """Take the sound card away, microphone and all; the server stays."""
+        assert self._control("unload-module", "module-remap-source") == 0
+        assert self._control("unload-module", "module-null-sink") == 0
+
+    def plug_in(self) -> None:
+        """Bring the sound card back after `unplug`."""
+        for module in self._card():
+            assert self._control("load-module", *module.split()) == 0
+        assert self._control("set-default-source", "microphone") == 0
+
+    def mute(self, on: bool) -> None:
+        """Press the microphone's mute button: it gives zeros from now on, or sound again."""
+        assert self._control("set-source-mute", "microphone", str(int(on))) == 0
+
     def suspend(self) -> None:
         """Silence the microphone without a word, as pulling out a sound card does."""
         self._control("suspend-source", "microphone", "1")
@@ -93,6 +117,16 @@ class SoundServer:
         player = subprocess.Popen(["paplay", "-d", "speaker", str(wav)], env={**os.environ, **self.env})
         self._players.append(player)
         return player
+
+    def _card(self) -> list[str]:
+        return [
+            f"module-null-sink sink_name=speaker rate={self._rate} channels=1 format=s16le",
+            "module-remap-source source_name=microphone master=speaker.monitor",
+        ]
+
+    def _send(self, number: signal.Signals) -> None:
+        assert self._server is not None
+        self._server.send_signal(number)
 
     def _control(self, *command: str) -> int:
         return subprocess.run(

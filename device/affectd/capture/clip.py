@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from affectd.capture.clip_clock import ClipClock
-from affectd.capture.clip_file import ClipFile, probe_clip, to_image
+from affectd.capture.clip_file import ClipFile, Imager, probe_clip
 from affectd.capture.pace import Pace
 from affectd.capture.protocols import EndOfClipError
 from affectd.capture.resample import SAMPLE_RATE
@@ -98,6 +98,7 @@ class ClipCamera(_Track[tuple[float, Any]]):
     def __init__(self, file: ClipFile, clock: ClipClock, *, loop: bool, fps: float) -> None:
         super().__init__(file, clock, loop=loop)
         self._fps = fps
+        self._imager = Imager()
         self._number = 0
 
     def open(self) -> None:
@@ -110,7 +111,7 @@ class ClipCamera(_Track[tuple[float, Any]]):
         media_time, picture = self._next()
         captured_at = self._clock.wait_for(self, media_time)
         self._number += 1
-        return Frame(to_image(picture), captured_at, self._number)
+        return Frame(self._imager.image(picture), captured_at, self._number)
 
     def _play(self, start_s: float) -> Generator[tuple[float, Any], None, None]:
         pace = Pace(self._fps)

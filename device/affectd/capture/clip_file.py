@@ -31,7 +31,7 @@ class ClipFile:
     has_audio: bool
 
     def pictures(self, start_s: float) -> Iterator[tuple[float, Any]]:
-        """Give (media time in seconds, av.VideoFrame, for `to_image`) from `start_s` on.
+        """Give (media time in seconds, av.VideoFrame, for an `Imager`) from `start_s` on.
 
         Raises CaptureError naming the second at which the track cannot be decoded.
         """
@@ -78,11 +78,19 @@ def probe_clip(path: Path) -> ClipFile:
     return ClipFile(path, duration_s, has_video, has_audio)
 
 
-def to_image(frame: Any) -> NDArray[np.uint8]:
-    """Convert a frame to (height, width, 3) BGR, upright when a phone recorded it turned."""
-    image: NDArray[np.uint8] = frame.to_ndarray(format="bgr24")
-    quarter_turns = round(getattr(frame, "rotation", 0) / 90) % 4
-    return np.ascontiguousarray(np.rot90(image, quarter_turns)) if quarter_turns else image
+class Imager:
+    """Makes images of a track's frames. One scaler for all of them: a new one starts threads of its own."""
+
+    def __init__(self) -> None:
+        from av.video.reformatter import VideoReformatter
+
+        self._scaler = VideoReformatter()
+
+    def image(self, frame: Any) -> NDArray[np.uint8]:
+        """Convert a frame to (height, width, 3) BGR, upright when a phone recorded it turned."""
+        image = np.asarray(self._scaler.reformat(frame, format="bgr24").to_ndarray(), np.uint8)
+        quarter_turns = round(getattr(frame, "rotation", 0) / 90) % 4
+        return np.ascontiguousarray(np.rot90(image, quarter_turns)) if quarter_turns else image
 
 
 @contextlib.contextmanager

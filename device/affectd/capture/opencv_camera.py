@@ -12,30 +12,45 @@ from typing import Any
 import cv2
 
 from affectd.capture.pace import Pace
+from affectd.capture.stillness import EVERY, Stillness
 from affectd.capture.v4l2 import list_v4l2_cameras
 from affectd.errors import CaptureError
 from affectd.events import Frame
 
 V4L2_BUFFERS = 2
 """One being filled, one being read: with more, pictures grow old; with one, half of them are lost."""
+OPENCV_ERRORS = 2
+"""OpenCV's log level that leaves warnings out."""
+MJPEG = cv2.VideoWriter.fourcc(*"MJPG")
 
 
 class OpenCvCamera:
     """A camera by number, /dev path or address, thinned to about `fps` frames a second.
 
-    `timeout_s` bounds opening a stream and each wait for a picture; V4L2 knows whole seconds only, so
-    there it is rounded up. A stream that changes its picture size without ending must be reopened by
-    whoever changed it: OpenCV's FFMPEG goes on in the old size with stale pixels and says nothing.
+    `timeout_s` bounds opening a stream and each wait for a good picture; V4L2 knows whole seconds only, so
+    there it is rounded up. A picture that stays the same to the bit for `still_s` (0: for ever) is no live
+    one: it counts as none, also after reopening, until it changes.
+
+    MJPEG streams are decoded here, picture by picture, so they may change their size. On other streams
+    OpenCV's FFMPEG goes on in the old size: a larger picture then stands still, and a smaller one covers the
+    top of the old, whose lower edge stands still. Either is noticed after `still_s`.
     """
 
-    def __init__(self, source: str, *, width: int, height: int, fps: float, timeout_s: float) -> None:
+    def __init__(
+        self, source: str, *, width: int, height: int, fps: float, timeout_s: float, still_s: float = 60.0
+    ) -> None:
         self._source = f"/dev/video{source}" if source.isdecimal() else source
         self._is_stream = "://" in source
         self._width = width
         self._height = height
         self._fps = fps
         self._timeout_s = timeout_s
+        self._still_s = still_s or math.inf
+        self._whole = Stillness()
+        self._edge = Stillness()
+        self._edge_blamed = False
         self._capture: Any = None
+        self._gives_jpeg = False
         self._pace = Pace(fps)
         self._number = 0
         self.name = without_secrets(self._source) if self._is_stream else self._source
@@ -48,6 +63,9 @@ class OpenCvCamera:
         if not capture.isOpened():
             capture.release()
             raise CaptureError(f"camera {self.name}: cannot be opened; {self._advice()}")
+        self._gives_jpeg = self._is_stream and int(capture.get(cv2.CAP_PROP_FOURCC)) == MJPEG
+        if self._gives_jpeg:
+            self._gives_jpeg = capture.set(cv2.CAP_PROP_FORMAT, -1)  # as it comes, undecoded
         self._capture = capture
         self._pace = Pace(self._fps)
         self._number = 0
@@ -56,17 +74,18 @@ class OpenCvCamera:
         """Wait for the next frame that is due; (height, width, 3) BGR. Raises CaptureError."""
         if self._capture is None:
             raise CaptureError(f"camera {self.name}: not open")
+        asked_at = time.monotonic()
         while True:
-            asked_at = time.monotonic()
-            if not self._capture.grab():
-                waited_s = time.monotonic() - asked_at
-                raise CaptureError(f"camera {self.name}: no picture after {waited_s:.1f} s; {self._advice()}")
-            captured_at = time.monotonic()
-            if self._pace.take(captured_at):
+            captured_at = self._grab()
+            if not self._pace.take(captured_at):
+                continue
+            image = self._retrieve()
+            if image is not None and self._whole.seconds(image, captured_at) <= self._still_s:
                 break
-        good, image = self._capture.retrieve()
-        if not good or image is None or image.size == 0:
-            raise CaptureError(f"camera {self.name}: sent a picture that cannot be decoded; {self._advice()}")
+            if captured_at - asked_at > self._timeout_s:
+                raise CaptureError(f"camera {self.name}: {self._complaint(image)}")
+        if self._is_stream and not self._gives_jpeg:
+            self._look_at_edge(image, captured_at)
         self._number += 1
         return Frame(image, captured_at, self._number)
 
@@ -76,7 +95,48 @@ class OpenCvCamera:
             self._capture.release()
             self._capture = None
 
+    def _grab(self) -> float:
+        """Wait for a picture, and give when it came."""
+        asked_at = time.monotonic()
+        if not self._capture.grab():
+            waited_s = time.monotonic() - asked_at
+            raise CaptureError(f"camera {self.name}: no picture after {waited_s:.1f} s; {self._advice()}")
+        return time.monotonic()
+
+    def _retrieve(self) -> Any:
+        """Decode the picture that was grabbed; None when that fails."""
+        try:
+            good, image = self._capture.retrieve()
+            if good and self._gives_jpeg:
+                image = cv2.imdecode(image, cv2.IMREAD_COLOR)
+        except cv2.error:
+            return None
+        return image if good and image is not None and image.size else None
+
+    def _complaint(self, image: Any) -> str:
+        if image is None:
+            return f"its pictures cannot be decoded; {self._advice()}"
+        return (
+            f"sends the very same picture for more than {self._still_s:g} s, as a frozen one does; restart it, or, if "
+            "its picture is meant to stand still, set camera.still_s = 0"
+        )
+
+    def _look_at_edge(self, image: Any, captured_at: float) -> None:
+        """Raise once when the lower edge stands still; if that is still so when opened again, it is a caption."""
+        still_s = self._edge.seconds(image[-EVERY:], captured_at)
+        if still_s == 0:
+            self._edge_blamed = False
+        elif still_s > self._still_s and not self._edge_blamed:
+            self._edge_blamed = True
+            raise CaptureError(
+                f"camera {self.name}: the lower edge of its picture stands still, as when the picture has become "
+                "smaller; opening it again"
+            )
+
     def _connect(self) -> Any:
+        # They would write of every bad picture and of every timeout to stderr.
+        os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+        cv2.setLogLevel(OPENCV_ERRORS)
         timeout_ms = int(self._timeout_s * 1000)
         limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, timeout_ms, cv2.CAP_PROP_READ_TIMEOUT_MSEC, timeout_ms]
         return cv2.VideoCapture(self._source, cv2.CAP_FFMPEG, limits)

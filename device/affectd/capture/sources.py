@@ -29,7 +29,7 @@ def make_clip(camera_source: str, *, realtime: bool, loop: bool, fps: float) -> 
 
 
 def make_camera(
-    source: str, *, clip: Clip | None, width: int, height: int, fps: float, timeout_s: float
+    source: str, *, clip: Clip | None, width: int, height: int, fps: float, timeout_s: float, still_s: float = 60.0
 ) -> Camera | None:
     """Choose the camera; None for 'off' and for a clip without pictures. Nothing is opened yet.
 
@@ -44,7 +44,7 @@ def make_camera(
         return PiCamera(width=width, height=height, fps=fps, timeout_s=timeout_s)
     if source == "auto":
         source = next((path for path, _ in list_v4l2_cameras()), "0")
-    return OpenCvCamera(source, width=width, height=height, fps=fps, timeout_s=timeout_s)
+    return OpenCvCamera(source, width=width, height=height, fps=fps, timeout_s=timeout_s, still_s=still_s)
 
 
 def make_microphone(source: str, *, clip: Clip | None, timeout_s: float) -> Microphone | None:

@@ -64,7 +64,6 @@ def _until(subscriber: Subscriber, count: int | None, seconds: float | None) -> 
 def _as_json(message: Arrived) -> str:
     text = message.payload.decode("utf-8", errors="replace")
     try:
-        payload = json.loads(text)
-    except (ValueError, RecursionError):
-        payload = text
-    return json.dumps({"topic": message.topic, "payload": payload})
+        return json.dumps({"topic": message.topic, "payload": json.loads(text)}, allow_nan=False)
+    except (ValueError, RecursionError):  # no JSON: NaN and the like are none either
+        return json.dumps({"topic": message.topic, "payload": text})

@@ -45,7 +45,13 @@ def run(args: argparse.Namespace) -> int:
     seen = config.camera
     clip = sources.make_clip(seen.source, realtime=True, loop=True, fps=seen.fps)
     camera = sources.make_camera(
-        seen.source, clip=clip, width=seen.width, height=seen.height, fps=seen.fps, timeout_s=seen.timeout_s
+        seen.source,
+        clip=clip,
+        width=seen.width,
+        height=seen.height,
+        fps=seen.fps,
+        timeout_s=seen.timeout_s,
+        still_s=seen.still_s,
     )
     model = assembly.open_configured_model(config, "face")
     if camera is None or model is None:

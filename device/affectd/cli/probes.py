@@ -22,10 +22,10 @@ from affectd.publish.clock import clock_synced
 from affectd.publish.outbox import OutboxInUseError
 from affectd.publish.topics import Topics
 from affectd.service.health import temperature_c, throttled
+from affectd.voice.sound_check import loudness
 
 DEADLINE_S = 20.0
 SOUND_S = 1.0
-FULL_SCALE = 32768
 HOT_C = 80.0
 """A Raspberry Pi slows itself down from here on."""
 
@@ -128,15 +128,15 @@ def probe_microphone(config: Config) -> Finding:
 
 def judge_sound(name: str, samples: np.ndarray[Any, np.dtype[np.int16]]) -> Finding:
     """Say how loud (n,) samples are, and whether that is silence or clipping."""
-    level = 20 * np.log10(max(float(np.sqrt(np.mean(np.square(samples, dtype=np.float64)))), 1e-3) / FULL_SCALE)
-    found = f"{name}: {level:.0f} dBFS"
-    if not samples.any():
+    sound = loudness(samples)
+    found = f"{name}: {sound.level_db:.0f} dBFS"
+    if sound.dead:
         return Finding(
             "microphone", "warning", f"{name}: digital silence", "is it muted, or another input the default?"
         )
-    if np.mean(np.abs(samples.astype(np.int32)) >= FULL_SCALE - 2) > 0.001:
+    if sound.overdriven:
         return Finding("microphone", "warning", f"{found}, clipped", "turn its gain down")
-    if level < -70:
+    if sound.level_db < -70:
         return Finding("microphone", "warning", f"{found}, very quiet", "turn its gain up, or is it the right input?")
     return Finding("microphone", "ok", found)
 
@@ -169,8 +169,11 @@ def probe_outbox(config: Config) -> Finding:
         return Finding("outbox", "ok", f"{error}".partition(";")[0])
     try:
         found = f"{assembly.outbox_path(config)}: {outbox.depth} events waiting, {outbox.dropped} dropped so far"
+        fault = outbox.fault
     finally:
         outbox.close()
+    if fault is not None:
+        return Finding("outbox", "failed", fault, "make room, or replace the card", OutboxError.exit_code)
     return Finding("outbox", "ok", found)
 
 

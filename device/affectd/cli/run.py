@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import logging
+import os
 import signal
 import threading
 from pathlib import Path
 
 from affectd.cli.options import add_config_option, load_config, with_clip
 from affectd.config_file import warnings
+from affectd.errors import AffectdError
 
 HELP = "run the daemon"
+ENDING = (signal.SIGTERM, signal.SIGINT)
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +29,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run until SIGTERM, SIGINT or the clip's end."""
+    try:
+        return _run(args)
+    except Exception as fault:
+        if not _is_want_of_memory(fault):
+            raise
+        log.debug("it was", exc_info=fault)
+        raise AffectdError(
+            f"not enough memory ({' '.join(str(fault).split()) or type(fault).__name__}); end other programs, or raise "
+            "the limit, such as MemoryMax= or TasksMax= in the unit"
+        ) from None
+
+
+def _run(args: argparse.Namespace) -> int:
+    stop, started = threading.Event(), threading.Event()
+    _heed_signals(stop, started)
     from affectd.daemon import Daemon
     from affectd.service.log import set_up_logging
 
@@ -34,8 +53,37 @@ def run(args: argparse.Namespace) -> int:
         config = with_clip(config, args.clip)
     for sentence in warnings(config):
         log.warning("%s", sentence)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    Daemon(config).run(stop)
+    daemon = Daemon(config)
+    started.set()
+    daemon.run(stop)
     return 0
+
+
+def _is_want_of_memory(fault: Exception) -> bool:
+    """Whether the system would not give what was asked for: memory, or a thread, which needs a stack."""
+    if isinstance(fault, AffectdError):
+        return False
+    if isinstance(fault, ImportError):
+        return any(sign in str(fault) for sign in ("cannot map", "failed to map", "annot allocate"))
+    if isinstance(fault, OSError):
+        return fault.errno in {errno.ENOMEM, errno.EAGAIN}
+    return isinstance(fault, MemoryError) or "can't start new thread" in str(fault)
+
+
+def _heed_signals(stop: threading.Event, started: threading.Event) -> None:
+    """Let SIGTERM and SIGINT set `stop`, and end the process at once while it has not started yet.
+
+    A thread waits for them: a handler would run in the main thread, perhaps while that waits for `stop` and holds
+    its lock, and not at all while a model is read. Further signals change nothing: it is ending already.
+    """
+    for number in ENDING:
+        signal.signal(number, signal.SIG_DFL)  # a shell may have had them ignored
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+
+    def wait() -> None:
+        signal.sigwait(ENDING)
+        if not started.is_set():
+            os._exit(0)  # nothing has begun that would have to be ended
+        stop.set()
+
+    threading.Thread(target=wait, name="signals", daemon=True).start()

@@ -38,7 +38,7 @@ class Shower:
         start = f"{datetime.now().strftime('%H:%M:%S')}  {_plain(device):<12.24}"
         try:
             text = self._availability(message) if topic == "availability" else self._document(device, topic, message)
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError):
             foreign = f"not affectd's: {len(message.payload)} bytes on {_plain(message.topic)}"
             return f"{start}  {self._in(RED, foreign)}"
         return None if text is None else f"{start}  {text}"
@@ -53,7 +53,7 @@ class Shower:
         document = json.loads(message.payload)
         if topic == "event":
             self._shown[device] = _gist(document)
-            return self._emotion(document) + f"  {document['latency_ms']:.0f} ms  #{document['seq']}"
+            return self._emotion(document) + f"  {document['latency_ms']:.0f} ms  #{document['seq']:d}"
         if topic == "state":
             gist = _gist(document)
             shown = self._shown.get(device, gist[:1])
@@ -70,7 +70,7 @@ class Shower:
         somebody = document["face"]["present"] or document["voice"]["active"]
         name = self._in(COLOURS[emotion], f"{emotion or ('unsure' if somebody else 'nobody'):<8}")
         evidence = f"{_face(document['face']):<24} {_voice(document['voice']):<22}"
-        return f"{name} {bar} {confidence:4.0%}  {document['agreement']:<8} {evidence}".rstrip()
+        return f"{name} {bar} {confidence:4.0%}  {_plain(document['agreement']):<8} {evidence}".rstrip()
 
     def _in(self, colour: str, text: str) -> str:
         return f"\033[{colour}m{text}\033[0m" if self._colours else text

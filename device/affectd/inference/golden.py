@@ -94,11 +94,13 @@ class Golden:
     def load(cls, path: Path, *, input_shape: tuple[int, ...], labels: int) -> Golden:
         """Read an .npz of `inputs` int8, `scale` float32 (input = inputs * scale) and `logits` float32.
 
-        Raises ModelError when it is none or of other shapes.
+        Raises ModelError when it is none or of other shapes, MemoryError.
         """
         try:
             with np.load(path, allow_pickle=False) as arrays:
                 stored, scale, logits = arrays["inputs"], arrays["scale"], arrays["logits"]
+        except MemoryError:
+            raise
         except Exception as error:  # zipfile, zlib and NumPy raise whatever they stumble over
             raise ModelError(f"{path}: not a set of golden samples ({error}); copy the bundle again") from error
         if [array.dtype.kind for array in (stored, scale, logits)] != ["i", "f", "f"] or scale.ndim:

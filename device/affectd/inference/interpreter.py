@@ -42,7 +42,7 @@ class Runtime:
 def load_runtime(choice: str) -> Runtime:
     """Import the runtime `choice`: 'litert', 'tflite-runtime', or 'auto' for the first there is.
 
-    Raises ModelError when it is not installed or does not import.
+    Raises ModelError when it is not installed or does not import, MemoryError.
     """
     problems = []
     for key in RUNTIMES if choice == "auto" else (choice,):
@@ -55,6 +55,7 @@ def load_runtime(choice: str) -> Runtime:
             return Runtime(key, name, importlib.metadata.version(distribution), loaded)
         except (ImportError, AttributeError) as error:
             problems.append(f"{name}: {error}")
+    _look_for_memory(2**26)
     raise ModelError(
         f"no TFLite runtime for inference.runtime = {choice!r} ({'; '.join(problems)}); "
         "install it (pip install 'affectd[litert]') or set inference.runtime to 'auto'"
@@ -78,16 +79,23 @@ class Interpreter:
     def __init__(self, path: Path, runtime: Runtime, *, threads: int = 1, delegate: Any = None) -> None:
         """Open `path` on `runtime`; `delegate` is what the runtime's load_delegate gave.
 
-        Raises ModelError when the runtime refuses the file or the delegate refuses the model.
+        Raises ModelError when the runtime refuses the file or the delegate refuses the model, MemoryError.
         """
         try:
+            # Its content, not its path, which the runtimes would map: a file that is cut off or written over while
+            # it is mapped ends the process with SIGBUS, or gives wrong answers. Resident memory is the same.
+            content = path.read_bytes()
+        except OSError as error:
+            raise ModelError(f"{path}: cannot be read: {error.strerror}") from error
+        try:
             self._interpreter = runtime.module.Interpreter(
-                model_path=str(path),
+                model_content=content,
                 num_threads=threads,
                 experimental_delegates=None if delegate is None else [delegate],
             )
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
+            _look_for_memory(4 * len(content))
             reason = str(error).strip().partition("\n")[0] or type(error).__name__
             raise ModelError(f"{path}: {runtime} cannot open it: {reason}") from error
         inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
@@ -131,6 +139,11 @@ class Interpreter:
         np.clip(self._scaled, -128, 127, out=self._scaled)
         np.copyto(self._stored, self._scaled, casting="unsafe")
         return self._stored
+
+
+def _look_for_memory(needed: int) -> None:
+    """Raise MemoryError when there are not so many bytes: runtimes that got none blame the model, which may be good."""
+    bytearray(needed)
 
 
 def _tensor_type(path: Path, details: dict[str, Any]) -> TensorType:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import queue
-import ssl
+import socket
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,25 +17,26 @@ from typing import Any
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from affectd.config import MqttConfig
 from affectd.errors import BrokerError
+from affectd.publish import tls
+from affectd.publish.refusals import GARBAGE, HUNG_UP, SILENCE, network_sentence, refusal_sentence
 
 CONNECT_S = 8.0
 CONNACK_S = {MQTTProtocolVersion.MQTTv5: 3.0, MQTTProtocolVersion.MQTTv311: 8.0}
 """A broker that knows 3.1.1 alone may take a CONNECT of 5 with a will for one that goes on, and wait for the rest."""
-KEEPALIVE_S = 20
-"""A half-open connection is noticed after one and a half of these."""
+KEEPALIVE_S = 10
+"""A half-open connection is noticed after two of these of silence, by the broker after one and a half."""
+_UNSENT_BYTES = 8192
+"""What the kernel holds of a connection that is slower than we are: little, so that events do not queue behind it."""
 _PASSWORD_CREDENTIAL = "mqtt-password"  # noqa: S105 - its name, not its value
 _PACKET_OVERHEAD = 16
 """Bytes of a PUBLISH besides topic and payload, at most: header, length, topic's length, mid, properties' length."""
-_HUNG_UP = "Unspecified error"
-"""How paho names a connection that ended without a word."""
-_SILENCE = "no answer"
-_GARBAGE = "no MQTT"
-_OTHER_VERSION = {"Unsupported protocol version", "Unacceptable protocol version", _HUNG_UP}
+_OTHER_VERSION = {"Unsupported protocol version", "Unacceptable protocol version", HUNG_UP}
 """Answers to CONNECT that call for the other version; old brokers just hang up."""
 
 
@@ -109,13 +110,18 @@ class Connection:
         version: MQTTProtocolVersion,
         will: tuple[str, bytes] | None,
         wake: Callable[[], None],
+        largest_arriving: int | None = None,
     ) -> None:
-        """Prepare; `will` is the topic and payload that the broker publishes, retained, if we vanish."""
+        """Prepare; `will` is the topic and payload that the broker publishes, retained, if we vanish.
+
+        A broker that speaks 5 keeps packets of more than `largest_arriving` bytes from us.
+        """
         self.happenings: queue.SimpleQueue[Happening] = queue.SimpleQueue()
         self.version = version
         self._config = config
         self._wake = wake
         self._accepted: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._largest_arriving = largest_arriving
         self._largest: int | None = None
         """Bytes of a packet that the broker says it takes; None: any."""
         self._subscribing: dict[int | None, str] = {}
@@ -134,6 +140,7 @@ class Connection:
         self._client.on_message = self._on_message
         self._client.on_subscribe = self._on_subscribe
         self._client.on_garbage = self._on_garbage
+        self._client.on_socket_open = _keep_little_unsent
 
     def open(self) -> None:
         """Connect and wait until the broker has accepted. Raises BrokerError saying what to do."""
@@ -141,27 +148,34 @@ class Connection:
         if config.username:
             self._client.username_pw_set(config.username, read_password(config))
         if config.tls:
-            self._client.tls_set_context(_tls_context(config))
+            self._client.tls_set_context(tls.make_context(config))
         try:
-            self._client.connect(config.host, config.port, keepalive=KEEPALIVE_S)
+            self._client.connect(config.host, config.port, keepalive=KEEPALIVE_S, properties=self._properties())
         except (OSError, ValueError) as error:
-            raise BrokerError(f"{self._place}: {_network_sentence(error, config)}") from error
+            raise BrokerError(f"{self._place}: {network_sentence(error, config)}") from error
         self._client.loop_start()
         try:
             refusal = self._accepted.get(timeout=CONNACK_S[self.version])
         except queue.Empty:
-            refusal = _SILENCE
+            refusal = SILENCE
         if refusal is None:
             return
         self.close()
-        unanswered_5 = refusal in {_SILENCE, _GARBAGE} and self.version == MQTTProtocolVersion.MQTTv5
+        unanswered_5 = refusal in {SILENCE, GARBAGE} and self.version == MQTTProtocolVersion.MQTTv5
         kind = OtherVersionError if refusal in _OTHER_VERSION or unanswered_5 else BrokerError
-        raise kind(f"{self._place}: {_refusal_sentence(refusal, config)}")
+        hung_up = config.tls and refusal == HUNG_UP and self.version == MQTTProtocolVersion.MQTTv311
+        sentence = (tls.why_hung_up(config) if hung_up else None) or refusal_sentence(refusal, config)
+        raise kind(f"{self._place}: {sentence}")
 
     @property
     def protocol(self) -> str:
         """'MQTT 5' or 'MQTT 3.1.1'."""
         return "MQTT 5" if self.version == MQTTProtocolVersion.MQTTv5 else "MQTT 3.1.1"
+
+    @property
+    def congested(self) -> bool:
+        """Whether the network has not taken yet what was published before."""
+        return self._client.want_write()
 
     def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> int | None:
         """Hand a message to the socket; give its mid, or None when the connection is gone.
@@ -188,6 +202,13 @@ class Connection:
     @property
     def _place(self) -> str:
         return f"broker {self._config.host}:{self._config.port}"
+
+    def _properties(self) -> Properties | None:
+        if self.version != MQTTProtocolVersion.MQTTv5 or self._largest_arriving is None:
+            return None
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        properties.MaximumPacketSize = self._largest_arriving
+        return properties
 
     def _on_connect(self, _client: Any, _data: Any, _flags: Any, code: ReasonCode, properties: Any) -> None:
         self._largest = getattr(properties, "MaximumPacketSize", None)
@@ -217,7 +238,7 @@ class Connection:
             self._happen(Unsubscribed(topic, str(codes[0])))
 
     def _on_garbage(self, error: Exception) -> None:
-        self._accepted.put(_GARBAGE)  # before CONNACK
+        self._accepted.put(GARBAGE)  # before CONNACK
         self._happen(Closed(f"the broker sent what is no MQTT ({type(error).__name__}: {error})"))
 
     def _happen(self, happening: Happening) -> None:
@@ -226,19 +247,29 @@ class Connection:
 
 
 def connect(
-    config: MqttConfig, *, client_id: str, will: tuple[str, bytes] | None, wake: Callable[[], None]
+    config: MqttConfig,
+    *,
+    client_id: str,
+    will: tuple[str, bytes] | None,
+    wake: Callable[[], None],
+    largest_arriving: int | None = None,
 ) -> Connection:
     """Open a connection with MQTT 5, or 3.1.1 where the broker knows no better. Raises BrokerError.
 
     5 is tried first every time: a broker that broke off once must not be kept at 3.1.1.
     """
+
+    def opened(version: MQTTProtocolVersion) -> Connection:
+        connection = Connection(
+            config, client_id=client_id, version=version, will=will, wake=wake, largest_arriving=largest_arriving
+        )
+        connection.open()
+        return connection
+
     try:
-        connection = Connection(config, client_id=client_id, version=MQTTProtocolVersion.MQTTv5, will=will, wake=wake)
-        connection.open()
+        return opened(MQTTProtocolVersion.MQTTv5)
     except OtherVersionError:
-        connection = Connection(config, client_id=client_id, version=MQTTProtocolVersion.MQTTv311, will=will, wake=wake)
-        connection.open()
-    return connection
+        return opened(MQTTProtocolVersion.MQTTv311)
 
 
 def read_password(config: MqttConfig) -> str | None:
@@ -256,43 +287,5 @@ def read_password(config: MqttConfig) -> str | None:
         raise BrokerError(f"password file {path}: cannot be read: {error}") from error
 
 
-def _tls_context(config: MqttConfig) -> ssl.SSLContext:
-    """Trust the system's or the given CA; the certificate and the host name are always checked."""
-    try:
-        context = ssl.create_default_context(cafile=config.ca_file or None)
-        if config.cert_file:
-            context.load_cert_chain(config.cert_file, config.key_file or None)
-    except (OSError, ValueError) as error:
-        files = ", ".join(f for f in (config.ca_file, config.cert_file, config.key_file) if f)
-        raise BrokerError(f"TLS files {files}: cannot be used: {error}") from error
-    return context
-
-
-def _network_sentence(error: Exception, config: MqttConfig) -> str:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        what = error.verify_message.rstrip(".")
-        if "ostname" in what or "IP address" in what:
-            return f"{what}; mqtt.host must be a name that stands in the broker's certificate"
-        if "not yet valid" in what:
-            return f"its {what}: is this box's clock right?"
-        return f"its certificate is not trusted: {what}; see mqtt.ca_file"
-    if isinstance(error, ssl.SSLError):
-        return f"TLS failed: {error.reason or error}; is {config.port} the port for TLS?"
-    if config.tls and isinstance(error, ConnectionResetError):
-        return f"ends the TLS handshake; is {config.port} the port for TLS?"
-    if isinstance(error, TimeoutError):
-        return "no answer; is it on, and is a firewall between?"
-    if isinstance(error, ConnectionRefusedError):
-        return "refuses connections; is the broker running, and mqtt.port right?"
-    return f"cannot be reached: {getattr(error, 'strerror', None) or error}"
-
-
-def _refusal_sentence(refusal: str, config: MqttConfig) -> str:
-    if refusal in {"Bad user name or password", "Not authorized", "Bad authentication method"}:
-        who = f"user name {config.username!r}" if config.username else "a client without a user name"
-        return f"refuses {who} ({refusal}); see mqtt.username and mqtt.password_file"
-    odd_answers = {_HUNG_UP: "hangs up", _SILENCE: "gives no answer to CONNECT", _GARBAGE: "answers with no MQTT"}
-    if refusal in odd_answers:
-        what = odd_answers[refusal]
-        return f"{what}; is {config.port} the port of an MQTT broker, and mqtt.tls right for it?"
-    return f"refuses: {refusal}"
+def _keep_little_unsent(_client: Any, _data: Any, sock: Any) -> None:
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)

@@ -1,21 +1,18 @@
-"""The SQLite file that events wait in: few small transactions, bounded, and set aside when it is damaged."""
+"""The SQLite file that events wait in: few small transactions, and bounded."""
 
 from __future__ import annotations
 
-import logging
 import sqlite3
 from collections.abc import Collection, Sequence
-from contextlib import closing, suppress
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-log = logging.getLogger(__name__)
-
-BROKEN_KEPT = 3
-"""Damaged files kept for people to look at; a failing card must not fill up with them."""
+LAST_SEQ = "SELECT seq FROM sqlite_sequence WHERE name = 'event'"
 _BUSY_S = 1.0
+_LOGIC_ERROR = 1
+"""SQLITE_ERROR, told from Python 3.11 on: a statement does not fit the tables."""
+_COUNTS = range(2**62)
 _CHECKPOINT_PAGES = 250
 _TABLES = """
 PRAGMA journal_mode = WAL;
@@ -35,7 +32,7 @@ class Stored:
 
 
 class EventFile:
-    """Events by seq, in a file. For one thread at a time. Methods raise sqlite3.Error; `damaged` tells what it means.
+    """Events by seq, in a file. For one thread at a time. Methods raise sqlite3.Error.
 
     WAL with synchronous=FULL: what `write` took survives a power cut. `forget` does not wait for the disk: a
     removal that a power cut undoes costs a second delivery, which the event's id makes harmless.
@@ -45,22 +42,31 @@ class EventFile:
         """Open or create the file and look it through; a new one goes on after `after_seq`."""
         self._max_events, self._max_bytes = max_events, max_bytes
         self._db = sqlite3.connect(path, check_same_thread=False, timeout=_BUSY_S, isolation_level="IMMEDIATE")
+        self._db.text_factory = bytes  # what a damaged file calls text need not be any
         try:
-            self._db.executescript(_TABLES)
-            self._checkpoint_every(_CHECKPOINT_PAGES)
-            if self._value("PRAGMA quick_check") != "ok":
-                raise sqlite3.DatabaseError("its pages do not fit together")
-            self.count: int = self._value("SELECT COUNT(*) FROM event")
-            self._bytes: int = self._value("SELECT COALESCE(SUM(LENGTH(payload)), 0) FROM event")
-            self.dropped: int = self._value("SELECT value FROM meta WHERE key = 'dropped'")
-            """Events that fell out before they were delivered, over the life of the file."""
-            self.last_seq: int = _last_seq(self._db)
-            """The highest seq that was ever given; AUTOINCREMENT keeps it when its event has gone."""
+            self._look_through()
             if after_seq > self.last_seq:
                 self.write([], last_seq=after_seq)
-        except sqlite3.Error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             self._db.close()
+            if isinstance(error, UnicodeDecodeError) or getattr(error, "sqlite_errorcode", None) == _LOGIC_ERROR:
+                raise sqlite3.DatabaseError(f"its tables are not an outbox's: {error!r:.200}") from error
             raise
+
+    def _look_through(self) -> None:
+        self._db.executescript(_TABLES)
+        self._checkpoint_every(_CHECKPOINT_PAGES)
+        if self._value("PRAGMA quick_check") != b"ok":
+            raise sqlite3.DatabaseError("its pages do not fit together")
+        self.count: int = self._value("SELECT COUNT(*) FROM event")
+        self._bytes: int = self._value("SELECT COALESCE(SUM(LENGTH(payload)), 0) FROM event")
+        self.dropped: int = self._value("SELECT value FROM meta WHERE key = 'dropped'")
+        """Events that fell out before they were delivered, over the life of the file."""
+        row = self._db.execute(LAST_SEQ).fetchone()
+        self.last_seq: int = row[0] if row else 0
+        """The highest seq that was ever given; AUTOINCREMENT keeps it when its event has gone."""
+        if not (is_count(self.dropped) and is_count(self.last_seq)):
+            raise sqlite3.DatabaseError("its counts are no counts")
 
     def read(self, after_seq: int, limit: int) -> list[Stored]:
         """Give up to `limit` events with a seq above `after_seq`, in order."""
@@ -129,36 +135,10 @@ class EventFile:
         self._value(f"PRAGMA wal_autocheckpoint = {pages}")
 
     def _value(self, query: str) -> Any:
-        return self._db.execute(query).fetchone()[0]
+        row = self._db.execute(query).fetchone()
+        return row[0] if row else None
 
 
-def damaged(error: Exception, *, reading: bool = False) -> bool:
-    """Whether the error means that the file is no good, rather than that the disk does not take a write now."""
-    if isinstance(error, sqlite3.OperationalError):
-        return reading and "disk I/O error" in str(error)
-    return isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.ProgrammingError)
-
-
-def set_aside(path: Path, reason: Exception) -> int:
-    """Rename a damaged file so that a new one can be begun; give the last seq in it, 0 if that cannot be read.
-
-    Raises OSError when the disk does not let it be renamed.
-    """
-    last_seq = 0
-    with suppress(sqlite3.Error), closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
-        last_seq = _last_seq(db)
-    now = datetime.now(timezone.utc)
-    aside = path.with_name(f"{path.name}.broken-{now:%Y%m%dT%H%M%S.%f}Z")
-    path.rename(aside)
-    for suffix in ("-wal", "-shm"):  # they belong to the damaged file and would damage the new one
-        path.with_name(path.name + suffix).unlink(missing_ok=True)
-    log.error("outbox %s: damaged (%s); set aside as %s and begun anew", path, reason, aside.name)
-    broken = sorted(file for file in path.parent.iterdir() if file.name.startswith(f"{path.name}.broken-"))
-    for old in broken[:-BROKEN_KEPT]:
-        old.unlink(missing_ok=True)
-    return last_seq
-
-
-def _last_seq(db: sqlite3.Connection) -> int:
-    row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'event'").fetchone()
-    return int(row[0]) if row else 0
+def is_count(value: object) -> bool:
+    """Whether a damaged file may well have meant this as a number of events."""
+    return isinstance(value, int) and value in _COUNTS

@@ -9,6 +9,7 @@ from affectd.errors import OutboxError
 from affectd.publish.connection import Connection, Delivered, TooLargeError
 from affectd.publish.event_file import Stored
 from affectd.publish.outbox import Outbox
+from affectd.publish.rate import Rate
 
 log = logging.getLogger(__name__)
 
@@ -47,8 +48,9 @@ class EventSender:
         self.trouble: str | None = None
         """Why events wait although there is a connection; None when they flow."""
         self._outbox, self._topic = outbox, topic
+        self._openings = outbox.openings
         self._refused_times: dict[int, int] = {}
-        self._tokens, self._filled_at = float(IN_FLIGHT), time.monotonic()
+        self._rate = Rate(REPLAY_PER_S, IN_FLIGHT)
         self._accepted_up_to = 0
         """The highest seq that the broker ever took."""
         self._fruitless_rounds = 0
@@ -82,14 +84,18 @@ class EventSender:
         """When the event was sent that has waited longest for its PUBACK; None while none waits."""
         return next((sent_at for _, sent_at in self._in_flight.values()), None)
 
-    def settle(self, answer: Delivered) -> None:
-        """Take the broker's answer; one to something else than an event is let pass."""
+    def settle(self, answer: Delivered) -> bool:
+        """Take the broker's answer; tell whether it was to an event."""
         seq, _ = self._in_flight.pop(answer.mid, (None, 0.0))
         if seq is None:
-            return
+            return False
         if answer.refusal is not None:
             self._refuse(seq, answer.refusal)
-            return
+        else:
+            self._accept(seq)
+        return True
+
+    def _accept(self, seq: int) -> None:
         self._outbox.acknowledge(seq)
         self.sent += 1
         self._at_once = min(IN_FLIGHT, 2 * self._at_once)
@@ -109,11 +115,16 @@ class EventSender:
             if self._in_flight:
                 return _IDLE_S
             self._end_round(now)
+        if self._outbox.openings != self._openings:
+            if self._in_flight:
+                return _IDLE_S
+            self._openings = self._outbox.openings
+            self._begin_round()
         if self._resume_at is not None:
             if now < self._resume_at:
                 return min(_IDLE_S, self._resume_at - now)
             self._begin_round()
-        allowed = min(self._at_once - len(self._in_flight), self._take_tokens(now))
+        allowed = min(self._at_once - len(self._in_flight), self._rate.allowed())
         if allowed < 1:
             return _BATCH_S
         try:
@@ -129,7 +140,7 @@ class EventSender:
 
     def _send_one(self, connection: Connection, event: Stored, now: float) -> bool:
         """Send an event, or pass over one that the broker hangs up at; false when the connection is gone."""
-        self._tokens -= 1
+        self._rate.spend()
         self._sent_up_to = event.seq
         hung_up = self._hung_up_times.get(event.seq, 0)
         if hung_up > TRIES or (hung_up == TRIES and event.seq not in self._last_chance):
@@ -143,12 +154,6 @@ class EventSender:
         if mid is not None:
             self._in_flight[mid] = (event.seq, now)
         return mid is not None
-
-    def _take_tokens(self, now: float) -> int:
-        """Give how many events the rate allows now; as many as may be in flight can go at once."""
-        self._tokens = min(float(IN_FLIGHT), self._tokens + (now - self._filled_at) * REPLAY_PER_S)
-        self._filled_at = now
-        return int(self._tokens)
 
     def _pass_over(self, seq: int, reason: str) -> None:
         """Leave out an event that would cost the connection, until a later one is taken."""

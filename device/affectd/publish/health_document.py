@@ -56,6 +56,10 @@ class HealthDocument:
     frames_per_s: float
     face_readings_per_s: float
     voice_readings_per_s: float
+    microphone_level_db: float | None
+    """Of full scale, over the newest 10 s; None while no sound comes."""
+    microphone_notice: str | None
+    """What is wrong with the sound: dead or overdriven."""
     latency: dict[str, Latency]
     """By stage: face, voice, event; a stage not run yet is absent."""
     frames_dropped: int
@@ -86,6 +90,7 @@ class HealthDocument:
             ("frames_per_s", 2),
             ("face_readings_per_s", 2),
             ("voice_readings_per_s", 2),
+            ("microphone_level_db", 1),
             ("temperature_c", 1),
             ("rss_mb", 1),
         ):

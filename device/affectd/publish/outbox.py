@@ -9,10 +9,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 
 from affectd.errors import OutboxError
-from affectd.publish.event_file import EventFile, Stored, damaged, set_aside
+from affectd.publish.damaged_file import SetAside, set_aside
+from affectd.publish.disk import damaged, last_seq_in, may_pass
+from affectd.publish.event_file import EventFile, Stored
 from affectd.publish.lock import FileLock, LockedError
 
 log = logging.getLogger(__name__)
@@ -23,6 +26,8 @@ UNSTORED_KEPT = 1000
 """Events that wait in memory while the disk takes none."""
 RETRY_S = 2.0
 """A disk that took nothing is tried again this much later."""
+SALVAGED_AT_ONCE = 500
+"""Events brought out of a damaged file in one transaction."""
 DELIVERED_AT_ONCE, DELIVERED_S = 100, 2.0
 """Delivered events are removed so many at a time, or after so long, or with the next event that is stored."""
 
@@ -42,9 +47,10 @@ class Outbox:
     """
 
     def __init__(self, path: Path, *, max_events: int, max_bytes: int, lock_wait_s: float = LOCK_WAIT_S) -> None:
-        """Lock and open or create the file; a damaged one is set aside.
+        """Lock and open or create the file; a damaged one is set aside, and what can be read of it is kept.
 
-        Raises OutboxInUseError when another process holds it for `lock_wait_s`, OutboxError when it cannot be written.
+        A disk that is full, read-only or failing is waited for. Raises OutboxInUseError when another process holds
+        the file for `lock_wait_s`, OutboxError when it cannot be written and waiting would not help.
         """
         self._path, self._max_events, self._max_bytes = path, max_events, max_bytes
         self._lock = threading.Lock()
@@ -62,20 +68,20 @@ class Outbox:
         self._fault: str | None = None
         self._damaged_files = 0
         self._closed = False
+        self.openings = 0
+        """How often the file was opened: after a disk that was away at the start, older events than ours may wait."""
+        self._process_lock: FileLock | None = None
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._process_lock = FileLock(path.with_name(path.name + ".lock"), lock_wait_s)
+            self._open(lock_wait_s)
         except LockedError as error:
             raise OutboxInUseError(
                 f"outbox {path}: in use by {error}; stop the other affectd, or give this one an outbox.path of its own"
             ) from None
-        except OSError as error:
-            raise self._cannot_be_written(error) from error
-        try:
-            self._open()
         except (OSError, sqlite3.Error) as error:
-            self._process_lock.release()
-            raise self._cannot_be_written(error) from error
+            if not self._can_begin_without(error):
+                self._unlock()
+                raise OutboxError(f"outbox {path}: cannot be written: {error}; see outbox.path") from error
+            self._suffer(error)
 
     @property
     def depth(self) -> int:
@@ -90,7 +96,7 @@ class Outbox:
 
     @property
     def dropped(self) -> int:
-        """Events that fell out before they were delivered, over the life of the file."""
+        """Events that fell out before they were delivered, or could not be read out of a damaged file."""
         return self._files_dropped + self._dropped_unsaved
 
     @property
@@ -104,7 +110,7 @@ class Outbox:
         return self._fault
 
     def append(self, build: Callable[[int, str], bytes]) -> int:
-        """Keep `build(seq, id)`, durably unless `fault` then says why not, and give its seq."""
+        """Keep `build(seq, id)`, JSON with that `seq`, durably unless `fault` then says why not, and give its seq."""
         with self._lock:
             seq = self._last_seq + 1
             self._unstored.append(Stored(seq, build(seq, f"{self._run_id}-{seq}")))
@@ -172,6 +178,10 @@ class Outbox:
                 self._file.close()
                 self._file = None
             self._closed = True
+            self._unlock()
+
+    def _unlock(self) -> None:
+        if self._process_lock is not None:
             self._process_lock.release()
 
     def _store(self) -> None:
@@ -190,7 +200,7 @@ class Outbox:
                 if self._file is None:
                     return
                 self._write(self._file)
-        except (OSError, sqlite3.Error) as error:
+        except (OSError, LockedError, sqlite3.Error, MemoryError) as error:
             self._suffer(error)
         else:
             self._recover()
@@ -209,16 +219,28 @@ class Outbox:
         self._files_dropped = file.dropped
         self._delivered.clear()
 
-    def _open(self) -> EventFile:
+    def _can_begin_without(self, error: Exception) -> bool:
+        """Whether to run from memory until the disk takes writes: the numbers that were given must be known."""
+        if not may_pass(error, self._path):
+            return False
+        try:
+            self._last_seq = last_seq_in(self._path)
+        except (OSError, sqlite3.Error):
+            return False
+        return True
+
+    def _open(self, lock_wait_s: float = 0.0) -> EventFile:
+        if self._process_lock is None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._process_lock = FileLock(self._path.with_name(self._path.name + ".lock"), lock_wait_s)
         try:
             file = self._new_file()
         except sqlite3.Error as error:
             if not damaged(error):
                 raise
-            self._last_seq = max(self._last_seq, set_aside(self._path, error))
-            self._damaged_files += 1
-            file = self._new_file()
+            return self._begin_anew(error)
         self._file, self._last_seq, self._files_dropped = file, max(self._last_seq, file.last_seq), file.dropped
+        self.openings += 1
         return file
 
     def _new_file(self) -> EventFile:
@@ -226,22 +248,45 @@ class Outbox:
         return EventFile(self._path, max_events=self._max_events, max_bytes=self._max_bytes, after_seq=stored)
 
     def _replace(self, error: Exception) -> None:
-        """Set the damaged file aside and begin a new one; without one until the disk lets it."""
+        """Begin anew instead of the damaged file; without one until the disk lets it."""
         assert self._file is not None
-        lost = self._file.count - len(self._delivered)
+        waited = self._file.count - len(self._delivered)
         self._file.close()
         self._file = None
-        self._delivered.clear()
         try:
-            set_aside(self._path, error)
-            self._damaged_files += 1
-            log.error("outbox %s: %d event(s) waited in the damaged file and are not sent", self._path, max(0, lost))
-            self._open()
+            self._begin_anew(error, waited)
         except (OSError, sqlite3.Error) as second:
             self._suffer(second)
 
+    def _begin_anew(self, error: Exception, waited: int | None = None) -> EventFile:
+        """Set the damaged file aside and bring what can be read of it into a new one; `waited`: how many there are."""
+        aside = set_aside(self._path, error)
+        self._damaged_files += 1
+        self._last_seq = max(self._last_seq, aside.last_seq)
+        self._file = file = self._new_file()
+        try:
+            self._salvage(aside, file, waited)
+        finally:
+            self._last_seq, self._files_dropped = max(self._last_seq, file.last_seq), file.dropped
+            lost = "nobody can tell how many were" if aside.lost is None else f"{aside.lost} were"
+            log.error(
+                "outbox %s: %d event(s) were read out of %s and are sent; %s lost",
+                self._path, aside.saved, aside.path.name, lost,
+            )  # fmt: skip
+            aside.close()
+        self._delivered.clear()
+        return file
+
+    def _salvage(self, aside: SetAside, file: EventFile, waited: int | None) -> None:
+        events = aside.events(file.last_seq, self._max_events, self._delivered)
+        while batch := list(islice(events, SALVAGED_AT_ONCE)):
+            file.write(batch, last_seq=max(file.last_seq, batch[-1].seq))
+        if waited is not None:
+            aside.lost = max(0, waited - aside.saved)
+        file.write([], last_seq=file.last_seq, dropped=aside.dropped + (aside.lost or 0))
+
     def _suffer(self, error: Exception) -> None:
-        sentence = f"outbox {self._path}: the disk takes no events: {error}"
+        sentence = f"outbox {self._path}: the disk takes no events: {str(error) or 'not enough memory'}"
         if sentence != self._fault:
             log.error("%s; they are kept in memory (at most %d) and sent from there", sentence, UNSTORED_KEPT)
         self._fault = sentence
@@ -252,6 +297,3 @@ class Outbox:
             log.info("outbox %s: the disk takes events again", self._path)
         self._fault = None
         self._retry_at = 0.0
-
-    def _cannot_be_written(self, error: Exception) -> OutboxError:
-        return OutboxError(f"outbox {self._path}: cannot be written: {error}; see outbox.path")

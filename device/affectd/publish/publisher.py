@@ -39,6 +39,8 @@ class Publisher:
         """Prepare; `on_privacy` is called with 'on' or 'off' as commanded, on the session's thread."""
         self.topics = Topics(config.base_topic, origin.device, config.discovery_prefix)
         self.commands_ignored = 0
+        self._ignored = ""
+        """What was ignored last."""
         self.origin = origin
         self._config, self._outbox = config, outbox
         self._device_name, self._version, self._on_privacy = device_name, version, on_privacy
@@ -119,15 +121,21 @@ class Publisher:
             return
         if message.retained:
             # Obeyed at every connect, a forgotten 'off' would open a camera that was closed since.
-            self.commands_ignored += 1
-            log.warning("ignored a retained message on %s: send commands without the retain flag", topic)
+            self._ignore(f"a retained message on {topic}: send commands without the retain flag")
             return
         command = payload[:LONGEST_COMMAND].decode("utf-8", "replace").strip().lower()
         if topic == self.topics.privacy_command and len(payload) <= LONGEST_COMMAND and command in {"on", "off"}:
+            self._ignored = ""
             self._on_privacy(command)
             return
+        self._ignore(f"{len(payload)} bytes on {topic}: only 'on' and 'off' are understood")
+
+    def _ignore(self, what: str) -> None:
+        """Count it, and say it once: whoever sends it may send it for ever."""
         self.commands_ignored += 1
-        log.warning("ignored %d bytes on %s: only 'on' and 'off' are understood", len(payload), topic)
+        if what != self._ignored:
+            log.warning("ignored %s", what)
+        self._ignored = what
 
 
 def _encode(document: dict[str, Any]) -> bytes:

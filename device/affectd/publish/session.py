@@ -7,9 +7,7 @@ import queue
 import random
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,11 +19,12 @@ from affectd.publish.connection import (
     Connection,
     Delivered,
     Happening,
-    TooLargeError,
     Unsubscribed,
     connect,
 )
+from affectd.publish.document_sender import DocumentSender
 from affectd.publish.event_sender import EventSender
+from affectd.publish.inbox import Inbox
 from affectd.publish.outbox import Outbox
 from affectd.publish.topics import Topics
 
@@ -34,7 +33,10 @@ log = logging.getLogger(__name__)
 LONGEST_WAIT_S = 30.0
 UNACKNOWLEDGED_S = 30.0
 """A broker that pings back but acknowledges nothing for this long is connected to anew."""
-PASSING_KEPT = 32
+TAKEN_AT_ONCE = 200
+"""Of what came from the broker, before it is looked what there is to send."""
+LARGEST_ARRIVING = 4096
+"""Bytes of a packet that a broker may send us; commands are far shorter."""
 SUSPICIOUS = 3
 """So many connections in a row that broke off soon: not every broker says that another client took the id."""
 
@@ -64,9 +66,9 @@ class SessionStatus:
 class Session:
     """Keeps one connection alive in a thread of its own and sends what waits over it.
 
-    Events come from the outbox, in order, and leave it with their PUBACK. Retained documents are kept
-    here, the newest of each topic, and sent on change and after every connect. Passing messages (QoS 0)
-    are dropped while there is no connection.
+    Events come from the outbox, in order, and leave it with their PUBACK. Of retained documents the newest of
+    each topic is sent on change and after every connect. Passing messages (QoS 0) are dropped while there is
+    no connection.
     """
 
     def __init__(
@@ -81,15 +83,14 @@ class Session:
     ) -> None:
         """Prepare; `on_message` and `on_connected` are called on the session's thread."""
         self._config, self._topics, self._outbox, self._client_id = config, topics, outbox, client_id
-        self._on_message, self._on_connected = on_message, on_connected
+        self._on_connected = on_connected
         self._wake = threading.Event()
         self._stopping = threading.Event()
-        self._lock = threading.Lock()
-        self._retained: dict[str, bytes] = {topics.availability: b"online"}
-        self._unsent: dict[str, bytes] = {}
-        """Retained documents to be sent, in the order they were made."""
-        self._passing: deque[tuple[str, bytes]] = deque(maxlen=PASSING_KEPT)
+        self._documents = DocumentSender({topics.availability: b"online"})
         self._sender = EventSender(outbox, topics.event)
+        self._inbox = Inbox(on_message)
+        self._rival: str | None = None
+        """A sentence while it looks as if another client had our id."""
         now = time.monotonic()
         self._status = SessionStatus(False, None, now, now, None, None, 0, 0, 0)
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
@@ -112,7 +113,7 @@ class Session:
     def status(self) -> SessionStatus:
         """How it is now."""
         status, sender = self._status, self._sender
-        last_error = sender.trouble if status.connected else status.last_error
+        last_error = (sender.trouble or self._rival) if status.connected else status.last_error
         return replace(status, last_error=last_error, sent=sender.sent, denied=sender.denied)
 
     def wake(self) -> None:
@@ -121,25 +122,26 @@ class Session:
 
     def retain(self, topic: str, payload: bytes) -> None:
         """Make this the topic's retained document."""
-        with self._lock:
-            self._retained[topic] = self._unsent[topic] = payload
+        self._documents.retain(topic, payload)
         self._wake.set()
 
     def pass_on(self, topic: str, payload: bytes) -> None:
         """Publish with QoS 0 if there is a connection; else it is dropped."""
         if self._status.connected:
-            self._passing.append((topic, payload))
+            self._documents.pass_on(topic, payload)
             self._wake.set()
 
     def _run(self) -> None:
         failures = cut_short = 0
         while not self._stopping.is_set():
-            began, connected = time.monotonic(), False
+            began, connected, cut_off = time.monotonic(), False, False
             self._went_round()
             try:
                 connection = self._connect()
                 connected = True
-                reason = _Conversation(self, connection).hold()
+                conversation = _Conversation(self, connection)
+                reason = conversation.hold()
+                cut_off = conversation.cut_off
             except BrokerError as error:
                 reason = str(error)
             except Exception as fault:  # whatever it is, events must flow again
@@ -148,12 +150,13 @@ class Session:
             # A connection that is lost at once (two devices with one id) is not tried in a tight loop.
             steady = connected and time.monotonic() - began > LONGEST_WAIT_S
             failures = 0 if steady else failures + 1
-            cut_short = cut_short + 1 if connected and not steady else 0
+            cut_short = cut_short + 1 if cut_off and not steady else 0
             if cut_short >= SUSPICIOUS:
                 reason += (
                     f", {SUSPICIOUS} times in a row soon after connecting; if another client has the same client id "
                     f"({self._client_id}), give each device an id of its own (device.id)"
                 )
+            self._rival = reason if cut_short >= SUSPICIOUS or "same client id" in reason else None
             self._lost(reason)
             self._went_round()
             self._stopping.wait(_backoff(failures))
@@ -164,6 +167,7 @@ class Session:
             client_id=self._client_id,
             will=(self._topics.availability, b"offline"),
             wake=self._wake.set,
+            largest_arriving=LARGEST_ARRIVING,
         )
         self._note(
             connected=True,
@@ -182,7 +186,7 @@ class Session:
         since = time.monotonic() if before.connected else before.since
         reconnects = before.reconnects + before.connected
         self._note(connected=False, protocol=None, since=since, last_error=reason, reconnects=reconnects)
-        self._passing.clear()
+        self._documents.end()
 
     def _went_round(self) -> None:
         self._outbox.tend()
@@ -197,7 +201,10 @@ class _Conversation:
 
     def __init__(self, session: Session, connection: Connection) -> None:
         self._session, self._connection = session, connection
+        self.cut_off = False
+        """The other side, or the network, has ended it."""
         self._closed: str | None = None
+        self._answered_at = time.monotonic()
 
     def hold(self) -> str:
         """Talk until the connection ends or the session is stopped; give the reason."""
@@ -212,8 +219,7 @@ class _Conversation:
         if topics.discovery_prefix:
             self._connection.subscribe(topics.home_assistant_status)
         session._on_connected()
-        with session._lock:
-            session._unsent = dict(session._retained)
+        session._documents.begin()
         session._sender.begin()
         wait_s = 0.0
         while self._closed is None and not session._stopping.is_set():
@@ -222,9 +228,9 @@ class _Conversation:
             session._went_round()
             self._take_happenings()
             self._look_for_silence()
-            self._send_retained()
-            wait_s = session._sender.send(self._connection)
-            self._send_passing()
+            self._look_for_peace()
+            session._documents.send(self._connection)
+            wait_s = min(session._sender.send(self._connection), session._inbox.deliver_late())
         if self._closed is None:
             self._say_goodbye()
         return self._closed or "stopped"
@@ -232,7 +238,7 @@ class _Conversation:
     def _say_goodbye(self) -> None:
         """A clean end sends no last will, so `offline` is said here; its acknowledgement is waited for briefly."""
         topic = self._session._topics.availability
-        self._send_retained()
+        self._session._documents.send_last(self._connection)
         mid = self._connection.publish(topic, b"offline", qos=1, retain=True)
         deadline = time.monotonic() + 1.0
         while time.monotonic() < deadline:
@@ -245,49 +251,43 @@ class _Conversation:
                 return
 
     def _take_happenings(self) -> None:
-        while True:
+        for _ in range(TAKEN_AT_ONCE):
             try:
                 happening = self._connection.happenings.get_nowait()
             except queue.Empty:
                 return
             self._handle(happening)
+        self._session._wake.set()  # there may be more
 
     def _look_for_silence(self) -> None:
-        """End a connection that looks well and carries nothing."""
+        """End a connection that looks well and carries nothing; a slow one acknowledges something now and then."""
         oldest = self._session._sender.oldest_sent_at
-        if self._closed is None and oldest is not None and time.monotonic() - oldest > UNACKNOWLEDGED_S:
-            self._closed = f"the broker has not acknowledged an event for {UNACKNOWLEDGED_S:g} s"
+        if self._closed is not None or oldest is None:
+            return
+        if time.monotonic() - max(oldest, self._answered_at) > UNACKNOWLEDGED_S:
+            self._closed = f"the broker has acknowledged nothing for {UNACKNOWLEDGED_S:g} s"
+
+    def _look_for_peace(self) -> None:
+        """Nobody has cut this connection short: there is no rival any more."""
+        session = self._session
+        if session._rival is not None and time.monotonic() - session._status.since > LONGEST_WAIT_S:
+            session._rival = None
 
     def _handle(self, happening: Happening) -> None:
         if isinstance(happening, Closed):
-            self._closed = happening.reason
+            self._closed, self.cut_off = happening.reason, True
         elif isinstance(happening, Arrived):
-            self._session._on_message(happening)
+            self._session._inbox.take(happening)
         elif isinstance(happening, Unsubscribed):
             self._not_subscribed(happening)
-        else:
-            self._session._sender.settle(happening)
+        elif self._session._documents.settle(happening) or self._session._sender.settle(happening):
+            self._answered_at = time.monotonic()
 
     def _not_subscribed(self, refused: Unsubscribed) -> None:
         log.error("the broker refuses the subscription to %s: %s; see its ACL", refused.topic, refused.reason)
         if refused.topic == self._session._topics.privacy_command:
             sentence = f"privacy commands cannot arrive: the broker refuses {refused.topic} ({refused.reason})"
             self._session._note(subscription_error=sentence)
-
-    def _send_retained(self) -> None:
-        with self._session._lock:
-            unsent, self._session._unsent = self._session._unsent, {}
-        for topic, payload in unsent.items():
-            try:
-                self._connection.publish(topic, payload, qos=1, retain=True)
-            except TooLargeError as error:
-                log.warning("%s is not published: %s", topic, error)
-
-    def _send_passing(self) -> None:
-        while self._session._passing:
-            topic, payload = self._session._passing.popleft()
-            with suppress(TooLargeError):
-                self._connection.publish(topic, payload, qos=0, retain=False)
 
 
 def _backoff(failures: int) -> float:

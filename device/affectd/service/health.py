@@ -82,7 +82,7 @@ def temperature_c(root: Path = THERMAL) -> float | None:
     for file in root.glob("thermal_zone*/temp"):
         try:
             readings.append(int(file.read_text()) / 1000)
-        except (OSError, ValueError):  # a zone that is switched off answers EINVAL or nothing
+        except (OSError, ValueError, OverflowError):  # a zone that is switched off answers EINVAL or nothing
             continue
     return max(readings, default=None)
 
@@ -95,7 +95,7 @@ def throttled(file: Path = THROTTLED_FILE) -> bool | None:
     text = ""
     try:
         text = file.read_text()
-    except OSError:
+    except (OSError, UnicodeDecodeError):
         vcgencmd = shutil.which("vcgencmd")
         if vcgencmd is not None:
             text = _output_of(vcgencmd, "get_throttled").removeprefix("throttled=")

@@ -10,9 +10,12 @@ import os
 import socket
 from collections.abc import Iterable, Mapping
 
-from affectd.service.component import ComponentStatus
+from affectd.service.component_status import ComponentStatus
 
 log = logging.getLogger(__name__)
+
+SLOW_S = 10.0
+"""A device that takes longer to deliver than this does not hold up the start: it may be frozen."""
 
 
 class Notifier:
@@ -56,30 +59,27 @@ class Notifier:
             log.debug("the service manager did not take %r: %s", message, fault)
 
 
-def first_pass_made(statuses: Iterable[ComponentStatus]) -> bool:
-    """Whether fusion has been through once, and every other component has come up, failed or was left off."""
+def first_pass_made(statuses: Iterable[ComponentStatus], now: float) -> bool:
+    """Whether fusion has been through once, and every other component has come up, failed, was left off, or is slow."""
     fused = False
     for status in statuses:
         progressed = status.last_progress is not None or status.state == "finished"
-        if status.state == "starting" and not status.restarts:
+        if status.state == "starting" and not status.restarts and now - status.started_at < SLOW_S:
             return False
         fused = fused or (status.name == "fusion" and progressed)
     return fused
 
 
 def stuck(statuses: Iterable[ComponentStatus], since: float) -> list[str]:
-    """Name the components that made no progress after `since` (monotonic) and are not excused.
+    """Name the components that gave no sign of life after `since` (monotonic) and are not excused.
 
-    Excused are those that are off or finished, that wait for a restart, or that started only after `since`.
-    One that does not stop when told to, or is not restarted, counts as stuck.
+    Excused are those that are off or finished, that wait for a restart, or that are replaced when they hang.
+    One that does not stop when told to, hangs again and again, or is not restarted, counts as stuck.
     """
     names = []
     for status in statuses:
-        excused = status.state in {"off", "finished", "waiting"} or (
-            status.state == "starting" and status.since >= since
-        )
-        progressed = status.last_progress is not None and status.last_progress > since
-        if status.state == "failed" or not (excused or progressed):
+        excused = status.state in {"off", "finished", "waiting"} or status.deadline_s is not None
+        if status.state == "failed" or not (excused or status.last_sign > since):
             names.append(status.name)
     return names
 

@@ -1,11 +1,12 @@
-"""All components together: start, stop within a deadline, pause and resume some."""
+"""All components together: start, stop within a deadline, pause and resume some, replace what hangs."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
 
-from affectd.service.component import Component, ComponentStatus
+from affectd.service.component import Component
+from affectd.service.component_status import ComponentStatus
 
 
 class Supervisor:
@@ -32,6 +33,11 @@ class Supervisor:
             if not component.join(share):
                 hanging.append(component.name)
         return hanging
+
+    def replace_stuck(self, now: float) -> None:
+        """Replace every component that is past its deadline; call it every second or so."""
+        for component in self._components.values():
+            component.replace_if_stuck(now)
 
     def pause(self, names: Iterable[str], deadline_s: float) -> list[str]:
         """Stop these at once and keep them off; gives the names that still run after the deadline."""

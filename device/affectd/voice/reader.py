@@ -13,6 +13,7 @@ from affectd.errors import CaptureError
 from affectd.events import AudioChunk, VoiceReading
 from affectd.voice.activity import Activity, SpeechActivity, speech_snr_db
 from affectd.voice.features import FloatArray, FrameExtractor, VoiceFeatures
+from affectd.voice.sound_check import at_full_scale
 
 SHORTEST_S = 1.0
 """Sound needed before the first reading; the rest of the window is padding."""
@@ -24,6 +25,9 @@ FULL_ACTIVITY = 0.5
 """Share of speech in the window from which more does not raise the quality."""
 FULL_SNR_DB = 20.0
 """SNR from which more does not raise the quality."""
+HALF_CLIPPED = 0.07
+"""Share of cut-off samples at which half of what the model tells right by more than chance is lost (240 clips of
+RAVDESS, overdriven: 0.7 % cut off cost an eighth of it, 4.5 % two fifths, 11 % three fifths)."""
 
 
 class VoiceModel(Protocol):
@@ -107,6 +111,7 @@ class VoiceReader:
         self._static = np.zeros((0, self.features.static_columns), np.float32)
         self._speech = np.zeros(0, np.bool_)
         self._background = np.zeros(0, np.float32)
+        self._clipped = np.zeros(0, np.bool_)
         self._heard = 0
         self._missing = self._hop
         self._feature_s = self._activity_s = 0.0
@@ -122,6 +127,7 @@ class VoiceReader:
         self._static = np.concatenate([self._static, static])[-size:]
         self._speech = np.concatenate([self._speech, activity.speech])[-size:]
         self._background = np.concatenate([self._background, activity.background_db])[-size:]
+        self._clipped = np.concatenate([self._clipped, at_full_scale(samples)])[-size * self.features.hop_length :]
         self._feature_s += extracted - start
         self._activity_s += time.perf_counter() - extracted
 
@@ -140,7 +146,7 @@ class VoiceReader:
         windowed = time.perf_counter()
         probabilities = self.model.probabilities(window[np.newaxis])
         self._note_timings(start, windowed, time.perf_counter())
-        quality = voice_quality(float(self._speech.mean()), snr_db)
+        quality = voice_quality(float(self._speech.mean()), snr_db, float(self._clipped.mean()))
         return VoiceReading(at, active=True, snr_db=snr_db, quality=quality, probabilities=probabilities)
 
     def _somebody_speaks(self) -> bool:
@@ -153,8 +159,11 @@ class VoiceReader:
         self.last_timings = VoiceTimings(*(1e3 * seconds for seconds in stages))
 
 
-def voice_quality(active_share: float, snr_db: float) -> float:
-    """Give 0..1: the share of speech in the window times the SNR, each up to where more does not help."""
+def voice_quality(active_share: float, snr_db: float, clipped_share: float = 0.0) -> float:
+    """Give 0..1: the share of speech in the window times the SNR, each up to where more does not help.
+
+    Sound that is cut off at full scale counts for less: it looks clear, and is read wrongly.
+    """
     activity = min(1.0, active_share / FULL_ACTIVITY)
     clarity = float(np.clip(snr_db / FULL_SNR_DB, 0.0, 1.0))
-    return activity * clarity
+    return activity * clarity / (1.0 + clipped_share / HALF_CLIPPED)

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 
 from affectd.capture.opencv_camera import OpenCvCamera, without_secrets
 from affectd.errors import CaptureError
+from support.media import write_clip
 
 
 class MjpegServer(ThreadingHTTPServer):
@@ -25,6 +27,11 @@ class MjpegServer(ThreadingHTTPServer):
         self.dead = threading.Event()
         self.hung = threading.Event()
         self.garbage = threading.Event()
+        self.width = 160
+        self.step = 1
+        """How much brighter."""
+        self.pattern = False
+        """Whether a pattern stands at the lower edge."""
 
     @property
     def url(self) -> str:
@@ -45,7 +52,12 @@ class _MjpegHandler(BaseHTTPRequestHandler):
         while not self.server.dead.wait(1 / 30):
             if self.server.hung.is_set():
                 continue
-            picture = cv2.imencode(".jpg", np.full((120, 160, 3), number % 256, np.uint8))[1].tobytes()
+            width = self.server.width
+            image = np.full((width * 3 // 4, width, 3), number % 256, np.uint8)
+            if self.server.pattern:
+                image[-16:] = 0
+                image[-16:, ::32] = 255
+            picture = cv2.imencode(".jpg", image)[1].tobytes()
             if self.server.garbage.is_set():
                 picture = b"\xa5" * len(picture)
             head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(picture)}\r\n\r\n"
@@ -53,7 +65,45 @@ class _MjpegHandler(BaseHTTPRequestHandler):
                 self.wfile.write(head.encode() + picture + b"\r\n")
             except OSError:
                 return
-            number += 1
+            number += self.server.step
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        """Say nothing."""
+
+
+class H264Server(ThreadingHTTPServer):
+    """Streams one clip to whom it serves first, and then another in real time, again and again."""
+
+    daemon_threads = True
+
+    def __init__(self, first: Path, then: Path) -> None:
+        super().__init__(("127.0.0.1", 0), _H264Handler)
+        self.first = first.read_bytes()
+        self.then = then.read_bytes()
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}/stream.ts"
+
+
+class _H264Handler(BaseHTTPRequestHandler):
+    server: H264Server
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "video/mp2t")
+        self.end_headers()
+        first, self.server.first = self.server.first, b""
+        step = len(self.server.then) // 25 // 188 * 188
+        try:
+            self.wfile.write(first)
+            while True:
+                for start in range(0, len(self.server.then), step):
+                    self.wfile.write(self.server.then[start : start + step])
+                    time.sleep(1 / 25)
+        except OSError:
+            return
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
         """Say nothing."""
@@ -68,8 +118,74 @@ def server() -> Iterator[MjpegServer]:
         mjpeg.shutdown()
 
 
-def make_camera(source: str, fps: float = 10, timeout_s: float = 2) -> OpenCvCamera:
-    return OpenCvCamera(source, width=160, height=120, fps=fps, timeout_s=timeout_s)
+def make_camera(source: str, fps: float = 10, timeout_s: float = 2, still_s: float = 60) -> OpenCvCamera:
+    return OpenCvCamera(source, width=160, height=120, fps=fps, timeout_s=timeout_s, still_s=still_s)
+
+
+def noise(folder: Path, width: int, height: int) -> Path:
+    """Make a clip of a second of it, in H.264."""
+    random = np.random.default_rng(width)
+    frames = [random.integers(0, 255, (height, width, 3), np.uint8) for _ in range(25)]
+    return write_clip(folder / f"{width}.ts", frames=frames)
+
+
+@pytest.mark.parametrize(("width", "becomes", "said"), [(160, 320, "very same picture"), (320, 160, "lower edge")])
+def test_an_h264_stream_that_changes_its_size_is_opened_again(
+    tmp_path: Path, width: int, becomes: int, said: str
+) -> None:
+    clips = [noise(tmp_path, size, size * 3 // 4) for size in (width, becomes)]
+    with H264Server(*clips) as server:
+        camera = make_camera(server.url, timeout_s=1, still_s=1)
+        camera.open()
+        assert camera.read().image.shape[1] == width
+        with pytest.raises(CaptureError, match=said):
+            for _ in range(100):
+                camera.read()
+        camera.open()
+        assert {camera.read().image.shape[1] for _ in range(20)} == {becomes}
+        camera.close()
+        server.shutdown()
+
+
+def test_a_lower_edge_that_stands_still_costs_one_opening_until_it_moves() -> None:
+    camera = make_camera("rtsp://127.0.0.1/live", still_s=1)
+    caption, another = (np.random.default_rng(seed).integers(0, 255, (120, 160, 3), np.uint8) for seed in (1, 2))
+    camera._look_at_edge(caption, 10.0)
+    with pytest.raises(CaptureError, match="lower edge"):
+        camera._look_at_edge(caption, 12.0)
+    camera._look_at_edge(caption, 14.0)
+    camera._look_at_edge(another, 15.0)
+    with pytest.raises(CaptureError, match="lower edge"):
+        camera._look_at_edge(another, 17.0)
+
+
+def test_a_picture_that_stands_still_is_none_until_it_moves(server: MjpegServer) -> None:
+    server.pattern = True
+    server.step = 0
+    camera = make_camera(server.url, timeout_s=0.5, still_s=0.5)
+    for _ in range(2):
+        camera.open()
+        with pytest.raises(CaptureError, match="very same picture"):
+            for _ in range(100):
+                camera.read()
+    server.step = 1
+    camera.open()
+    camera.read()
+    camera.close()
+
+
+def test_a_stream_may_change_its_size(server: MjpegServer) -> None:
+    camera = make_camera(server.url)
+    camera.open()
+    shapes = []
+    for width in (160, 320, 80):
+        server.width = width
+        for _ in range(6):  # what was on its way
+            frame = camera.read()
+        shapes.append(frame.image.shape)
+        assert len(np.unique(frame.image)) == 1  # one picture all over, nothing of the one before
+    camera.close()
+    assert shapes == [(120, 160, 3), (240, 320, 3), (60, 80, 3)]
 
 
 def test_a_stream_faster_than_asked_is_thinned_and_stays_fresh(server: MjpegServer) -> None:

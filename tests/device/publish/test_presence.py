@@ -93,7 +93,7 @@ def test_privacy_commands_are_taken_and_anything_else_is_ignored(broker: Mosquit
     with Listener(broker, "nothing") as hand, running(broker.port, tmp_path) as box:
         until(lambda: box.connected)
         hand.wait_for(lambda _: "SUBACK to affectd-box" in broker.log)
-        for payload in (b"on", b"", b"maybe", b"\xff\xfe", b"on" + b" " * 100_000, b'{"on":true}', b"OFF"):
+        for payload in (b"on", b"", b"maybe", b"\xff\xfe", b"on" + b" " * 1000, b'{"on":true}', b"OFF"):
             hand.publish(topic, payload)
         until(lambda: len(box.commands) == 2)
         assert box.commands == ["on", "off"]

@@ -14,6 +14,7 @@ from affectd.publish import event_sender, session
 from support import publishing
 from support.broker import Listener, Message, Mosquitto
 from support.odd_broker import OddBroker
+from support.proxy import Proxy
 from support.publishing import TOPICS, running, start_process
 from support.waiting import until
 
@@ -204,8 +205,11 @@ def test_events_that_the_acl_denies_stay_and_everything_else_flows(
         assert box.publisher.status.denied <= event_sender.IN_FLIGHT * 15
 
 
-def test_an_event_that_the_broker_never_takes_holds_up_nobody(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_event_that_the_broker_never_takes_holds_up_nobody(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """mosquitto 2.0.11 hangs up at one that is larger than its limit; later versions refuse it."""
+    monkeypatch.setattr(session, "LONGEST_WAIT_S", 4.0)
     with (
         Mosquitto(tmp_path, more="message_size_limit 4000\n") as broker,
         Listener(broker, TOPICS.event, durable=True) as listener,
@@ -220,7 +224,7 @@ def test_an_event_that_the_broker_never_takes_holds_up_nobody(tmp_path: Path, ca
         assert "event 4 is dropped, for the broker takes others: it hung up 4 times" in caplog.text
         box.publish_events(1)
         listener.wait_for(lambda messages: 15 in seqs(messages))
-        until(lambda: box.last_error == "")
+        until(lambda: box.last_error == "", 20)
     assert list(dict.fromkeys(seqs(listener.messages))) == [1, 2, 3, *range(5, 16)]
 
 
@@ -271,3 +275,69 @@ def test_a_backlog_goes_out_at_a_bounded_rate_and_in_order(tmp_path: Path) -> No
             assert seqs(listener.messages) == list(range(1, 201))
     # The first ones may go at once.
     assert took > 0.9 * (200 - 2 * event_sender.IN_FLIGHT) / event_sender.REPLAY_PER_S
+
+
+def test_thousands_that_waited_arrive_in_order_and_none_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_sender, "REPLAY_PER_S", 1000.0)
+    waited = 2000
+    publishing.store_events(tmp_path / publishing.OUTBOX, waited)
+    with (
+        Mosquitto(tmp_path, more="max_queued_messages 0\n") as broker,
+        Listener(broker, TOPICS.event) as listener,
+        running(broker.port, tmp_path) as box,
+    ):
+        listener.wait_for(lambda messages: len(messages) >= waited, 90)
+        assert seqs(listener.messages) == list(range(1, waited + 1))
+        until(lambda: box.outbox.depth == 0, 20)
+
+
+# A thin line.
+
+
+def test_of_a_document_only_the_newest_goes_over_a_slow_line(broker: Mosquitto, tmp_path: Path) -> None:
+    with (
+        Proxy(broker.port, delay_s=0.5) as network,
+        Listener(broker, TOPICS.state) as listener,
+        running(network.port, tmp_path) as box,
+    ):
+        until(lambda: box.connected, 20)
+        for emotion in ("happy", "sad") * 50 + ("fear",):
+            box.publisher.publish_state(publishing.state(emotion), time.monotonic())
+            time.sleep(0.01)
+        listener.wait_for(lambda messages: messages and messages[-1].json["emotion"] == "fear")
+        assert len(listener.messages) < 10
+
+
+def test_readings_that_a_thin_line_does_not_take_are_dropped_and_events_get_through(
+    broker: Mosquitto, tmp_path: Path
+) -> None:
+    readings = 300
+    with (
+        Proxy(broker.port) as network,
+        Listener(broker, f"{TOPICS.root}/+") as listener,
+        running(network.port, tmp_path, voice=True) as box,
+    ):
+        listener.wait_for(lambda _: listener.on(TOPICS.availability))
+        network.bytes_per_s = 5000
+        for _ in range(readings):
+            box.publisher.publish_voice(publishing.voice())
+            time.sleep(0.01)
+        began = time.monotonic()
+        box.publish_events(1)
+        listener.wait_for(lambda _: listener.on(TOPICS.event))
+        assert time.monotonic() - began < 12
+        assert 1 <= len(listener.on(TOPICS.voice)) < readings - 30
+        assert box.publisher.status.reconnects == 0
+
+
+def test_a_broker_that_takes_seconds_to_answer_is_spoken_to(broker: Mosquitto, tmp_path: Path) -> None:
+    with (
+        Proxy(broker.port, delay_s=2.0) as network,
+        Listener(broker, TOPICS.event) as listener,
+        running(network.port, tmp_path) as box,
+    ):
+        box.publish_events(3)
+        listener.wait_for(lambda messages: len(messages) == 3, 40)
+        assert box.publisher.status.reconnects == 0

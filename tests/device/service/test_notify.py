@@ -5,12 +5,12 @@ import socket
 
 import pytest
 
-from affectd.service.component import ComponentStatus
+from affectd.service.component_status import ComponentStatus
 from affectd.service.notify import Notifier, Watchdog, first_pass_made, stuck
 
 
-def status(name, state, *, since=0.0, last_progress=None):
-    return ComponentStatus(name, state, since, 0, None, last_progress)
+def status(name, state, *, started_at=0.0, last_progress=None, deadline_s=None):
+    return ComponentStatus(name, state, started_at, 0, None, last_progress, started_at, deadline_s)
 
 
 @pytest.fixture(params=["path", "abstract"])
@@ -59,7 +59,7 @@ def test_watchdog_of_another_process_is_not_ours():
 
 
 @pytest.mark.parametrize(
-    ("state", "since", "last_progress", "is_stuck"),
+    ("state", "started_at", "last_progress", "is_stuck"),
     [
         ("running", 5.0, 11.0, False),
         ("running", 5.0, 9.0, True),
@@ -71,8 +71,8 @@ def test_watchdog_of_another_process_is_not_ours():
         ("failed", 11.0, 11.0, True),
     ],
 )
-def test_who_is_stuck(state, since, last_progress, is_stuck):
-    found = stuck([status("camera", state, since=since, last_progress=last_progress)], 10.0)
+def test_who_is_stuck(state, started_at, last_progress, is_stuck):
+    found = stuck([status("camera", state, started_at=started_at, last_progress=last_progress)], 10.0)
     assert found == (["camera"] if is_stuck else [])
 
 
@@ -89,7 +89,19 @@ def test_who_is_stuck(state, since, last_progress, is_stuck):
     ],
 )
 def test_when_the_first_pass_is_made(camera, fusion, made):
-    assert first_pass_made([camera, fusion]) is made
+    assert first_pass_made([camera, fusion], 5.0) is made
+
+
+def test_a_camera_that_takes_long_to_deliver_does_not_hold_up_the_first_pass():
+    fusion = status("fusion", "running", last_progress=1.0)
+    assert not first_pass_made([status("camera", "starting", started_at=1.0), fusion], 10.0)
+    assert first_pass_made([status("camera", "starting", started_at=1.0), fusion], 12.0)
+
+
+def test_what_the_supervisor_replaces_is_stuck_only_when_it_gave_up():
+    silent = {"last_progress": 1.0, "deadline_s": 60.0}
+    assert stuck([status("camera", "running", **silent)], 10.0) == []
+    assert stuck([status("camera", "failed", **silent)], 10.0) == ["camera"]
 
 
 def test_a_sentence_is_sent_when_it_is_another(manager):

@@ -135,6 +135,18 @@ def test_quality_rises_with_activity_and_snr() -> None:
     assert voice_quality(1.0, -5) == 0
 
 
+def test_quality_falls_with_what_is_cut_off(sound: np.ndarray) -> None:
+    assert voice_quality(0.5, 25, 0.0) > voice_quality(0.5, 25, 0.01) > 2 * voice_quality(0.5, 25, 0.2)
+    clean = max(r.quality for r in feed(VoiceReader(Recorder(), SPEC), chunks(sound, [480])))
+    overdriven = np.clip(sound.astype(np.float64) * 20, -32768, 32767).astype(np.int16)
+    readings = feed(VoiceReader(Recorder(), SPEC), chunks(overdriven, [480]))
+    assert 0 < max(r.quality for r in readings if r.active) < 0.7 * clean
+    # Once it has left the window, what was cut off is forgotten.
+    reader = VoiceReader(Recorder(), SPEC)
+    feed(reader, chunks(overdriven, [480]))
+    assert max(r.quality for r in feed(reader, chunks(sound, [480]))) == pytest.approx(clean, rel=0.1)
+
+
 def test_says_what_each_stage_took(sound: np.ndarray) -> None:
     reader = VoiceReader(Recorder(), SPEC)
     assert reader.last_timings is None

@@ -1,0 +1,272 @@
+"""Brokers and networks that are away, slow, silent or refuse: every event arrives, and the log says what to do."""
+
+from __future__ import annotations
+
+import signal
+import time
+from pathlib import Path
+
+from e2e.completeness import (
+    EVENT,
+    HEALTH,
+    ROOT,
+    assert_complete,
+    count,
+    last_seq,
+    make_the_listener_known,
+    newer_than_all_in,
+    restless,
+    stop,
+    waiting,
+)
+from e2e.program import DEVICE
+from support.broker import Listener, Message, Mosquitto
+from support.fault_table import FaultTable
+from support.proxy import Proxy
+from support.publishing import store_events
+from support.waiting import until
+
+OWN_ID = "lobby"
+
+
+def times_connected(broker: Mosquitto) -> int:
+    """Count how often a device was let in under the daemon's client id."""
+    return broker.log.count(f" as affectd-{DEVICE} (")
+
+
+# Away.
+
+
+def test_a_broker_that_is_down_at_the_start_gets_every_event(
+    broker: Mosquitto, tmp_path: Path, fault_table: FaultTable
+) -> None:
+    make_the_listener_known(broker, f"{ROOT}/#")
+    broker.stop()
+    with restless(tmp_path, broker) as daemon:
+        until(lambda: waiting(daemon.outbox) >= 3, 30)
+        assert f"localhost:{broker.port}: refuses connections; is the broker running" in daemon.log
+        broker.start()
+        began = time.monotonic()
+        with Listener(broker, f"{ROOT}/#", durable=True) as listener:
+            newer_than_all_in(daemon.outbox, listener)
+            recovered_s = time.monotonic() - began
+            stop(daemon, listener)
+    repeated = assert_complete(listener.on(EVENT), daemon.outbox)
+    assert "Traceback" not in daemon.log
+    fault_table.record("broker down at start", recovered_s=recovered_s, repeated=repeated)
+
+
+def test_a_night_of_events_follows_in_order_and_without_a_flood(tmp_path: Path, fault_table: FaultTable) -> None:
+    waited = 600  # ten hours of one a minute
+    broker = Mosquitto(tmp_path, more="max_queued_messages 0\n")
+    with broker, restless(tmp_path, broker) as daemon:
+        make_the_listener_known(broker, f"{ROOT}/#")
+        daemon.kill()
+        broker.stop()
+        store_events(daemon.outbox, waited)
+        daemon.start()
+        until(lambda: waiting(daemon.outbox) > waited, 30)
+        waited = last_seq(daemon.outbox)
+        broker.start()
+        began = time.monotonic()
+        with Listener(broker, f"{ROOT}/#", durable=True) as listener:
+            arrivals: dict[int, float] = {}
+            while waited not in arrivals:
+                for seq in {message.json["seq"] for message in listener.on(EVENT)} - arrivals.keys():
+                    arrivals[seq] = time.monotonic()
+                assert time.monotonic() - began < 60, daemon.log
+                time.sleep(0.1)
+            newer_than_all_in(daemon.outbox, listener)
+            recovered_s = time.monotonic() - began
+            stop(daemon, listener)
+    repeated = assert_complete(listener.on(EVENT), daemon.outbox)
+    rate = (waited - 100) / (arrivals[waited] - arrivals[100])
+    assert rate < 75
+    remark = f"{waited} events waited, followed at {rate:.0f} a second; after minutes it is asked every 15 to 30 s only"
+    fault_table.record("broker down for hours", recovered_s=recovered_s, repeated=repeated, remark=remark)
+
+
+# Refuses.
+
+
+def test_a_wrong_password_is_said_and_the_mended_one_is_taken(tmp_path: Path, fault_table: FaultTable) -> None:
+    with Mosquitto(tmp_path, user=DEVICE, password="right") as broker:
+        make_the_listener_known(broker, f"{ROOT}/#")
+        with restless(tmp_path, broker) as daemon, Listener(broker, f"{ROOT}/#", durable=True) as listener:
+            daemon.kill()
+            daemon.password_file.write_text("wrong\n")
+            daemon.start()
+            until(lambda: "refuses user name 'box' (Not authorized); see mqtt.username" in daemon.log, 20)
+            until(lambda: waiting(daemon.outbox) >= 3, 20)
+            assert times_connected(broker) <= 1
+            daemon.password_file.write_text("right\n")
+            began = time.monotonic()
+            newer_than_all_in(daemon.outbox, listener)
+            recovered_s = time.monotonic() - began
+            stop(daemon, listener)
+    repeated = assert_complete(listener.on(EVENT), daemon.outbox)
+    remark = "the file is read at every attempt"
+    fault_table.record("broker refuses: wrong password", recovered_s=recovered_s, repeated=repeated, remark=remark)
+
+
+def test_an_acl_that_denies_events_is_said_in_health_and_costs_none(tmp_path: Path, fault_table: FaultTable) -> None:
+    allowed = "topic readwrite #\n"
+    with (
+        Mosquitto(tmp_path, acl=f"topic deny {EVENT}\n{allowed}") as broker,
+        Listener(broker, f"{ROOT}/#") as listener,
+        restless(tmp_path, broker) as daemon,
+    ):
+        listener.wait_for(lambda _: any(health.json["events_denied"] for health in listener.on(HEALTH)))
+        health = listener.on(HEALTH)[-1].json
+        assert f"the broker does not take events on {EVENT}: Not authorized; see its ACL" in health["broker_error"]
+        assert health["status"] == "degraded"
+        assert count(listener.messages) == 0
+        broker.change_acl(allowed)
+        began = time.monotonic()
+        newer_than_all_in(daemon.outbox, listener)
+        recovered_s = time.monotonic() - began
+        stop(daemon, listener)
+    repeated = assert_complete(listener.on(EVENT), daemon.outbox)
+    fault_table.record("broker refuses: ACL denies events", recovered_s=recovered_s, repeated=repeated)
+
+
+# Slow, or silent.
+
+
+def test_a_second_of_delay_each_way_delays_events_and_nothing_else(
+    broker: Mosquitto, tmp_path: Path, fault_table: FaultTable
+) -> None:
+    with (
+        Proxy(broker.port, delay_s=1.0) as network,
+        Listener(broker, f"{ROOT}/#") as listener,
+        restless(tmp_path, broker, mqtt={"port": network.port}) as daemon,
+    ):
+        listener.wait_for(lambda messages: count(messages) >= 6, 30)
+        health = listener.wait_for(lambda _: listener.on(HEALTH)) and listener.on(HEALTH)[-1].json
+        assert (health["broker_protocol"], health["broker_reconnects"]) == ("MQTT 5", 0)
+        network.delay_s = 0.0
+        began = time.monotonic()
+        newer_than_all_in(daemon.outbox, listener)
+        recovered_s = time.monotonic() - began
+        stop(daemon, listener)
+        assert network.connections == 1
+    repeated = assert_complete(listener.on(EVENT), daemon.outbox)
+    remark = "one connection throughout"
+    fault_table.record("broker slow: 1 s each way", recovered_s=recovered_s, repeated=repeated, remark=remark)
+
+
+def test_on_a_line_too_thin_for_all_events_come_first(
+    broker: Mosquitto, tmp_path: Path, fault_table: FaultTable
+) -> None:
+    thin = 3000
+    with (
+        Proxy(broker.port, bytes_per_s=thin) as network,
+        Listener(broker, f"{ROOT}/#") as listener,
+        restless(tmp_path, broker, mqtt={"port": network.port, "faces": True, "voice": True}) as daemon,
+    ):
+        listener.wait_for(lambda messages: count(messages) >= 1, 30)
+        arrivals: list[tuple[int, int]] = []
+        end = time.monotonic() + 8
+        while time.monotonic() < end:
+            arrivals.append((last_seq(daemon.outbox), count(listener.messages)))
+            time.sleep(0.2)
+        behind = max(stored - arrived for stored, arrived in arrivals)
+        assert behind <= 12
+        network.bytes_per_s = float("inf")
+        began = time.monotonic()
+        newer_than_all_in(daemon.outbox, listener)
+        recovered_s = time.monotonic() - began
+        stop(daemon, listener)
+        assert network.connections == 1, daemon.log
+    repeated = assert_complete(listener.on(EVENT), daemon.outbox)
+    remark = f"readings are dropped for it; at most {behind} events on their way"
+    fault_table.record(f"broker slow: {thin} bytes/s", recovered_s=recovered_s, repeated=repeated, remark=remark)
+
+
+def test_a_line_of_a_few_bytes_a_second_costs_no_event_and_no_storm(
+    broker: Mosquitto, tmp_path: Path, fault_table: FaultTable
+) -> None:
+    with (
+        Proxy(broker.port) as network,
+        Listener(broker, f"{ROOT}/#") as listener,
+        restless(tmp_path, broker, mqtt={"port": network.port}) as daemon,
+    ):
+        listener.wait_for(lambda messages: count(messages) >= 1)
+        network.bytes_per_s = 10
+        until(lambda: waiting(daemon.outbox) >= 10, 30)
+        assert network.connections <= 3
+        network.bytes_per_s = float("inf")
+        began = time.monotonic()
+        newer_than_all_in(daemon.outbox, listener)
+        recovered_s = time.monotonic() - began
+        stop(daemon, listener)
+    repeated = assert_complete(listener.on(EVENT), daemon.outbox)
+    fault_table.record("broker slow: 10 bytes/s", recovered_s=recovered_s, repeated=repeated)
+
+
+def test_a_peer_that_vanishes_without_a_word_is_noticed(
+    broker: Mosquitto, tmp_path: Path, fault_table: FaultTable
+) -> None:
+    with (
+        Proxy(broker.port) as network,
+        Listener(broker, f"{ROOT}/#") as listener,
+        restless(tmp_path, broker, mqtt={"port": network.port}) as daemon,
+    ):
+        listener.wait_for(lambda messages: count(messages) >= 2)
+        network.strand()
+        began, before = time.monotonic(), count(listener.messages)
+        newer_than_all_in(daemon.outbox, listener, 60)
+        recovered_s = time.monotonic() - began
+        assert recovered_s > 5, "the connection was not half-open"
+        listener.wait_for(lambda messages: count(messages) - before >= 5)  # all that happened meanwhile
+        stop(daemon, listener)
+        assert network.connections == 2
+    repeated = assert_complete(listener.on(EVENT), daemon.outbox)
+    remark = "from the last byte; found by keepalive"
+    fault_table.record("half-open TCP", recovered_s=recovered_s, repeated=repeated, remark=remark)
+
+
+# Two of them.
+
+
+def test_two_devices_with_one_id_are_told_and_lose_nothing(
+    broker: Mosquitto, tmp_path: Path, fault_table: FaultTable
+) -> None:
+    rival, remedy = "another client has the same client id", "give each device an id of its own (device.id)"
+
+    def told(messages: list[Message]) -> bool:
+        errors = [message.json["broker_error"] or "" for message in messages if message.topic == HEALTH]
+        return any(rival in error and remedy in error for error in errors)
+
+    with (
+        Listener(broker, "affectd/#") as listener,
+        restless(tmp_path / "first", broker) as first,
+        restless(tmp_path / "second", broker) as second,
+    ):
+        began = time.monotonic()
+        listener.wait_for(told, 40)
+        found_s = time.monotonic() - began
+        assert any(rival in daemon.log and remedy in daemon.log for daemon in (first, second))
+        assert times_connected(broker) < 6 + 2 * found_s  # no storm
+        second.kill()
+        settings = second.settings_file.read_text()
+        second.settings_file.write_text(settings.replace(f'id = "{DEVICE}"', f'id = "{OWN_ID}"'))
+        second.start()
+        began = time.monotonic()
+        newer_than_all_in(first.outbox, listener)
+        listener.wait_for(lambda _: len(listener.on(f"affectd/{OWN_ID}/event")) >= 2)
+        recovered_s = time.monotonic() - began
+        for daemon in (first, second):
+            daemon.send(signal.SIGTERM)
+            assert daemon.wait() == 0
+            assert waiting(daemon.outbox) == 0, daemon.log
+        stored = last_seq(first.outbox) + last_seq(second.outbox)
+        events = listener.wait_for(lambda messages: len(ids_of(messages)) == stored)
+    repeated = sum(message.topic.endswith("/event") for message in events) - stored
+    remark = f"said in log and health after {found_s:.0f} s; back: once one has an id of its own"
+    fault_table.record("two devices with one client id", recovered_s=recovered_s, repeated=repeated, remark=remark)
+
+
+def ids_of(messages: list[Message]) -> set[str]:
+    """Give the ids of the events of all devices."""
+    return {message.json["id"] for message in messages if message.topic.endswith("/event")}
