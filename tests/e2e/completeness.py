@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import sqlite3
+import time
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
@@ -63,10 +64,12 @@ def stop(daemon: Affectd, listener: Listener) -> None:
     listener.wait_for(lambda messages: any(m.topic == EVENT and m.json["seq"] == seq for m in messages))
 
 
-def newer_than_all_in(outbox: Path, listener: Listener, deadline_s: float = 45.0) -> None:
-    """Wait until an event arrives that is newer than those in the outbox now."""
+def newer_than_all_in(outbox: Path, listener: Listener, deadline_s: float = 45.0) -> float:
+    """Wait until an event arrives that is newer than those in the outbox now; give how many seconds that took."""
+    began = time.monotonic()
     stored = last_seq(outbox)
     listener.wait_for(lambda messages: any(m.topic == EVENT and m.json["seq"] > stored for m in messages), deadline_s)
+    return time.monotonic() - began
 
 
 def assert_complete(events: list[Message], outbox: Path) -> int:

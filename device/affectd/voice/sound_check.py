@@ -18,7 +18,7 @@ FULL_SCALE = 32_768
 WINDOW_S = 10.0
 """Sound that is judged: the newest of it."""
 DEAD_PEAK = 1
-"""No working microphone stays below this; one that is muted gives zeros."""
+"""No working microphone stays at this or below; one that is muted gives zeros."""
 CLIPPED_SHARE = 0.001
 """Share of samples at full scale from which sound is overdriven."""
 SAY_AGAIN_S = 3600.0
