@@ -135,6 +135,7 @@ def _commands(config: dict[str, Any], run: str, corpora: str) -> list[str]:
         command += f" --augmentation {how['rotation_deg'] / FaceAugmentation().rotation_deg:g}"
         command += f" --mixup {how['mixup']:g}" if how.get("mixup") else ""
         command += " --slim" if config["architecture"].endswith("slim") else ""
+        command += " --taught" if config.get("taught") else ""
     else:
         command += f" --epochs {sum(stage['epochs'] for stage in plan['stages'])} --peak-rate {plan['peak_rate']:g}"
         command += "" if config["data"]["fold"] is None else f" --fold {config['data']['fold']}"

@@ -44,15 +44,17 @@ def train_face(
     mixup: float = 0.0,
     begin_with: Path | None = None,
     slim: bool = False,
+    taught: bool = False,
 ) -> Path:
     """Train VGG16 on FER2013's Training split, validated on PublicTest; give the finished model.keras.
 
     `augmentation` scales how far faces are moved away from their originals, `mixup` is its alpha. `begin_with`
     is the folder of a finished run, or of a bundle, whose weights this one begins with; a `slim` network begins
-    with those of its most important channels, and learns from its answers too.
+    with those of its most important channels. `taught`: that trained network's answers are learnt besides the
+    labels (Hinton et al. 2015; by a network of the same size, Furlanello et al. 2018).
     """
-    if slim and begin_with is None:
-        raise TrainingError("a slim network is made out of a trained one: name that run with --begin-with")
+    if (slim or taught) and begin_with is None:
+        raise TrainingError("--slim and --taught need a trained network: name its run or bundle with --begin-with")
     faces = fer2013.read_fer2013(data)
     training, validation = faces.split(fer2013.TRAINING), faces.split(fer2013.PUBLIC_TEST)
     if not len(training.label) or not len(validation.label):
@@ -75,6 +77,7 @@ def train_face(
             "preprocessing": preprocessing.to_manifest(),
             "augmentation": asdict(how),
             "begins_with": None if begin_with is None else read_config(record_of(begin_with)),
+            "taught": taught,
             "data": {
                 "training": f"FER2013 Training, {len(training.label)} faces",
                 "validation": f"FER2013 PublicTest, {len(validation.label)} faces",
@@ -93,7 +96,7 @@ def train_face(
             progress=epoch / max(plan.epochs - 1, 1),
         ),
         validation=face_batches.PreparedFaces.of(validation, preprocessing),
-        teacher=engine.start(plan.engine, wide, plan, None).logits if slim else None,
+        teacher=engine.start(plan.engine, wide, plan, None).logits if taught else None,
         originals=lambda: face_batches.originals(training, preprocessing),
     )
     return _train_after(begin_with, job)

@@ -6,9 +6,11 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import soundfile
@@ -20,7 +22,7 @@ from affectd_convert.clips import clip_logits
 from affectd_convert.datasets import speech
 from affectd_convert.datasets.fer2013 import FaceSet
 from affectd_convert.errors import TrainingError
-from affectd_convert.training import face_batches, voice_batches
+from affectd_convert.training import face_batches, spoilt_faces, voice_batches
 from affectd_convert.training.loop import Job, scores, train
 from affectd_convert.training.mixup import mixed
 from affectd_convert.training.plan import Plan, Stage
@@ -182,6 +184,34 @@ def test_mixup_blends_inputs_and_targets_by_the_same_share() -> None:
     assert np.allclose(targets.sum(axis=1), 1)
 
 
+def test_a_teacher_is_shown_the_faces_that_the_student_sees_spoilt_and_erased() -> None:
+    how = face_batches.FaceAugmentation(spoilt=0.5, erase=0.5)
+    batch = face_batches.FaceBatches(
+        faces=two_faces(),
+        preprocessing=FacePreprocessing(),
+        augmentation=how,
+        batch_size=64,
+        size=48,
+        seed=1,
+        epoch=0,
+        progress=0.0,
+    )[0]
+    assert batch.clear is not None
+    changed = np.any(batch.inputs != batch.clear, axis=(1, 2, 3))
+    assert 0.6 < changed.mean() < 0.9
+
+
+@pytest.mark.parametrize("way", spoilt_faces.WAYS)
+def test_a_spoilt_face_keeps_its_shape_and_loses_what_the_lens_would_lose(way: Callable[..., np.ndarray]) -> None:
+    rng = np.random.default_rng(3)
+    face = cv2.resize(rng.integers(0, 256, (12, 12), np.uint8), (48, 48), interpolation=cv2.INTER_CUBIC)
+    spoilt = way(face, rng)
+    assert spoilt.shape == face.shape
+    assert spoilt.dtype == np.uint8
+    difference = np.abs(cv2.equalizeHist(spoilt).astype(int) - cv2.equalizeHist(face)).mean()
+    assert 1 < difference < 80
+
+
 def test_a_student_learns_from_its_teacher_rather_than_from_the_labels(tmp_path: Path) -> None:
     def contrary(inputs: np.ndarray) -> np.ndarray:
         light_above = inputs[:, : inputs.shape[1] // 2].mean(axis=(1, 2, 3)) > 0
@@ -236,7 +266,7 @@ def test_speech_windows_have_the_networks_shape_and_normalized_columns(tmp_path:
         epoch=0,
     )
     assert len(batches) == 1
-    inputs, targets = batches[0]
+    inputs, targets, _ = batches[0]
     assert inputs.shape == (2, features.window_frames, features.columns)
     assert np.isfinite(inputs).all()
     assert np.allclose(targets.sum(axis=1), 1)

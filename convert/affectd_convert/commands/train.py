@@ -41,6 +41,9 @@ def add(steps: Steps) -> None:
     parser.add_argument(
         "--slim", action="store_true", help="face: a network of 6.8 M parameters out of --begin-with's 16.3 M"
     )
+    parser.add_argument(
+        "--taught", action="store_true", help="face: learn the answers of --begin-with's network besides the labels"
+    )
     parser.set_defaults(command=_run)
 
 
@@ -81,6 +84,7 @@ def _run(options: argparse.Namespace) -> int:
             mixup=options.mixup,
             begin_with=options.begin_with,
             slim=options.slim,
+            taught=options.taught,
         )
     else:
         train.train_voice(options.data, options.run, plan=plan, fold=options.fold, begin_with=options.begin_with)

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from affectd.events import LABELS
 from affectd.face.preprocess import FacePreprocessing
 from affectd_convert.datasets.fer2013 import FaceSet
+from affectd_convert.training.batch import Batch
 from affectd_convert.training.mixup import mixed
+from affectd_convert.training.spoilt_faces import spoil
 
 ORIGINALS = 6400
 ORIGINALS_BATCH = 128
-Batch = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +34,8 @@ class FaceAugmentation:
     contrast: float = 0.2
     erase: float = 0.3
     """Share of faces of which a rectangle is erased (Zhong et al. 2017)."""
+    spoilt: float = 0.2
+    """Share of faces that are blurred, darkened, compressed or shrunk."""
     mixup: float = 0.0
     """Alpha of the Beta distribution that two faces and their targets are mixed by; for long schedules only."""
     votes: float = 0.3
@@ -68,15 +71,24 @@ class FaceBatches:
         return len(self._order) // self.batch_size
 
     def __getitem__(self, index: int) -> Batch:
-        """Give inputs (batch, size, size, 1) and target distributions (batch, 7)."""
+        """Give inputs (batch, size, size, 1) and target distributions (batch, 7); `clear` if nothing is mixed."""
         rows = self._order[index * self.batch_size : (index + 1) * self.batch_size]
         rng = np.random.default_rng((self.seed, self.epoch, index))
         prepare = replace(self.preprocessing, size=self.size).prepare
-        inputs = np.stack([self._erase(prepare(self._warp(self.faces.pixels[row], rng)), rng) for row in rows])
         how = self.augmentation
+        warped = [self._warp(self.faces.pixels[row], rng) for row in rows]
+        clear = [prepare(face) for face in warped]
+        # Most faces are not spoilt, and need not be prepared twice.
+        seen = [
+            prepare(spoil(face, rng)) if rng.random() < how.spoilt else one
+            for face, one in zip(warped, clear, strict=True)
+        ]
+        inputs = np.stack([self._erase(image, rng) for image in seen])
         targets = soft_targets(self.faces, rows, how.votes * (1 - self.progress))
         targets = (1 - how.smoothing) * targets + np.float32(how.smoothing / len(LABELS))
-        return mixed(inputs, targets, how.mixup, rng)
+        if how.mixup:
+            return Batch(*mixed(inputs, targets, how.mixup, rng))
+        return Batch(inputs, targets, np.stack(clear))
 
     @cached_property
     def _order(self) -> NDArray[np.int64]:
@@ -111,8 +123,9 @@ class FaceBatches:
             return image
         height, width = (int(side) for side in rng.uniform(0.15, 0.4, 2) * self.size)
         top, left = rng.integers(0, self.size - height), rng.integers(0, self.size - width)
-        image[top : top + height, left : left + width] = rng.standard_normal((height, width, 1))
-        return image
+        erased = image.copy()
+        erased[top : top + height, left : left + width] = rng.standard_normal((height, width, 1))
+        return erased
 
 
 def soft_targets(faces: FaceSet, rows: NDArray[np.int64], votes_weight: float) -> NDArray[np.float32]:

@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 from affectd.inference.model import softmax
 from affectd_convert.errors import TrainingError
 from affectd_convert.training import engine
+from affectd_convert.training.batch import Batch
 from affectd_convert.training.plan import Plan, Stage
 from affectd_convert.training.run_folder import Row, RunFolder
 
 TAUGHT = 0.7
 """Share of the teacher's answer in a target."""
-Batch = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
 class Batches(Protocol):
@@ -33,7 +33,7 @@ class Batches(Protocol):
         """Count them."""
 
     def __getitem__(self, index: int, /) -> Batch:
-        """Make one: inputs and target distributions."""
+        """Make one."""
 
 
 class Validation(Protocol):
@@ -102,9 +102,10 @@ def _run_epoch(job: Job, network: engine.Engine, epoch: int, clock: _Clock) -> R
         raise TrainingError(f"{job.run.name}: the training data is less than one batch of {job.plan.batch_size}")
     clock.start(epoch, len(batches))
     loss = 0.0
-    for index, (inputs, targets) in enumerate(_prefetch(batches)):
-        wanted = targets if job.teacher is None else _taught(targets, job.teacher(inputs))
-        loss += network.step(inputs, wanted, job.plan.rate((epoch + index / len(batches)) / job.plan.epochs))
+    for index, batch in enumerate(_prefetch(batches)):
+        loss += network.step(
+            batch.inputs, _wanted(job, batch), job.plan.rate((epoch + index / len(batches)) / job.plan.epochs)
+        )
         if not math.isfinite(loss):
             raise TrainingError(
                 f"{job.run.name}: the loss is no number in epoch {epoch + 1}; lower peak_rate and start again: "
@@ -121,8 +122,12 @@ def _run_epoch(job: Job, network: engine.Engine, epoch: int, clock: _Clock) -> R
     }
 
 
-def _taught(targets: NDArray[np.float32], answers: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.asarray((1 - TAUGHT) * targets + TAUGHT * softmax(answers), np.float32)
+def _wanted(job: Job, batch: Batch) -> NDArray[np.float32]:
+    """Give the targets (n, labels), the teacher's answers mixed in if there is one."""
+    if job.teacher is None:
+        return batch.targets
+    answers = softmax(job.teacher(batch.inputs if batch.clear is None else batch.clear))
+    return np.asarray((1 - TAUGHT) * batch.targets + TAUGHT * answers, np.float32)
 
 
 def _validate(network: engine.Engine, validation: Validation) -> dict[str, float]:

@@ -14,10 +14,10 @@ from affectd.events import VOICE_LABELS
 from affectd.voice.features import VoiceFeatures
 from affectd_convert.clips import clip_windows
 from affectd_convert.datasets.speech import Utterance, read_samples
+from affectd_convert.training.batch import Batch
 from affectd_convert.training.renditions import Renditions
 
 FloatArray = NDArray[np.float32]
-Batch = tuple[FloatArray, FloatArray]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +76,7 @@ class VoiceBatches:
         how = self.augmentation
         hard = np.eye(len(VOICE_LABELS), dtype=np.float32)[[self.training[row].clip.label for row in rows]]
         targets = np.asarray(hard * (1 - how.smoothing) + how.smoothing / len(VOICE_LABELS), np.float32)
-        return inputs, targets
+        return Batch(inputs, targets)
 
     @cached_property
     def _order(self) -> NDArray[np.int64]:
