@@ -16,7 +16,7 @@ from affectd.fusion.fuser import EVEN_SKILL, Fuser
 from affectd.inference.bundle import Bundle
 from affectd.inference.installed import installed_models
 from affectd.inference.model import Model, open_model
-from affectd.publish.outbox import LOCK_WAIT_S, Outbox
+from affectd.store.outbox import LOCK_WAIT_S, Outbox
 from affectd.voice.features import VoiceFeatures
 from affectd.voice.reader import VoiceReader
 

@@ -34,10 +34,10 @@ from affectd.face.reader import FaceReader
 from affectd.inference.bundle import MANIFEST, Bundle
 from affectd.inference.golden import Golden
 from affectd.publish.connection import Arrived
-from affectd.publish.outbox import Outbox
 from affectd.publish.publisher import Publisher
 from affectd.service.health import temperature_c, throttled
 from affectd.service.privacy import PrivacySwitch
+from affectd.store.outbox import Outbox
 from affectd.voice.features import VoiceFeatures
 from affectd.voice.reader import VoiceReader
 

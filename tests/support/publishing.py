@@ -16,10 +16,10 @@ from typing import Any
 from affectd.config import MqttConfig
 from affectd.events import LABELS, VOICE_LABELS, Box, EmotionEvent, EmotionState, Origin, TrackedFace, VoiceReading
 from affectd.publish.clock import stamp
-from affectd.publish.event_file import EventFile, Stored
-from affectd.publish.outbox import Outbox
 from affectd.publish.publisher import Publisher
 from affectd.publish.topics import Topics
+from affectd.store.event_file import EventFile, Stored
+from affectd.store.outbox import Outbox
 from support.waiting import until
 
 OUTBOX = "outbox.db"

@@ -20,7 +20,7 @@ from affectd.config import Config
 from affectd.errors import CaptureError
 from affectd.events import FaceReading, VoiceReading
 from affectd.inference.model import Model
-from affectd.publish.outbox import Outbox
+from affectd.store.outbox import Outbox
 
 APPENDS = 200
 EVENT_BYTES = 900

@@ -19,9 +19,9 @@ from affectd.cli.subscriber import Subscriber
 from affectd.config import Config
 from affectd.errors import AffectdError, BrokerError, CaptureError, ModelError, OutboxError
 from affectd.publish.clock import clock_synced
-from affectd.publish.outbox import OutboxInUseError
 from affectd.publish.topics import Topics
 from affectd.service.health import temperature_c, throttled
+from affectd.store.outbox import OutboxInUseError
 from affectd.voice.sound_check import loudness
 
 DEADLINE_S = 20.0

@@ -1,1 +1,1 @@
-"""MQTT: topics, session, store-and-forward, and Home Assistant discovery."""
+"""MQTT: topics, session, delivery of what is stored, and Home Assistant discovery."""

@@ -7,9 +7,9 @@ import time
 
 from affectd.errors import OutboxError
 from affectd.publish.connection import Connection, Delivered, TooLargeError
-from affectd.publish.event_file import Stored
-from affectd.publish.outbox import Outbox
 from affectd.publish.rate import Rate
+from affectd.store.event_file import Stored
+from affectd.store.outbox import Outbox
 
 log = logging.getLogger(__name__)
 

@@ -13,9 +13,9 @@ from affectd.publish.clock import stamp
 from affectd.publish.connection import Arrived
 from affectd.publish.discovery import discovery_document
 from affectd.publish.health_document import HealthDocument
-from affectd.publish.outbox import Outbox
 from affectd.publish.session import Session, SessionStatus
 from affectd.publish.topics import Topics
+from affectd.store.outbox import Outbox
 
 log = logging.getLogger(__name__)
 

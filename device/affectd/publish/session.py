@@ -25,8 +25,8 @@ from affectd.publish.connection import (
 from affectd.publish.document_sender import DocumentSender
 from affectd.publish.event_sender import EventSender
 from affectd.publish.inbox import Inbox
-from affectd.publish.outbox import Outbox
 from affectd.publish.topics import Topics
+from affectd.store.outbox import Outbox
 
 log = logging.getLogger(__name__)
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from affectd.errors import OutboxError
-from affectd.publish import outbox as outbox_module
-from affectd.publish.outbox import Outbox, OutboxInUseError
+from affectd.store import outbox as outbox_module
+from affectd.store.outbox import Outbox, OutboxInUseError
 
 
 def opened(path: Path, *, max_events: int = 1000, max_bytes: int = 10**6) -> Outbox:
@@ -152,7 +152,7 @@ def test_an_unwritable_place_is_a_sentence(tmp_path: Path) -> None:
 HOLDER = """
 import sys, time
 from pathlib import Path
-from affectd.publish.outbox import Outbox
+from affectd.store.outbox import Outbox
 outbox = Outbox(Path(sys.argv[1]), max_events=1000, max_bytes=10**6)
 outbox.append(lambda seq, event_id: event_id.encode())
 print("open", flush=True)

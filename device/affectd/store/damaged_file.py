@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
-from affectd.publish.event_file import LAST_SEQ, Stored, is_count
+from affectd.store.event_file import LAST_SEQ, Stored, is_count
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from affectd.publish.event_file import LAST_SEQ
+from affectd.store.event_file import LAST_SEQ
 
 _PASSING = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
 

@@ -13,10 +13,10 @@ from itertools import islice
 from pathlib import Path
 
 from affectd.errors import OutboxError
-from affectd.publish.damaged_file import SetAside, set_aside
-from affectd.publish.disk import damaged, last_seq_in, may_pass
-from affectd.publish.event_file import EventFile, Stored
-from affectd.publish.lock import FileLock, LockedError
+from affectd.store.damaged_file import SetAside, set_aside
+from affectd.store.disk import damaged, last_seq_in, may_pass
+from affectd.store.event_file import EventFile, Stored
+from affectd.store.lock import FileLock, LockedError
 
 log = logging.getLogger(__name__)
 

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from affectd.publish import damaged_file
-from affectd.publish import outbox as outbox_module
-from affectd.publish.damaged_file import BROKEN_KEPT
-from affectd.publish.outbox import Outbox
+from affectd.store import damaged_file
+from affectd.store import outbox as outbox_module
+from affectd.store.damaged_file import BROKEN_KEPT
+from affectd.store.outbox import Outbox
 from support.broker import Listener, Mosquitto
 from support.preloads import build_preload
 from support.publishing import TOPICS, start_process
@@ -290,7 +290,7 @@ def test_a_disk_that_takes_nothing_at_the_start_is_waited_for(
 SYNCS = """
 import json, sys
 from pathlib import Path
-from affectd.publish import outbox as module
+from affectd.store import outbox as module
 module.DELIVERED_S = 0.0
 outbox, counts = module.Outbox(Path(sys.argv[1]), max_events=1000, max_bytes=10**6), []
 def count():
