@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +34,7 @@ class Fold:
     """The float network's figures."""
     answers: dict[str, Answers]
     """Kind of variant to its answers."""
-    rows: tuple[Row, ...]
+    rows: tuple[Row, ...] = ()
     """The first variant in adverse conditions."""
 
 
@@ -44,6 +44,8 @@ class CrossValidation:
 
     folds: tuple[Fold, ...]
     kinds: tuple[str, ...]
+    leaking: Fold | None = None
+    """A run whose validation clips' speakers were trained on; it stands beside the others and counts for nothing."""
 
     @property
     def scored(self) -> Scored:
@@ -71,14 +73,19 @@ class CrossValidation:
         """Give the folds' figures as a Markdown table, the mean and spread last."""
         lines = ["| held out | clips | UAR float | " + " | ".join(f"UAR {kind}" for kind in self.kinds) + " |"]
         lines.append("| --- |" + " ---: |" * (2 + len(self.kinds)))
-        columns = []
-        for fold in self.folds:
-            figures = [fold.parent.uar, *(_score(fold.answers[kind]).uar for kind in self.kinds)]
-            columns.append(figures)
-            lines.append(f"| {fold.name} | {fold.parent.samples} | " + " | ".join(f"{f:.1%}" for f in figures) + " |")
-        for name, spread in (("mean", np.mean(columns, axis=0)), ("standard deviation", np.std(columns, axis=0))):
-            lines.append(f"| **{name}** | | " + " | ".join(f"{value:.1%}" for value in spread) + " |")
+        columns = [self._figures(fold) for fold in self.folds]
+        lines += [
+            _line(fold.name, str(fold.parent.samples), own) for fold, own in zip(self.folds, columns, strict=True)
+        ]
+        lines.append(_line("**mean**", "", np.mean(columns, axis=0)))
+        lines.append(_line("**standard deviation**", "", np.std(columns, axis=0)))
+        if self.leaking is not None:
+            samples = str(self.leaking.parent.samples)
+            lines.append(_line(f"*not in the mean:* {self.leaking.name}", samples, self._figures(self.leaking)))
         return "\n".join(lines)
+
+    def _figures(self, fold: Fold) -> list[float]:
+        return [fold.parent.uar, *(_score(fold.answers[kind]).uar for kind in self.kinds)]
 
     def _pooled(self, kind: str) -> Answers:
         each = [fold.answers[kind] for fold in self.folds]
@@ -90,24 +97,29 @@ class CrossValidation:
         )
 
 
-def cross_validate(runs: Sequence[Path], data: Path, kinds: Sequence[str]) -> CrossValidation:
+def cross_validate(
+    runs: Sequence[Path], data: Path, kinds: Sequence[str], *, leaking: Path | None = None
+) -> CrossValidation:
     """Quantize every run to `kinds` and let it answer the clips of the actors that it never heard.
 
-    Raises DataError when a run held nobody out or two held out the same, ConversionError as `quantize`.
+    `leaking` is a run of the leaking split, for comparison. Raises DataError when a run held nobody out, two held
+    out the same, or `leaking` does not leak; ConversionError as `quantize`.
     """
     held = [read_config(run)["data"].get("fold") for run in runs]
     if not all(isinstance(fold, int) for fold in held) or len(set(held)) < len(held) or len(held) < 2:
         raise DataError(f"cross-validation needs two runs or more that each hold out another fold; given: {held}")
-    return CrossValidation(tuple(_fold(run, data, kinds) for run in runs), tuple(kinds))
+    if leaking is not None and read_config(leaking)["data"].get("fold") != speech.LEAKING:
+        raise DataError(f"{leaking}: not a run of the leaking split; train it with --fold leaking")
+    return CrossValidation(
+        tuple(_fold(run, data, kinds) for run in runs),
+        tuple(kinds),
+        None if leaking is None else _answered(leaking, data, kinds)[0],
+    )
 
 
 def _fold(run: Path, data: Path, kinds: Sequence[str]) -> Fold:
-    config, of_run = read_config(run), read_run_data(run, data)
-    files = quantize(parent_of(run), of_run.representative, run / "tflite", kinds)
-
-    def answers(logits: FloatArray) -> Answers:
-        return of_run.held_out.answers(logits)
-
+    fold, files = _answered(run, data, kinds)
+    config = read_config(run)
     features = VoiceFeatures.from_manifest(config["features"])
     _, held = speech.split(speech.read_speech(data), config["data"]["fold"])
     clips = Clips(
@@ -116,12 +128,29 @@ def _fold(run: Path, data: Path, kinds: Sequence[str]) -> Fold:
         tuple(clip.speaker for clip in held),
     )
     first = Interpreter(files[kinds[0]], load_runtime("auto"))
-    return Fold(
+    rows = voice_rows(first.run, features, clips, report=lambda row: print(f"{run.name}: {row}", flush=True))
+    return replace(fold, rows=rows)
+
+
+def _answered(run: Path, data: Path, kinds: Sequence[str]) -> tuple[Fold, dict[str, Path]]:
+    """Let a run's network and its variants answer the clips held out; give the variants' files too."""
+    of_run = read_run_data(run, data)
+    files = quantize(parent_of(run), of_run.representative, run / "tflite", kinds)
+
+    def answers(logits: FloatArray) -> Answers:
+        return of_run.held_out.answers(logits)
+
+    fold = Fold(
         of_run.split,
         _score(answers(parent_logits(parent_of(run), of_run.inputs))),
         {kind: answers(device_logits(files[kind], of_run.inputs)) for kind in kinds},
-        voice_rows(first.run, features, clips, report=lambda row: print(f"{run.name}: {row}", flush=True)),
     )
+    return fold, files
+
+
+def _line(name: str, samples: str, figures: Iterable[float]) -> str:
+    cells = [name, samples, *(f"{figure:.1%}" for figure in figures)]
+    return "".join(f"| {cell} " if cell else "| " for cell in cells) + "|"
 
 
 def _score(answers: Answers) -> Evaluation:

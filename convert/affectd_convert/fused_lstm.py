@@ -52,6 +52,8 @@ class FusedLSTM(keras.layers.LSTM):  # type: ignore[misc]
 
     def call(self, sequences: Any, initial_state: Any = None, **_: Any) -> Any:  # noqa: ARG002 - build() wants it
         """Give the last output (1, units), or all (1, steps, units) with `return_sequences`."""
+        # The fused operation only goes forwards; a slice backwards also runs in int8.
+        sequences = sequences[:, ::-1] if self.go_backwards else sequences
         zeros = tf.zeros((1, self.units))
         weights = (self.cell.kernel, self.cell.recurrent_kernel, self.cell.bias)
         last, outputs, *_ = _standard_lstm(sequences, zeros, zeros, *map(tf.convert_to_tensor, weights))
@@ -92,9 +94,9 @@ _standard_lstm = tf.function(
 
 def _check(layer: Any) -> None:
     activations = (layer.activation.__name__, layer.recurrent_activation.__name__)
-    odd = [name for name in ("go_backwards", "stateful", "return_state") if getattr(layer, name)]
+    odd = [name for name in ("stateful", "return_state") if getattr(layer, name)]
     if activations != ("tanh", "sigmoid") or not layer.use_bias or odd:
         raise ConversionError(
-            f"layer {layer.name}: the fused LSTM has tanh and sigmoid, a bias, and none of go_backwards, "
-            "stateful and return_state; train the network so"
+            f"layer {layer.name}: the fused LSTM has tanh and sigmoid, a bias, and neither stateful "
+            "nor return_state; train the network so"
         )

@@ -32,8 +32,8 @@ _NOTES = {
     "about two faces of three. Training faces that are practically a PublicTest photo were left out. PublicTest was "
     "looked at after every epoch, as a validation split; PrivateTest was not looked at.",
     "voice": "RAVDESS has two sentences only, spoken by actors; expect less of spontaneous speech. How the network and "
-    "its training were chosen was decided on fold 3, which flatters that fold a little. Each clip is answered as the "
-    "daemon hears it: windows of three seconds, one every half second, where somebody speaks.",
+    "its training were chosen was decided on folds 2 and 3, which flatters those a little. Each clip is answered as "
+    "the daemon hears it: windows of three seconds, one every half second, where somebody speaks.",
 }
 
 
@@ -46,12 +46,14 @@ def make_bundle(
     maturity: str,
     kinds: Sequence[str] = SHIPPED,
     folds: Sequence[Path] = (),
+    leaking: Path | None = None,
 ) -> Bundle:
     """Quantize a finished run, prove the variants on its validation split, and write the bundle.
 
     `folds` are finished voice runs that each left one RAVDESS fold out: where the run itself was trained on
     everybody, the figures are theirs, each clip answered by the run that never heard its speaker; each becomes a
-    small bundle in `folder`/folds, so that its figure can be measured again.
+    small bundle in `folder`/folds, so that its figure can be measured again. `leaking` is a run of the leaking
+    split, whose figure stands beside theirs.
     Raises DataError, ConversionError or ModelError saying what does not fit.
     """
     config = read_config(run)
@@ -59,9 +61,9 @@ def make_bundle(
         raise DataError(f"{run}: trained on every speaker; give --folds, runs that left some out, for its figures")
     run_data = read_run_data(run, data)
     variants = quantize(parent_of(run), run_data.representative, run / "tflite", tuple(kinds))
-    description = _describe(config, data, version, maturity, folds)
+    description = _describe(config, data, version, maturity, folds, leaking)
     if folds:
-        proof = cross_validate(folds, data, tuple(variants))
+        proof = cross_validate(folds, data, tuple(variants), leaking=leaking)
         evaluation = f"affectd-convert evaluate --model models/{folder.name} --data ~/data/speech --split"
         bundle = write_bundle(
             folder,
@@ -101,15 +103,22 @@ def _face_robustness(config: dict[str, Any], variants: Mapping[str, Path], data:
     return Robustness("FER2013 PublicTest", len(public.label), kind, rows, f"{command} --robustness")
 
 
-def _describe(config: dict[str, Any], data: Path, version: str, maturity: str, folds: Sequence[Path]) -> Description:
+def _describe(  # noqa: PLR0917
+    config: dict[str, Any], data: Path, version: str, maturity: str, folds: Sequence[Path], leaking: Path | None
+) -> Description:
     task: str = config["task"]
     face = task == "face"
     name = _NAMES[config["architecture"]]
     corpora = f"~/data/{'fer2013.npz' if face else 'speech'}"
     runs = [f"runs/{name}-fold{read_config(fold)['data']['fold']}" for fold in folds]
-    configs = {**{run: read_config(fold) for run, fold in zip(runs, folds, strict=True)}, f"runs/{name}": config}
+    configs = {run: read_config(fold) for run, fold in zip(runs, folds, strict=True)}
+    if leaking is not None:
+        configs[f"runs/{name}-leaking"] = read_config(leaking)
+    configs[f"runs/{name}"] = config
     trained = [line for run, one in configs.items() for line in _commands(one, run, corpora)]
     bundle = f"affectd-convert bundle --run runs/{name} --data {corpora} --out models/{name} --version {version}"
+    bundle += f" --folds {' '.join(runs)}" if runs else ""
+    bundle += "" if leaking is None else f" --leaking runs/{name}-leaking"
     return Description(
         name=name,
         version=version,
@@ -119,7 +128,7 @@ def _describe(config: dict[str, Any], data: Path, version: str, maturity: str, f
         labels=LABELS if face else VOICE_LABELS,
         parameters=config["preprocessing" if face else "features"],
         training_data=_faces_used(config) if face else _voices_used(config, data),
-        commands=(*trained, f"{bundle} --folds {' '.join(runs)}" if runs else bundle),
+        commands=(*trained, bundle),
         note=_NOTES[task],
     )
 

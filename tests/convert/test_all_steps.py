@@ -91,6 +91,7 @@ def test_voice_trains_each_fold_there_and_then_on_everybody(tmp_path):
         "datasets",
         "train voice-cnn-lstm-fold0",
         "train voice-cnn-lstm-fold1",
+        "train voice-cnn-lstm-leaking",
         "train voice-cnn-lstm",
         "quantize",
         "bundle",

@@ -70,6 +70,22 @@ def test_folds_are_pooled_clip_by_clip_and_averaged_condition_by_condition() -> 
     assert "| **mean** | | 62.5% | 62.5% |" in both.table()
 
 
+def test_the_leaking_run_stands_beside_the_folds_and_counts_for_nothing() -> None:
+    two = (fold("actors A", 0.5, 0.5), fold("actors B", 0.75, 0.7))
+    table = CrossValidation(two, ("int8",), fold("everybody known (leaking)", 1.0, 1.0)).table()
+    assert table.splitlines()[-1] == "| *not in the mean:* everybody known (leaking) | 80 | 100.0% | 100.0% |"
+    assert "| **mean** | | 62.5% | 62.5% |" in table
+
+
+def test_a_run_that_does_not_leak_is_not_taken_for_the_leaking_one(tmp_path: Path) -> None:
+    runs = [tmp_path / str(number) for number in range(3)]
+    for run, held in zip(runs, (0, 1, 2), strict=True):
+        run.mkdir()
+        (run / "config.json").write_text(json.dumps({"data": {"fold": held}}))
+    with pytest.raises(DataError, match="not a run of the leaking split"):
+        cross_validate(runs[:2], tmp_path, ["int8"], leaking=runs[2])
+
+
 @pytest.mark.parametrize("folds", [[0], [0, 0], [0, None], [0, LEAKING]])
 def test_runs_that_held_out_nobody_or_the_same_are_refused(tmp_path: Path, folds: list[int | str | None]) -> None:
     runs = [tmp_path / str(number) for number in range(len(folds))]

@@ -34,7 +34,11 @@ def build(task):
         x = layers.ReLU()(x)
         x = (layers.MaxPooling2D if face else layers.MaxPooling1D)(2)(x)
         x = layers.Dropout(0.1)(x)
-    x = layers.Flatten()(x) if face else layers.LSTM(16)(x)
+    x = (
+        layers.Flatten()(x)
+        if face
+        else layers.Concatenate()([layers.LSTM(16, go_backwards=b)(x) for b in (False, True)])
+    )
     return keras.Model(inputs, layers.Dense(LABELS[task], dtype="float32")(x))
 
 

@@ -1,4 +1,4 @@
-"""CNN-LSTM for speech features: Conv1D blocks that shorten time eightfold, an LSTM, its mean over time, a Dense layer.
+"""CNN-LSTM for speech features: Conv1D blocks that shorten time eightfold, an LSTM each way, means over time, Dense.
 
 After Gandhi & Patil and Wani et al., whose voice model is a CNN-LSTM over MFCC, pitch and energy.
 """
@@ -10,7 +10,7 @@ from typing import Any
 CHANNELS = (96, 128, 128)
 
 
-def build(labels: int, *, frames: int = 300, columns: int = 83, units: int = 128, dropout: float = 0.3) -> Any:
+def build(labels: int, *, frames: int = 300, columns: int = 83, units: int = 80, dropout: float = 0.3) -> Any:
     """Give a Keras model, (batch, frames, columns) float32 to (batch, labels) float32 logits."""
     import keras
     from keras import layers
@@ -24,8 +24,11 @@ def build(labels: int, *, frames: int = 300, columns: int = 83, units: int = 128
         x = layers.ReLU(name=f"conv{block}_relu")(x)
         x = layers.MaxPooling1D(2, name=f"conv{block}_pool")(x)
         x = layers.Dropout(dropout, name=f"conv{block}_dropout")(x)
-    x = layers.LSTM(units, return_sequences=True, name="lstm")(x)
-    x = layers.GlobalAveragePooling1D(name="pool")(x)
+    ways = []
+    for name, backwards in (("lstm", False), ("lstm_back", True)):
+        steps = layers.LSTM(units, return_sequences=True, go_backwards=backwards, name=name)(x)
+        ways.append(layers.GlobalAveragePooling1D(name=f"{name}_pool")(steps))
+    x = layers.Concatenate(name="pool")(ways)
     x = layers.Dropout(dropout, name="lstm_dropout")(x)
     logits = layers.Dense(labels, dtype="float32", name="logits")(x)
     return keras.Model(window, logits, name="cnn_lstm")

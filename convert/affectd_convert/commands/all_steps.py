@@ -88,11 +88,13 @@ def _voice_steps(options: argparse.Namespace) -> list[Step]:
     run = options.runs / name
     folds = sorted({fold for clip in speech.read_speech(options.data) if (fold := speech.fold_of(clip)) is not None})
     held_out = {fold: options.runs / f"{name}-fold{fold}" for fold in folds}
+    leaking = options.runs / f"{name}-leaking"
     return [
         _datasets(options),
         *(_train(options, folder, "--fold", str(fold)) for fold, folder in held_out.items()),
+        _train(options, leaking, "--fold", speech.LEAKING),
         _train(options, run, "--fold", "none"),
-        *_bundle_steps(options, name, run, "--folds", *map(str, held_out.values())),
+        *_bundle_steps(options, name, run, "--folds", *map(str, held_out.values()), "--leaking", str(leaking)),
     ]
 
 

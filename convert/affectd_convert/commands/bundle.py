@@ -24,6 +24,9 @@ def add(steps: Steps) -> None:
     parser.add_argument(
         "--folds", type=Path, nargs="+", default=[], metavar="RUN", help="voice: runs that held a fold of actors out"
     )
+    parser.add_argument(
+        "--leaking", type=Path, metavar="RUN", help="voice: a run of --fold leaking, to stand beside them in the card"
+    )
     parser.add_argument("--kinds", nargs="+", choices=KINDS, metavar="KIND", help="variants; int8 float16")
     parser.set_defaults(command=_run, refuse=parser.error)
 
@@ -45,6 +48,7 @@ def _run(options: argparse.Namespace) -> int:
             maturity=options.maturity,
             kinds=kinds,
             folds=options.folds,
+            leaking=options.leaking,
         )
     for m in bundle.metrics:
         figures = f"accuracy {m.accuracy:.4f}, macro F1 {m.macro_f1:.4f}, UAR {m.uar:.4f}, ECE {m.ece:.4f}"

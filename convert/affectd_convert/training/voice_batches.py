@@ -15,6 +15,7 @@ from affectd.voice.features import VoiceFeatures
 from affectd_convert.clips import clip_windows
 from affectd_convert.datasets.speech import Utterance, read_samples
 from affectd_convert.training.batch import Batch
+from affectd_convert.training.mixup import mixed
 from affectd_convert.training.renditions import Renditions
 
 FloatArray = NDArray[np.float32]
@@ -36,6 +37,16 @@ class WindowAugmentation:
     """Share of every target that is spread over all labels."""
     of_speaker: int = 60
     """Clips of one speaker in an epoch, at most: TESS, of two speakers, has more clips than all other corpora."""
+    tempo: float = 1.25
+    """Half of the windows are spoken at most this many times as fast or as slowly, pitch and timbre as they were."""
+    pitch_octaves: float = 0.25
+    """The voice is at most this much higher or lower."""
+    timbre: float = 0.25
+    """Deviation of the constant added to every cepstrum, in the cepstrum's own: another voice or microphone."""
+    level: float = 0.4
+    """Deviation of the constant added to level and first cepstrum together, in their own: another distance."""
+    mixup: float = 0.3
+    """Alpha of the Beta distribution that two windows and their targets are mixed by."""
 
 
 def fit_normalization(features: VoiceFeatures, training: Sequence[Renditions]) -> VoiceFeatures:
@@ -76,7 +87,7 @@ class VoiceBatches:
         how = self.augmentation
         hard = np.eye(len(VOICE_LABELS), dtype=np.float32)[[self.training[row].clip.label for row in rows]]
         targets = np.asarray(hard * (1 - how.smoothing) + how.smoothing / len(VOICE_LABELS), np.float32)
-        return Batch(inputs, targets)
+        return Batch(*mixed(inputs, targets, how.mixup, rng))
 
     @cached_property
     def _order(self) -> NDArray[np.int64]:
@@ -87,8 +98,22 @@ class VoiceBatches:
             speaker = self.training[row].clip.speaker
             if taken[speaker] < self.augmentation.of_speaker:
                 taken[speaker] += 1
-                rows.append(row)
-        return np.array(rows)
+                rows += [row] * self._times[row]
+        return rng.permutation(rows)
+
+    @cached_property
+    def _times(self) -> list[int]:
+        """Say of each clip how often an epoch takes it: labels that its speaker speaks less often make up for it.
+
+        RAVDESS has half as many neutral clips as of every other label.
+        """
+        spoken: dict[str, Counter[str]] = {}
+        for one in self.training:
+            spoken.setdefault(one.clip.speaker, Counter())[one.clip.emotion] += 1
+        usual = {speaker: float(np.median(list(labels.values()))) for speaker, labels in spoken.items()}
+        return [
+            max(round(usual[one.clip.speaker] / spoken[one.clip.speaker][one.clip.emotion]), 1) for one in self.training
+        ]
 
     def _window(self, renditions: Renditions, rng: np.random.Generator) -> FloatArray:
         spec, how = self.features, self.augmentation
@@ -97,8 +122,33 @@ class VoiceBatches:
         shortest = round(how.shortest_s / spec.hop_s)
         full = rng.random() < how.full_share
         length = spec.window_frames if full else int(rng.integers(shortest, spec.window_frames))
-        start = int(rng.integers(0, max(len(static) - length, 0) + 1))
-        return self._mask(spec.window(static[start : start + length].astype(np.float32)), rng)
+        tempo = float(how.tempo ** rng.uniform(-1, 1)) if rng.random() < 0.5 else 1.0
+        spoken = round(length * tempo)
+        start = int(rng.integers(0, max(len(static) - spoken, 0) + 1))
+        cut = self._at_tempo(static[start : start + spoken].astype(np.float32), tempo)
+        return self._mask(spec.window(self._by_another(cut, rng)), rng)
+
+    def _at_tempo(self, static: FloatArray, tempo: float) -> FloatArray:
+        """Give frames (n / tempo, static_columns), between those of `static`; pitch is never between two."""
+        places = np.linspace(0, len(static) - 1, max(round(len(static) / tempo), 1))
+        before = places.astype(np.int64)
+        after = np.minimum(before + 1, len(static) - 1)
+        share = (places - before).astype(np.float32)[:, np.newaxis]
+        frames = static[before] * (1 - share) + static[after] * share
+        # Between voiced and unvoiced (0) there is no pitch.
+        frames[:, self.features.mfcc] = static[np.rint(places).astype(np.int64), self.features.mfcc]
+        return np.asarray(frames, np.float32)
+
+    def _by_another(self, static: FloatArray, rng: np.random.Generator) -> FloatArray:
+        """Move timbre, level and pitch of a window (n, static_columns), each by one amount throughout."""
+        how, mfcc = self.augmentation, self.features.mfcc
+        offset = np.zeros(static.shape[1], np.float32)
+        offset[:mfcc] = rng.normal(0, how.timbre, mfcc)
+        offset[[0, mfcc + 2]] += np.float32(rng.normal(0, how.level))
+        moved = static + offset * np.asarray(self.features.std[: static.shape[1]], np.float32)
+        voiced = static[:, mfcc] != 0
+        moved[voiced, mfcc] += np.float32(rng.uniform(-how.pitch_octaves, how.pitch_octaves))
+        return moved
 
     def _mask(self, window: FloatArray, rng: np.random.Generator) -> FloatArray:
         for _ in range(self.augmentation.masks):
