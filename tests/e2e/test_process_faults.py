@@ -145,9 +145,9 @@ def test_inference_without_memory_does_not_stop_the_daemon(
         began, stored = time.monotonic(), last_seq(program.outbox)
         listener.wait_for(lambda messages: last_arrived(messages) > stored)
         back = time.monotonic() - began
-        listener.wait_for(lambda messages: healths(messages)[-1]["components"]["face"]["restarts"] == 3)
-        face = healths(listener.messages)[-1]["components"]["face"]
-        assert (face["state"], face["last_error"]) == ("running", "unexpected MemoryError: std::bad_alloc")
+        listener.wait_for(lambda messages: face_of(messages)["restarts"] == 3)
+        listener.wait_for(lambda messages: face_of(messages)["state"] == "running")
+        assert face_of(listener.messages)["last_error"] == "unexpected MemoryError: std::bad_alloc"
     until(lambda: last_arrived(listener.messages) == last_seq(program.outbox))
     repeated = assert_complete(listener.on(EVENT), program.outbox)
     fault_table.record(
@@ -156,6 +156,10 @@ def test_inference_without_memory_does_not_stop_the_daemon(
         repeated=repeated,
         remark="the face worker is restarted",
     )
+
+
+def face_of(messages: list[Message]) -> dict[str, Any]:
+    return healths(messages)[-1]["components"]["face"]
 
 
 def last_arrived(messages: list[Message]) -> int:
