@@ -26,7 +26,7 @@ from affectd_convert.training import face_batches, spoilt_faces, voice_batches
 from affectd_convert.training.loop import Job, scores, train
 from affectd_convert.training.mixup import mixed
 from affectd_convert.training.plan import Plan, Stage
-from affectd_convert.training.renditions import render
+from affectd_convert.training.renditions import Renditions, render
 from affectd_convert.training.sound_augment import SoundAugmentation, augment, babble, coloured_noise, telephone
 
 PLAN = Plan(stages=(Stage(epochs=1, size=16), Stage(epochs=2, size=20)), batch_size=16, precision="float32", seed=3)
@@ -274,6 +274,38 @@ def test_speech_windows_have_the_networks_shape_and_normalized_columns(tmp_path:
     assert whole.counts.tolist() == [3, 1]
     assert abs(float(whole.inputs.mean())) < 0.2
     assert 0.7 < float(whole.inputs.std()) < 1.3
+
+
+def spoken(emotions: list[str], frames: np.ndarray, **how: object) -> voice_batches.VoiceBatches:
+    clips = [speech.Utterance("ravdess", Path(f"{n}.wav"), "ravdess-01", one) for n, one in enumerate(emotions)]
+    columns = VoiceFeatures().columns
+    still = {"masks": 0, "pitch_octaves": 0.0, "timbre": 0.0, "level": 0.0, "mixup": 0.0, "smoothing": 0.0, **how}
+    return voice_batches.VoiceBatches(
+        training=[Renditions(clip, (frames,)) for clip in clips],
+        features=VoiceFeatures(mean=(0.0,) * columns, std=(1.0,) * columns),
+        augmentation=voice_batches.WindowAugmentation(**still),
+        batch_size=1,
+        seed=1,
+        epoch=0,
+    )
+
+
+def test_a_label_that_a_speaker_speaks_less_often_is_heard_as_often() -> None:
+    batches = spoken(["angry"] * 4 + ["happy"] * 4 + ["neutral"] * 2, np.zeros((50, 43), np.float16))
+    heard = [VOICE_LABELS[int(batches[index].targets[0].argmax())] for index in range(len(batches))]
+    assert {label: heard.count(label) for label in set(heard)} == {"angry": 4, "happy": 4, "neutral": 4}
+
+
+def test_another_tempo_invents_no_pitch_and_keeps_the_course_of_the_sound() -> None:
+    mfcc, frames = VoiceFeatures().mfcc, np.zeros((400, 43), np.float16)
+    frames[:, 0] = np.arange(400) / 100
+    frames[::2, mfcc] = 0.25
+    batches = spoken(["angry"] * 40, frames, full_share=1.0)
+    windows = [batches[index].inputs[0] for index in range(len(batches))]
+    assert {value for window in windows for value in np.unique(window[:, mfcc])} == {0.0, 0.25}
+    rises = [float(np.diff(window[:, 0]).mean()) for window in windows]
+    assert min(rises) < 0.0095 < 0.0105 < max(rises)
+    assert 0.0079 < min(rises) < max(rises) < 0.0126
 
 
 def test_a_clips_answer_in_validation_is_the_one_the_evaluation_gives(tmp_path: Path) -> None:
