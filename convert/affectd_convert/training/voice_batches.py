@@ -98,11 +98,11 @@ class VoiceBatches:
             speaker = self.training[row].clip.speaker
             if taken[speaker] < self.augmentation.of_speaker:
                 taken[speaker] += 1
-                rows += [row] * self._times[row]
+                rows += [row] * self._repeats[row]
         return rng.permutation(rows)
 
     @cached_property
-    def _times(self) -> list[int]:
+    def _repeats(self) -> list[int]:
         """Say of each clip how often an epoch takes it: labels that its speaker speaks less often make up for it.
 
         RAVDESS has half as many neutral clips as of every other label.
