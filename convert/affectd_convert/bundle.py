@@ -20,7 +20,7 @@ from affectd.inference.golden import pack_inputs, unpack_inputs
 from affectd.inference.interpreter import Interpreter, load_runtime
 from affectd.inference.manifest import SCHEMA, TensorType
 from affectd.inference.model import open_model
-from affectd_convert.calibration import fit_temperature, random_halves
+from affectd_convert.calibration import Calibration, random_halves
 from affectd_convert.card import write_card
 from affectd_convert.cost import measure_costs
 from affectd_convert.device_logits import device_logits
@@ -100,7 +100,7 @@ def write_bundle(
     run: Path,
     variants: Mapping[str, Path],
     held_out: Split,
-    calibration: Split | None = None,
+    calibration: Calibration | None = None,
     scored: Scored | None = None,
     robustness: Robustness | None = None,
 ) -> Bundle:
@@ -108,9 +108,9 @@ def write_bundle(
 
     Parity is proven on `held_out`, and figures are measured there, on the device runtime; `scored` brings figures
     of other answers instead, such as those of cross-validation where the shipped model was trained on everybody.
-    The temperature is fitted on `calibration`; without it on the scored answers, and the ECE is cross-fitted. The
-    folder appears, or is replaced, only when all is proven. Raises ConversionError when a variant misses its parity
-    bars, ModelError when the bundle does not load.
+    The temperature is that of `calibration`; without one it is fitted on the scored answers, and the ECE is
+    cross-fitted. The folder appears, or is replaced, only when all is proven. Raises ConversionError when a variant
+    misses its parity bars, ModelError when the bundle does not load.
     """
     kinds = sorted(variants, key=FIRST_CHOICE.index)
     model = parent_of(run)
@@ -124,11 +124,7 @@ def write_bundle(
         scored = Scored(held_out.name, answers, held_out.command)
     else:
         scored = replace(scored, by_kind={kind: scored.by_kind[kind] for kind in kinds})
-    temperature = None
-    if calibration is not None:
-        fitted = calibration.answers(device_logits(variants[kinds[0]], calibration.inputs))
-        temperature = fit_temperature(fitted.logits, fitted.truth)
-    figures = measure(scored, description.labels, temperature=temperature)
+    figures = measure(scored, description.labels, calibration=calibration)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
         draft = Path(temporary, folder.name)
@@ -147,7 +143,7 @@ def write_bundle(
             parity=rows,
             costs={kind: measure_costs(bundle.model_file(kind)) for kind in kinds},
             robustness=robustness,
-            calibrated_on=None if calibration is None else calibration.name,
+            calibrated_on=None if calibration is None else calibration.fitted_on,
             commands=description.commands,
             figures_command=scored.command,
             note=description.note,

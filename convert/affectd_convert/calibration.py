@@ -52,12 +52,26 @@ def calibration_error(probabilities: NDArray[np.float64], truth: Truth) -> float
     return Reliability.of(probabilities, truth).error
 
 
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """A temperature, and what it was fitted on."""
+
+    temperature: float
+    fitted_on: str
+    """For the card: 'the other folds'."""
+
+
 def fit_temperature(logits: FloatArray, truth: Truth) -> float:
-    """Give the temperature in 0.05..20 of least negative log-likelihood (Guo et al. 2017)."""
+    """Give the temperature in 0.05..20 whose confidence says best whether the first answer is right.
+
+    Of least negative log-likelihood of that yes or no (Le Coz et al. 2024, after Guo et al. 2017): subscribers
+    act on the confidence of the first answer, not on the probability of the true one.
+    """
+    right = logits.argmax(axis=1) == truth
 
     def loss(log_temperature: float) -> float:
-        likelihood = softmax(logits, float(np.exp(log_temperature)))[np.arange(len(truth)), truth]
-        return float(-np.mean(np.log(likelihood + 1e-12)))
+        confidence = softmax(logits, float(np.exp(log_temperature))).max(axis=1)
+        return float(-np.mean(np.log(np.where(right, confidence, 1 - confidence) + 1e-12)))
 
     found = minimize_scalar(loss, bounds=(np.log(0.05), np.log(20.0)), method="bounded")
     return float(np.exp(found.x))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from affectd.inference.model import softmax
 from affectd_convert.calibration import (
+    Calibration,
     FloatArray,
     Truth,
     calibrated,
@@ -72,20 +73,21 @@ class Figures:
         return next(iter(self.by_kind.values()))
 
 
-def measure(scored: Scored, labels: Sequence[str], *, temperature: float | None = None) -> Figures:
+def measure(scored: Scored, labels: Sequence[str], *, calibration: Calibration | None = None) -> Figures:
     """Score the answers.
 
-    With a `temperature` fitted on other data, that is the one to ship and to measure with. Without one it is
+    With a `calibration` fitted on other data, its temperature is shipped and measured with. Without one it is
     fitted here on all answers, and the ECE is cross-fitted: each group's with a temperature fitted on the others.
     Raises DataError when there is one group only.
     """
     first = next(iter(scored.by_kind.values()))
-    if temperature is None:
+    if calibration is None:
         shipped = fit_temperature(first.logits, first.truth)
         temperatures = cross_fitted(first.logits, first.truth, first.groups)
         name = f"temperature {shipped:.2f}, cross-fitted"
     else:
-        shipped, temperatures = temperature, np.full(len(first.truth), temperature)
+        shipped = calibration.temperature
+        temperatures = np.full(len(first.truth), shipped)
         name = f"temperature {shipped:.2f}"
     probabilities = {kind: calibrated(answers.logits, temperatures) for kind, answers in scored.by_kind.items()}
     evaluations = {

@@ -13,6 +13,7 @@ from affectd.face.preprocess import FacePreprocessing
 from affectd.inference.bundle import Bundle
 from affectd.inference.interpreter import Interpreter, load_runtime
 from affectd_convert.bundle import FIRST_CHOICE, Description, write_bundle
+from affectd_convert.calibration import Calibration
 from affectd_convert.cross_validation import cross_validate
 from affectd_convert.datasets import fer2013, speech
 from affectd_convert.errors import DataError
@@ -47,13 +48,14 @@ def make_bundle(
     kinds: Sequence[str] = SHIPPED,
     folds: Sequence[Path] = (),
     leaking: Path | None = None,
+    calibration: Calibration | None = None,
 ) -> Bundle:
     """Quantize a finished run, prove the variants on its validation split, and write the bundle.
 
     `folds` are finished voice runs that each left one RAVDESS fold out: where the run itself was trained on
     everybody, the figures are theirs, each clip answered by the run that never heard its speaker; each becomes a
     small bundle in `folder`/folds, so that its figure can be measured again. `leaking` is a run of the leaking
-    split, whose figure stands beside theirs.
+    split, whose figure stands beside theirs. `calibration` brings a temperature fitted on other data.
     Raises DataError, ConversionError or ModelError saying what does not fit.
     """
     config = read_config(run)
@@ -74,10 +76,17 @@ def make_bundle(
             scored=replace(proof.scored, command=f"{evaluation} fold0  # and so on: each fold by its own run"),
             robustness=proof.robustness,
         )
-        for fold in folds:
-            kept = folder / FOLDS / f"fold{read_config(fold)['data']['fold']}"
-            kind = min(variants, key=FIRST_CHOICE.index)
-            make_bundle(fold, data, kept, version=version, maturity=_FOLD_MATURITY, kinds=(kind,))
+        kind = min(variants, key=FIRST_CHOICE.index)
+        for number, fold in enumerate(folds):
+            make_bundle(
+                fold,
+                data,
+                folder / FOLDS / f"fold{read_config(fold)['data']['fold']}",
+                version=version,
+                maturity=_FOLD_MATURITY,
+                kinds=(kind,),
+                calibration=proof.calibration_of(number),
+            )
         return bundle
     evaluation = f"affectd-convert evaluate --model models/{folder.name} --data ~/data/fer2013.npz --split public"
     face = config["task"] == "face"
@@ -87,6 +96,7 @@ def make_bundle(
         run=run,
         variants=variants,
         held_out=replace(run_data.held_out, command=evaluation if face else ""),
+        calibration=calibration,
         robustness=_face_robustness(config, variants, data, evaluation) if face else None,
     )
 

@@ -36,6 +36,15 @@ def test_the_temperature_is_found_again(temperature):
     assert calibration_error(softmax(logits, temperature), truth) < calibration_error(softmax(logits), truth)
 
 
+def test_the_confidence_of_the_first_answer_is_what_is_fitted():
+    # First answers right as often as they say, but the truth is never the second: the likelihood of the truth would
+    # ask for another temperature.
+    logits, truth = drawn(10_000, 1.0)
+    wrong = logits.argmax(axis=1) != truth
+    truth = np.where(wrong, logits.argmin(axis=1), truth)
+    assert fit_temperature(logits, truth) == pytest.approx(1.0, rel=0.05)
+
+
 def test_a_group_gets_the_temperature_of_the_others():
     parts = [drawn(4000, temperature, seed) for seed, temperature in enumerate((1.0, 3.0))]
     logits, truth = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))

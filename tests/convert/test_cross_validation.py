@@ -70,6 +70,12 @@ def test_folds_are_pooled_clip_by_clip_and_averaged_condition_by_condition() -> 
     assert "| **mean** | | 62.5% | 62.5% |" in both.table()
 
 
+def test_a_folds_temperature_is_fitted_on_the_others() -> None:
+    right, wrong = fold("actors A", 0.9, 0.9), fold("actors B", 0.3, 0.3)
+    both = CrossValidation((right, wrong), ("int8",))
+    assert both.calibration_of(0).temperature > 3 * both.calibration_of(1).temperature
+
+
 def test_the_leaking_run_stands_beside_the_folds_and_counts_for_nothing() -> None:
     two = (fold("actors A", 0.5, 0.5), fold("actors B", 0.75, 0.7))
     table = CrossValidation(two, ("int8",), fold("everybody known (leaking)", 1.0, 1.0)).table()

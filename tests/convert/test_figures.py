@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from affectd.inference.model import softmax
-from affectd_convert.calibration import calibration_error
+from affectd_convert.calibration import Calibration, calibration_error
 from affectd_convert.figures import Answers, Scored, measure
 
 LABELS = ("a", "b", "c")
@@ -39,6 +39,6 @@ def test_without_other_data_the_error_is_cross_fitted(answers):
 
 
 def test_a_temperature_of_other_data_is_shipped_as_it_is(answers):
-    figures = measure(Scored("made up", {"int8": answers}), LABELS, temperature=1.5)
+    figures = measure(Scored("made up", {"int8": answers}), LABELS, calibration=Calibration(1.5, "other clips"))
     assert figures.temperature == 1.5
     assert figures.first.ece == pytest.approx(calibration_error(softmax(answers.logits, 1.5), answers.truth), abs=1e-6)
