@@ -33,7 +33,7 @@ _NOTES = {
     "about two faces of three. Training faces that are practically a PublicTest photo were left out. PublicTest was "
     "looked at after every epoch, as a validation split; PrivateTest was not looked at.",
     "voice": "RAVDESS has two sentences only, spoken by actors; expect less of spontaneous speech. How the network and "
-    "its training were chosen was decided on folds 2 and 3, which flatters those a little. Each clip is answered as "
+    "its training were chosen was decided on folds 1, 2 and 3, which flatters those a little. Each clip is answered as "
     "the daemon hears it: windows of three seconds, one every half second, where somebody speaks.",
 }
 

@@ -29,7 +29,7 @@ FACE_PLAN = Plan(
 )
 """Growing images (Touvron et al. 2019, Tan & Le 2021): no epoch but the last ones at the full cost."""
 VOICE_PLAN = Plan(
-    stages=(Stage(epochs=130),), optimizer="adamw", peak_rate=2e-3, warmup=0.1, weight_decay=1e-2, precision="float32"
+    stages=(Stage(epochs=250),), optimizer="adamw", peak_rate=2e-3, warmup=0.1, weight_decay=1e-2, precision="float32"
 )
 RENDITIONS = 8
 """Of every clip: as recorded, and augmented."""
