@@ -62,7 +62,8 @@ def make_bundle(
     if config["task"] == "voice" and config["data"]["fold"] is None and not folds:
         raise DataError(f"{run}: trained on every speaker; give --folds, runs that left some out, for its figures")
     run_data = read_run_data(run, data)
-    variants = quantize(parent_of(run), run_data.representative, run / "tflite", tuple(kinds))
+    first, *others = sorted(kinds, key=FIRST_CHOICE.index)
+    variants = quantize(parent_of(run), run_data.representative, run / "tflite", (first, *others))
     description = _describe(config, data, version, maturity, folds, leaking)
     if folds:
         proof = cross_validate(folds, data, tuple(variants), leaking=leaking)
@@ -76,7 +77,6 @@ def make_bundle(
             scored=replace(proof.scored, command=f"{evaluation} fold0  # and so on: each fold by its own run"),
             robustness=proof.robustness,
         )
-        kind = min(variants, key=FIRST_CHOICE.index)
         for number, fold in enumerate(folds):
             make_bundle(
                 fold,
@@ -84,7 +84,7 @@ def make_bundle(
                 folder / FOLDS / f"fold{read_config(fold)['data']['fold']}",
                 version=version,
                 maturity=_FOLD_MATURITY,
-                kinds=(kind,),
+                kinds=(first,),
                 calibration=proof.calibration_of(number),
             )
         return bundle
