@@ -77,6 +77,12 @@ def fit_temperature(logits: FloatArray, truth: Truth) -> float:
     return float(np.exp(found.x))
 
 
+def temperature_without(group: Any, logits: FloatArray, truth: Truth, groups: NDArray[Any]) -> float:
+    """Give the temperature fitted on the samples of all groups but `group`; `groups` (n,) names each sample's."""
+    others = groups != group
+    return fit_temperature(logits[others], truth[others])
+
+
 def cross_fitted(logits: FloatArray, truth: Truth, groups: NDArray[Any]) -> NDArray[np.float64]:
     """Give each sample's temperature (n,), fitted on the samples of all other groups.
 
@@ -88,8 +94,7 @@ def cross_fitted(logits: FloatArray, truth: Truth, groups: NDArray[Any]) -> NDAr
         raise DataError("the calibration error needs held-out samples of two groups or more, such as two folds")
     temperatures = np.empty(len(truth))
     for name in names:
-        others = groups != name
-        temperatures[~others] = fit_temperature(logits[others], truth[others])
+        temperatures[groups == name] = temperature_without(name, logits, truth, groups)
     return temperatures
 
 

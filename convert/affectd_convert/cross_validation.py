@@ -11,7 +11,7 @@ import numpy as np
 from affectd.events import VOICE_LABELS
 from affectd.inference.interpreter import Interpreter, load_runtime
 from affectd.voice.features import VoiceFeatures
-from affectd_convert.calibration import Calibration, fit_temperature
+from affectd_convert.calibration import Calibration, temperature_without
 from affectd_convert.datasets import speech
 from affectd_convert.device_logits import device_logits
 from affectd_convert.errors import DataError
@@ -59,8 +59,8 @@ class CrossValidation:
     def calibration_of(self, fold: int) -> Calibration:
         """Fit the temperature of one run on the other runs' answers: its own clips were held out."""
         pooled = self._pooled(self.kinds[0])
-        others = pooled.groups != fold
-        return Calibration(fit_temperature(pooled.logits[others], pooled.truth[others]), "the other folds")
+        temperature = temperature_without(fold, pooled.logits, pooled.truth, pooled.groups)
+        return Calibration(temperature, "the other folds")
 
     @property
     def robustness(self) -> Robustness:
