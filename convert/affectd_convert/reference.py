@@ -153,6 +153,7 @@ def _commands(config: dict[str, Any], run: str, corpora: str) -> list[str]:
         command += f" --stages {stages} --peak-rate {plan['peak_rate']:g}"
         command += f" --augmentation {how['rotation_deg'] / FaceAugmentation().rotation_deg:g}"
         command += f" --mixup {how['mixup']:g}" if how.get("mixup") else ""
+        command += f" --sharpness {plan['sharpness']:g}" if plan.get("sharpness") else ""
         command += " --slim" if config["architecture"].endswith("slim") else ""
         command += " --taught" if config.get("taught") else ""
     else:

@@ -128,6 +128,11 @@ def test_a_loss_that_is_no_number_ends_the_run_with_its_checkpoint_whole(tmp_pat
         train(job(tmp_path / "run", replace(PLAN, peak_rate=1e30, clip_norm=1e30)))
 
 
+def test_sharpness_is_refused_where_the_engine_has_none(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="take --engine torch"):
+        train(job(tmp_path / "run", replace(PLAN, sharpness=0.1)))
+
+
 def test_less_than_a_batch_of_training_data_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="less than one batch of 1000"):
         train(job(tmp_path / "run", replace(PLAN, batch_size=1000)), report=lambda _: None)

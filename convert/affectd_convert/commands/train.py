@@ -36,6 +36,9 @@ def add(steps: Steps) -> None:
         "--mixup", type=float, default=0.0, metavar="ALPHA", help="face: for long schedules, such as 0.2"
     )
     parser.add_argument(
+        "--sharpness", type=float, default=0.0, metavar="RADIUS", help="face: sharpness-aware minimization, such as 0.2"
+    )
+    parser.add_argument(
         "--begin-with", type=Path, metavar="RUN", help="weights of a finished run, or (face) of a bundle"
     )
     parser.add_argument(
@@ -74,6 +77,7 @@ def _run(options: argparse.Namespace) -> int:
         stages=tuple(stages or plan.stages),
         peak_rate=options.peak_rate or plan.peak_rate,
         engine=options.engine or plan.engine,
+        sharpness=options.sharpness,
     )
     if face:
         train.train_face(

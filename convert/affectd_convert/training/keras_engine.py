@@ -23,6 +23,8 @@ class KerasEngine:
     def __init__(self, build: Callable[[], Any], plan: Plan, checkpoint: Path | None) -> None:
         import keras
 
+        if plan.sharpness:
+            raise TrainingError("sharpness: the keras engine cannot; take --engine torch")
         keras.config.set_dtype_policy(plan.precision)
         if checkpoint is not None:
             self._model = keras.saving.load_model(checkpoint)

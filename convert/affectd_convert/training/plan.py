@@ -29,6 +29,8 @@ class Plan:
     """Share of all steps in which the learning rate climbs to its peak; a cosine takes it back to 0."""
     weight_decay: float = 5e-4
     clip_norm: float = 5.0
+    sharpness: float = 0.0
+    """Radius of sharpness-aware minimization (Foret et al. 2021), the length of its step uphill; 0: not used."""
     precision: str = "mixed_bfloat16"
     """mixed_bfloat16 is faster where the processor has it; else 'float32'."""
     seed: int = 1

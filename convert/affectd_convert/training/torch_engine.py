@@ -5,7 +5,9 @@ The twin takes the Keras model's layers one by one, and gives its weights back a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import ctypes
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,11 @@ FloatArray = NDArray[np.float32]
 AVERAGING = 0.998
 """Decay a step of the weights' running average, which is what is validated and kept (Polyak & Juditsky 1992)."""
 
+CLIMBING = 0.5
+"""Share of a batch that says where the loss climbs: half of it is as good (Du et al. 2022, "Efficient SAM")."""
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
+"""Of mallopt(3)."""
+
 
 class TorchEngine:
     """The twin in training, and the running average of its weights."""
@@ -32,9 +39,11 @@ class TorchEngine:
         if plan.optimizer != "sgd":
             raise TrainingError(f"optimizer {plan.optimizer!r}: the torch engine has sgd only; take --engine keras")
         torch.manual_seed(plan.seed)
+        _keep_freed_memory()
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._bfloat16 = plan.precision == "mixed_bfloat16"
         self._clip_norm = plan.clip_norm
+        self._sharpness = plan.sharpness
         self._keras = build()
         self._learning, self._average = (_twin(self._keras).to(self._device) for _ in range(2))
         self._learning.train()
@@ -49,19 +58,21 @@ class TorchEngine:
             self._steps = state["steps"]
 
     def step(self, inputs: FloatArray, targets: FloatArray, rate: float) -> float:
-        """Learn from one batch."""
+        """Learn from one batch; the loss is that of the weights before it, not of those uphill."""
         for group in self._optimizer.param_groups:
             group["lr"] = rate
-        self._optimizer.zero_grad(set_to_none=True)
-        loss = nn.functional.cross_entropy(
-            self._run(self._learning, inputs), torch.from_numpy(targets).to(self._device)
-        )
-        loss.backward()
+        if self._sharpness:
+            some = round(len(inputs) * CLIMBING)
+            loss = self._differentiate(inputs[:some], targets[:some])
+            with self._uphill():
+                self._differentiate(inputs, targets)
+        else:
+            loss = self._differentiate(inputs, targets)
         nn.utils.clip_grad_norm_(self._learning.parameters(), self._clip_norm)
         self._optimizer.step()
         self._steps += 1
         self._take_average()
-        return float(loss.item())
+        return loss
 
     def logits(self, inputs: FloatArray) -> FloatArray:
         """Give the averaged network's logits."""
@@ -93,6 +104,35 @@ class TorchEngine:
             layer.set_weights(_to_keras(module))
         return self._keras
 
+    def _differentiate(self, inputs: FloatArray, targets: FloatArray) -> float:
+        """Leave the gradients of a batch's loss in the parameters; give the loss."""
+        self._optimizer.zero_grad(set_to_none=True)
+        loss = nn.functional.cross_entropy(
+            self._run(self._learning, inputs), torch.from_numpy(targets).to(self._device)
+        )
+        loss.backward()
+        return float(loss.item())
+
+    @contextmanager
+    def _uphill(self) -> Iterator[None]:
+        """Move the weights along their gradients by `sharpness`, and back; batch statistics stay meanwhile."""
+        parameters = list(self._learning.parameters())
+        before = [parameter.detach().clone() for parameter in parameters]
+        normalizations = [module for module in self._learning if isinstance(module, nn.BatchNorm2d)]
+        momentum = [module.momentum for module in normalizations]
+        norm = torch.linalg.vector_norm(torch.stack([p.grad.norm() for p in parameters]))
+        with torch.no_grad():
+            for parameter in parameters:
+                parameter.add_(parameter.grad, alpha=self._sharpness / (float(norm) + 1e-12))
+        for module in normalizations:
+            module.momentum = 0.0
+        yield
+        with torch.no_grad():
+            for parameter, value in zip(parameters, before, strict=True):
+                parameter.copy_(value)
+        for module, kept in zip(normalizations, momentum, strict=True):
+            module.momentum = kept
+
     def _run(self, network: nn.Module, inputs: FloatArray) -> torch.Tensor:
         """Give float32 logits for inputs (n, height, width, channels)."""
         images = torch.from_numpy(np.ascontiguousarray(inputs)).permute(0, 3, 1, 2).to(self._device)
@@ -109,6 +149,14 @@ class TorchEngine:
             ):
                 if kept.is_floating_point():
                     kept.lerp_(learnt, weight)
+
+
+def _keep_freed_memory() -> None:
+    """Tell glibc to keep freed memory: asking the kernel for the same pages again takes a third of every step."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        for option, value in ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, 2**31 - 1), (M_TOP_PAD, 2**28)):
+            mallopt(option, value)
 
 
 def _twin(model: Any) -> nn.Sequential:
