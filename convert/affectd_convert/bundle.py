@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from affectd.inference.interpreter import Interpreter, load_runtime
 from affectd.inference.manifest import SCHEMA, TensorType
 from affectd.inference.model import open_model
 from affectd_convert.calibration import Calibration, random_halves
-from affectd_convert.card import write_card
+from affectd_convert.card import write_card, write_fold_card
 from affectd_convert.cost import measure_costs
 from affectd_convert.device_logits import device_logits
 from affectd_convert.errors import ConversionError
@@ -64,6 +64,11 @@ class Split:
     command: str = ""
     """What measures the bundle on it again, for the card: 'affectd-convert evaluate --model ... --data ...'."""
 
+    @property
+    def described(self) -> str:
+        """Say what the inputs are: of clips, the windows."""
+        return self.name if self.clips is None else f"every window of {self.name}"
+
     def answers(self, logits: FloatArray) -> Answers:
         """Make a variant's logits (n, labels) for the inputs into answers, one for each clip."""
         clips = np.arange(len(self.truth)) if self.clips is None else self.clips
@@ -91,6 +96,8 @@ class Description:
     """What readers of the card must know, such as how the speakers were split."""
     protocol: str = ""
     """Markdown for the card: how it was trained and validated, and figures beside those of the held-out split."""
+    fold_of: str = ""
+    """The bundle whose cross-validation this is a fold of: its card says that, its figures, and no more."""
 
 
 def write_bundle(
@@ -103,13 +110,15 @@ def write_bundle(
     calibration: Calibration | None = None,
     scored: Scored | None = None,
     robustness: Robustness | None = None,
+    beside: Callable[[Path], object] = lambda _: None,
 ) -> Bundle:
     """Write the bundle `folder` from the run's finished model and its variants (kind to `.tflite`).
 
     Parity is proven on `held_out`, and figures are measured there, on the device runtime; `scored` brings figures
     of other answers instead, such as those of cross-validation where the shipped model was trained on everybody.
     The temperature is that of `calibration`; without one it is fitted on the scored answers, and the ECE is
-    cross-fitted. The folder appears, or is replaced, only when all is proven. Raises ConversionError when a variant
+    cross-fitted. `beside` is given the folder before it stands in its place, to write there what else belongs in it.
+    The folder appears, or is replaced, only when all is proven and written. Raises ConversionError when a variant
     misses its parity bars, ModelError when the bundle does not load.
     """
     kinds = sorted(variants, key=FIRST_CHOICE.index)
@@ -137,24 +146,30 @@ def write_bundle(
         }
         (draft / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
         bundle = _prove(draft)
-        card = write_card(
-            bundle,
-            figures.first,
-            parity=rows,
-            costs={kind: measure_costs(bundle.model_file(kind)) for kind in kinds},
-            robustness=robustness,
-            calibrated_on=None if calibration is None else calibration.fitted_on,
-            commands=description.commands,
-            figures_command=scored.command,
-            note=description.note,
-            protocol=description.protocol,
-        )
+        fitted_on = None if calibration is None else calibration.fitted_on
+        if description.fold_of:
+            card = write_fold_card(bundle, description.fold_of, calibrated_on=fitted_on, figures_command=scored.command)
+        else:
+            card = write_card(
+                bundle,
+                figures.first,
+                parity=rows,
+                parity_on=held_out.described,
+                costs={kind: measure_costs(bundle.model_file(kind)) for kind in kinds},
+                robustness=robustness,
+                calibrated_on=fitted_on,
+                commands=description.commands,
+                figures_command=scored.command,
+                note=description.note,
+                protocol=description.protocol,
+            )
         (draft / "CARD.md").write_text(card, encoding="utf-8")
         if robustness is not None:
             (draft / ROBUSTNESS).write_text(json.dumps(robustness.to_json(), indent=2) + "\n", encoding="utf-8")
         copy_record(run, draft / "training")
         plot_confusion(figures.first, draft / "training" / "confusion.png")
         plot_reliability(figures.reliability, figures.truth, draft / "training" / "reliability.png")
+        beside(draft)
         _replace(folder, draft)
     return Bundle.load(folder)
 

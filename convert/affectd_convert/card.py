@@ -32,6 +32,10 @@ CORPUS_LIMITS = {
     **dict.fromkeys(("RAVDESS", "SAVEE", "TESS", "CREMA-D"), _ACTED),
 }
 """What the public corpora do to a model trained on them, by the name in the manifest."""
+_PER_CLIP = (
+    " Temperature and ECE are per clip, of the mean of its windows' logits; the daemon divides every single window's "
+    "logits by the same temperature."
+)
 MISUSE = (
     "Emotion inference at workplaces and in education is prohibited in the European Union, medical and safety reasons "
     "apart (AI Act, Regulation (EU) 2024/1689, Article 5(1)(f)); elsewhere people must be told that they are exposed "
@@ -46,6 +50,7 @@ def write_card(
     evaluation: Evaluation,
     *,
     parity: Sequence[Row],
+    parity_on: str,
     costs: Mapping[str, Sequence[Cost]],
     robustness: Robustness | None,
     calibrated_on: str | None,
@@ -56,9 +61,9 @@ def write_card(
 ) -> str:
     """Give CARD.md; `evaluation` is that of the first line of the bundle's metrics.
 
-    `costs` are by kind of variant. `calibrated_on` names the split that the temperature was fitted on; None where
-    it was fitted on that of the metrics, whose ECE is cross-fitted. `commands` made the bundle, `figures_command`
-    measures its figures again.
+    `parity_on` names the samples of `parity`, `costs` are by kind of variant. `calibrated_on` names the split that the
+    temperature was fitted on; None where it was fitted on that of the metrics, whose ECE is cross-fitted. `commands`
+    made the bundle, `figures_command` measures its figures again.
     """
     first = bundle.metrics[0]
     sections = (
@@ -71,9 +76,25 @@ def write_card(
         _section(f"Per label ({first.variant}, {first.split})", _per_label(evaluation)),
         _section("Known failures", known_failures(evaluation)),
         [] if robustness is None else _section("Robustness", _robustness(robustness)),
-        _section("Variants against their float parent", _parity(bundle, parity)),
+        _section("Variants against their float parent", _parity(bundle, parity, parity_on)),
         _section("Cost", _costs(bundle, costs)),
         _section("Made by", ["```", *commands, "```"]),
+    )
+    return "\n".join(line for section in sections for line in section)
+
+
+def write_fold_card(bundle: Bundle, whole: str, *, calibrated_on: str | None, figures_command: str) -> str:
+    """Give CARD.md of one fold in the cross-validation of the bundle `whole`: what it is and what it scored."""
+    sections = (
+        [
+            f"# {bundle.name} {bundle.version}",
+            "",
+            f"{bundle.maturity[:1].upper()}{bundle.maturity[1:]}. It is here so that its figure in the card of "
+            f"[{whole}](../../CARD.md) can be measured again; how it was made, and what must be known of it, is there.",
+            "",
+        ],
+        _section("Figures", [*_figures(bundle, calibrated_on), *_measured_by(figures_command)]),
+        _section("Training data", _licences(bundle)),
     )
     return "\n".join(line for section in sections for line in section)
 
@@ -117,9 +138,13 @@ def _intended(bundle: Bundle) -> list[str]:
     return [INTENDED[bundle.task], "", LIMITS[bundle.task], *(["", *corpora] if corpora else [])]
 
 
+def _licences(bundle: Bundle) -> list[str]:
+    return _table(("corpus", "use", "licence"), [(d.name, d.use, d.licence) for d in bundle.training_data])
+
+
 def _training_data(bundle: Bundle) -> list[str]:
     return [
-        *_table(("corpus", "use", "licence"), [(d.name, d.use, d.licence) for d in bundle.training_data]),
+        *_licences(bundle),
         "",
         "Whoever deploys these weights is bound by these licences; with data of your own, the commands below",
         "make weights that are yours.",
@@ -132,7 +157,8 @@ def _figures(bundle: Bundle, calibrated_on: str | None) -> list[str]:
     else:
         fitted = f"fitted on {calibrated_on}"
     return [
-        f"On the device runtime. ECE (15 bins) is after temperature scaling by {bundle.temperature:.3f}, {fitted}.",
+        f"On the device runtime. ECE (15 bins) is after temperature scaling by {bundle.temperature:.3f}, {fitted}."
+        f"{_PER_CLIP if bundle.task == 'voice' else ''}",
         "",
         *_table(
             ("split", "samples", "variant", "accuracy", "macro F1", "UAR", "ECE"),
@@ -192,13 +218,15 @@ def _robustness(robustness: Robustness) -> list[str]:
     ]
 
 
-def _parity(bundle: Bundle, parity: Sequence[Row]) -> list[str]:
+def _parity(bundle: Bundle, parity: Sequence[Row], parity_on: str) -> list[str]:
     rows = [
         (row.kind, row.runtime, *(f"{v:.4f}" for v in (p.agreement, p.mean_error, p.max_error)), p.samples)
         for row in parity
         for p in (row.parity,)
     ]
     return [
+        f"On {parity_on}.",
+        "",
         *_table(("variant", "runtime", "agreement", "mean logit error", "max logit error", "samples"), rows),
         "",
         f"`affectd-convert bundle` proved this; `affectd-convert verify models/{bundle.name}` proves it again on the",

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from affectd import __version__
 from affectd.errors import AffectdError
 from affectd_convert.commands import all_steps, bundle, datasets, evaluate, quantize, train, verify
+from affectd_convert.errors import DISK_EXIT_CODE
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -24,6 +25,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except AffectdError as error:
         print(f"affectd-convert: {error}", file=sys.stderr)
         return error.exit_code
+    except OSError as error:
+        where = "" if error.filename is None else f"{error.filename}: "
+        print(
+            f"affectd-convert: {where}{error.strerror or error}; make room on that disk or give rights to that file, "
+            "and the same command goes on",
+            file=sys.stderr,
+        )
+        return DISK_EXIT_CODE
     except KeyboardInterrupt:
         print("affectd-convert: stopped; the same command goes on from the last checkpoint", file=sys.stderr)
         return 130

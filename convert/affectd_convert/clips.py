@@ -16,6 +16,11 @@ HOP_S = 0.5
 """From one window to the next, as the daemon's default."""
 
 
+def fewest_samples(features: VoiceFeatures) -> int:
+    """Give how many samples at `features.sample_rate` a clip must have to hold a frame."""
+    return features.pitch_length - (features.pitch_length - features.frame_length) // 2
+
+
 def clip_logits(
     samples: NDArray[np.int16], features: VoiceFeatures, run: Callable[[FloatArray], FloatArray]
 ) -> FloatArray:

@@ -85,7 +85,7 @@ class CrossValidation:
             _line(fold.name, str(fold.parent.samples), own) for fold, own in zip(self.folds, columns, strict=True)
         ]
         lines.append(_line("**mean**", "", np.mean(columns, axis=0)))
-        lines.append(_line("**standard deviation**", "", np.std(columns, axis=0)))
+        lines.append(_line("**standard deviation**", "", np.std(columns, axis=0, ddof=1)))
         if self.leaking is not None:
             samples = str(self.leaking.parent.samples)
             lines.append(_line(f"*not in the mean:* {self.leaking.name}", samples, self._figures(self.leaking)))

@@ -2,6 +2,9 @@
 
 from affectd.errors import AffectdError
 
+DISK_EXIT_CODE = 10
+"""Of an OSError that is none of these: a full disk, a file or folder that must not be written or read."""
+
 
 class DataError(AffectdError):
     """A corpus is not there, or a file of it cannot be read."""

@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from affectd.voice.features import VoiceFeatures
+from affectd_convert.clips import fewest_samples
 from affectd_convert.datasets import fer2013, speech
 from affectd_convert.datasets.speech import read_samples
 from affectd_convert.errors import DataError
@@ -61,12 +63,12 @@ def read_labelled_faces(path: Path, split: str | None = None) -> Faces:
     return Faces(faces.pixels[rows], faces.label[rows], faces.skipped)
 
 
-def read_clip_index(path: Path, labels: Sequence[str], sample_rate: int) -> Clips:
-    """Read the sounds that an index.csv (or the folder that holds it) names, as mono at `sample_rate`.
+def read_clip_index(path: Path, labels: Sequence[str], features: VoiceFeatures) -> Clips:
+    """Read the sounds that an index.csv (or the folder that holds it) names, as mono at the rate of `features`.
 
     The columns `file` (relative to the index) and `emotion` are needed, `speaker` is read if there. Sounds with
-    a label that is not among `labels`, and unreadable ones, are left out and named. Raises DataError when the
-    index is none or no sound is left.
+    a label that is not among `labels`, unreadable ones, and those too short for a frame of `features` are left out
+    and named. Raises DataError when the index is none or no sound is left.
     """
     index = path / INDEX if path.is_dir() else path
     samples, truth, speakers, skipped = [], [], [], []
@@ -76,10 +78,17 @@ def read_clip_index(path: Path, labels: Sequence[str], sample_rate: int) -> Clip
             skipped.append(f"{index.name}:{line}: {file}: label {emotion!r} is none of {', '.join(labels)}")
             continue
         try:
-            samples.append(read_samples(index.parent / file, sample_rate))
+            sound = read_samples(index.parent / file, features.sample_rate)
         except DataError as error:
             skipped.append(f"{index.name}:{line}: {error}")
             continue
+        if len(sound) < fewest_samples(features):
+            held = 1000 * len(sound) / features.sample_rate
+            skipped.append(
+                f"{index.name}:{line}: {file}: holds {held:.0f} ms of sound; too little to tell anything from"
+            )
+            continue
+        samples.append(sound)
         truth.append(labels.index(emotion))
         speakers.append((row.get("speaker") or file).strip())
     if not samples:

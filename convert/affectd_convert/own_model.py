@@ -23,7 +23,7 @@ from affectd_convert.bounded import run_module
 from affectd_convert.bundle import Description, Split, write_bundle
 from affectd_convert.clips import clip_windows
 from affectd_convert.datasets import fer2013
-from affectd_convert.errors import ConversionError
+from affectd_convert.errors import ConversionError, DataError
 from affectd_convert.held_out import read_clip_index, read_labelled_faces
 from affectd_convert.parent import parent_logits, parent_of
 from affectd_convert.quantize import quantize
@@ -101,6 +101,7 @@ def read_own_model(path: Path) -> OwnModel:
     )
     samples.done()
     root.done()
+    _check_ranges(root, own)
     return own
 
 
@@ -160,6 +161,44 @@ def _parameters(root: Section, key: str) -> dict[str, Any]:
     return values
 
 
+def _check_ranges(root: Section, own: OwnModel) -> None:
+    """Refuse numbers that the box could not make an input with. Raises ModelError that names the key."""
+    face = own.task == "face"
+    table = "preprocessing" if face else "features"
+    values = (own.preprocessing if face else own.features).to_manifest()
+    for key, fits, wanted in _face_ranges(own.preprocessing) if face else _voice_ranges(own.features):
+        if not fits:
+            raise root.refuse(f"{table}.{key}", wanted, values[key])
+
+
+def _face_ranges(face: FacePreprocessing) -> list[tuple[str, bool, str]]:
+    return [
+        ("size", face.size >= 1, "1 or more"),
+        ("crop_scale", face.crop_scale > 0, "above 0"),
+        ("std", face.std > 0, "above 0"),
+    ]
+
+
+def _voice_ranges(voice: VoiceFeatures) -> list[tuple[str, bool, str]]:
+    half = f"at most half of sample_rate, {voice.sample_rate / 2:g}"
+    period_s = 1 / voice.pitch_low_hz if voice.pitch_low_hz > 0 else 0.0
+    return [
+        ("sample_rate", voice.sample_rate >= 1, "1 or more"),
+        ("window_frames", voice.window_frames >= 1, "1 or more"),
+        ("delta_span", voice.delta_span >= 1, "1 or more"),
+        ("frame_s", voice.frame_length >= 1, "a sample or more"),
+        ("hop_s", voice.hop_length >= 1, "a sample or more"),
+        ("mfcc", 1 <= voice.mfcc <= voice.filters, "1 or more, and at most as many as filters"),
+        ("high_hz", voice.high_hz <= voice.sample_rate / 2, half),
+        ("low_hz", 0 <= voice.low_hz < voice.high_hz, "0 or more, and below high_hz"),
+        ("pitch_high_hz", voice.pitch_high_hz <= voice.sample_rate / 2, half),
+        ("pitch_low_hz", 0 < voice.pitch_low_hz < voice.pitch_high_hz, "above 0, and below pitch_high_hz"),
+        ("pitch_window_s", voice.pitch_window_s >= voice.frame_s, "frame_s or more"),
+        ("pitch_window_s", voice.pitch_window_s > period_s, f"longer than a period of pitch_low_hz, {period_s:.3g}"),
+        ("std", min(voice.std) > 0, "above 0 in every column"),
+    ]
+
+
 def _training_data(section: Section) -> dict[str, str]:
     data = {key: section.text(key) for key in ("name", "licence", "use")}
     section.done()
@@ -176,6 +215,8 @@ def _samples(own: OwnModel, path: Path, name: str, *, training: bool = False) ->
 
 def _faces(own: OwnModel, path: Path, name: str, training: bool) -> tuple[Split, Sequence[str]]:
     usage = fer2013.read_faces(path).usage
+    if not training and np.all(usage == fer2013.TRAINING):
+        raise DataError(f"{path}: every face of it is of usage Training; held_out takes faces never trained on")
     # An archive without `usage`, or of one split, is taken as a whole.
     faces = read_labelled_faces(path, "training" if training and np.any(usage == fer2013.TRAINING) else None)
     inputs = np.stack([own.preprocessing.prepare(face) for face in faces.pixels])
@@ -183,7 +224,7 @@ def _faces(own: OwnModel, path: Path, name: str, training: bool) -> tuple[Split,
 
 
 def _clips(own: OwnModel, path: Path, name: str) -> tuple[Split, Sequence[str]]:
-    clips = read_clip_index(path, own.affectd_labels, own.features.sample_rate)
+    clips = read_clip_index(path, own.affectd_labels, own.features)
     windows = [clip_windows(samples, own.features) for samples in clips.samples]
     clip = np.repeat(np.arange(len(windows)), [len(window) for window in windows])
     split = Split(name, np.concatenate(windows), clips.truth[clip], clips=clip, groups=np.array(clips.speakers)[clip])

@@ -68,6 +68,14 @@ def _face(config: dict[str, Any], data: Path, count: int) -> RunData:
     faces = fer2013.read_fer2013(data)
     preprocessing = FacePreprocessing.from_manifest(config["preprocessing"])
     training, validation = faces.split(fer2013.TRAINING), faces.split(fer2013.PUBLIC_TEST)
+    _must_be_what_was_trained_on(
+        config,
+        data,
+        training=f"FER2013 Training, {len(training.label)} faces",
+        validation=f"FER2013 PublicTest, {len(validation.label)} faces",
+    )
+    if not len(training.label) or not len(validation.label):
+        raise DataError(f"{data}: needs both a Training and a PublicTest split, as the run had")
     rows = _alike(training.label.tolist(), count)
     chosen = np.stack([preprocessing.prepare(training.pixels[row]) for row in rows])
     held = face_batches.PreparedFaces.of(validation, preprocessing)
@@ -77,6 +85,12 @@ def _face(config: dict[str, Any], data: Path, count: int) -> RunData:
 def _voice(config: dict[str, Any], data: Path, count: int) -> RunData:
     features, fold = VoiceFeatures.from_manifest(config["features"]), config["data"]["fold"]
     training, held = speech.split(speech.read_speech(data), fold)
+    _must_be_what_was_trained_on(
+        config,
+        data,
+        training=[f"{len(training)} clips of {len({clip.speaker for clip in training})} speakers"],
+        validation=speech.describe_held(held, fold),
+    )
     rows = _alike([f"{clip.emotion} {clip.speaker}" for clip in training], count)
     chosen = [_middle_window(training[row], features) for row in rows]
     whole = voice_batches.WholeClips.of(held, features)
@@ -89,6 +103,17 @@ def _voice(config: dict[str, Any], data: Path, count: int) -> RunData:
         clips=of_clip,
         groups=np.array([clip.speaker for clip in held])[of_clip],
     )
+
+
+def _must_be_what_was_trained_on(config: dict[str, Any], data: Path, **found: Any) -> None:
+    """Raise DataError when training wrote down other data, in the words of `train`, than is found now."""
+    for name, now in found.items():
+        then = config.get("data", {}).get(name, now)
+        if then != now:
+            said = " and ".join(", ".join(one) if isinstance(one, list) else str(one) for one in (then, now))
+            raise DataError(
+                f"{data}: not the data of the run: for {name} it had, and here is: {said}; give what it was trained on"
+            )
 
 
 def _middle_window(clip: speech.Utterance, features: VoiceFeatures) -> NDArray[np.float32]:

@@ -101,7 +101,7 @@ def _of_fold(folder: Path, split: str) -> Bundle:
 
 def _clips(data: Path, split: str | None, bundle: Bundle, features: VoiceFeatures) -> Clips:
     if split is None:
-        return read_clip_index(data, bundle.labels, features.sample_rate)
+        return read_clip_index(data, bundle.labels, features)
     return read_fold(data, split, bundle.labels, features.sample_rate)
 
 

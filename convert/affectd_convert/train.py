@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ from affectd_convert.training import engine, face_batches, voice_batches
 from affectd_convert.training.loop import Job, train
 from affectd_convert.training.plan import Plan, Stage
 from affectd_convert.training.renditions import render
-from affectd_convert.training.run_folder import BEFORE, copy_record
+from affectd_convert.training.run_folder import differences
 from affectd_convert.training.sound_augment import SoundAugmentation
 
 FACE_PLAN = Plan(
@@ -33,6 +35,10 @@ VOICE_PLAN = Plan(
 )
 RENDITIONS = 8
 """Of every clip: as recorded, and augmented."""
+FITTED = ("mean", "std")
+"""Of a voice's features: what the training clips say, not the command."""
+_VALIDATED_ON: dict[int | str | None, str] = {None: "heard in training", speech.LEAKING: "leaking validation"}
+"""What stands for 'validation' where people are trained on that the model is then shown."""
 
 
 def train_face(
@@ -55,51 +61,90 @@ def train_face(
     """
     if (slim or taught) and begin_with is None:
         raise TrainingError("--slim and --taught need a trained network: name its run or bundle with --begin-with")
+    _refuse_itself(run, begin_with)
     faces = fer2013.read_fer2013(data)
-    training, validation = faces.split(fer2013.TRAINING), faces.split(fer2013.PUBLIC_TEST)
-    if not len(training.label) or not len(validation.label):
-        raise DataError(f"{data}: needs both a Training and a PublicTest split")
-    preprocessing = FacePreprocessing()
-    how = replace(face_batches.FaceAugmentation().scaled(augmentation), mixup=mixup)
+    training, validation = _training_and_validation(faces, data)
+    preprocessing, how = FacePreprocessing(), _face_augmentation(augmentation, mixup)
 
     def wide() -> Any:
         if begin_with is None or not is_bundle(begin_with):
             return _with_weights(_face_network(), begin_with)
         return restore(_face_network(), begin_with, next(face_batches.originals(training, preprocessing)))
 
-    job = Job(
-        run=run,
-        plan=plan,
-        describe={
-            "task": "face",
-            "architecture": "vgg16-slim" if slim else "vgg16",
-            "labels": list(LABELS),
-            "preprocessing": preprocessing.to_manifest(),
-            "augmentation": asdict(how),
-            "begins_with": None if begin_with is None else read_config(record_of(begin_with)),
-            "taught": taught,
-            "data": {
-                "training": f"FER2013 Training, {len(training.label)} faces",
-                "validation": f"FER2013 PublicTest, {len(validation.label)} faces",
-                "left_out": list(faces.skipped),
-            },
-        },
-        build=(lambda: slim_down(wide(), _face_network(vgg16.SLIM))) if slim else wide,
-        batches=lambda stage, epoch: face_batches.FaceBatches(
-            faces=training,
-            preprocessing=preprocessing,
-            augmentation=how,
-            batch_size=plan.batch_size,
-            size=stage.size,
-            seed=plan.seed,
-            epoch=epoch,
-            progress=epoch / max(plan.epochs - 1, 1),
-        ),
-        validation=face_batches.PreparedFaces.of(validation, preprocessing),
-        teacher=engine.start(plan.engine, wide, plan, None).logits if taught else None,
-        originals=lambda: face_batches.originals(training, preprocessing),
+    return train(
+        Job(
+            run=run,
+            plan=plan,
+            describe=_describe_faces(faces, data, how, begin_with, slim=slim, taught=taught),
+            build=(lambda: slim_down(wide(), _face_network(vgg16.SLIM))) if slim else wide,
+            batches=lambda stage, epoch: face_batches.FaceBatches(
+                faces=training,
+                preprocessing=preprocessing,
+                augmentation=how,
+                batch_size=plan.batch_size,
+                size=stage.size,
+                seed=plan.seed,
+                epoch=epoch,
+                progress=epoch / max(plan.epochs - 1, 1),
+            ),
+            validation=face_batches.PreparedFaces.of(validation, preprocessing),
+            before=None if begin_with is None else record_of(begin_with),
+            teacher=engine.start(plan.engine, wide, plan, None).logits if taught else None,
+            originals=lambda: face_batches.originals(training, preprocessing),
+        )
     )
-    return _train_after(begin_with, job)
+
+
+def face_config(
+    data: Path,
+    *,
+    plan: Plan = FACE_PLAN,
+    augmentation: float = 1.0,
+    mixup: float = 0.0,
+    begin_with: Path | None = None,
+    slim: bool = False,
+    taught: bool = False,
+) -> dict[str, Any]:
+    """Give what config.json says of a run of `train_face` with the same arguments. Raises DataError."""
+    faces, how = fer2013.read_fer2013(data), _face_augmentation(augmentation, mixup)
+    return {"plan": asdict(plan), **_describe_faces(faces, data, how, begin_with, slim=slim, taught=taught)}
+
+
+def _face_augmentation(strength: float, mixup: float) -> face_batches.FaceAugmentation:
+    return replace(face_batches.FaceAugmentation().scaled(strength), mixup=mixup)
+
+
+def _training_and_validation(faces: fer2013.FaceSet, data: Path) -> tuple[fer2013.FaceSet, fer2013.FaceSet]:
+    training, validation = faces.split(fer2013.TRAINING), faces.split(fer2013.PUBLIC_TEST)
+    if not len(training.label) or not len(validation.label):
+        raise DataError(f"{data}: needs both a Training and a PublicTest split")
+    return training, validation
+
+
+def _describe_faces(
+    faces: fer2013.FaceSet,
+    data: Path,
+    how: face_batches.FaceAugmentation,
+    begin_with: Path | None,
+    *,
+    slim: bool,
+    taught: bool,
+) -> dict[str, Any]:
+    training, validation = _training_and_validation(faces, data)
+    return {
+        "task": "face",
+        "architecture": "vgg16-slim" if slim else "vgg16",
+        "labels": list(LABELS),
+        "preprocessing": FacePreprocessing().to_manifest(),
+        "augmentation": asdict(how),
+        "begins_with": None if begin_with is None else read_config(record_of(begin_with)),
+        "taught": taught,
+        "data": {
+            "training": f"FER2013 Training, {len(training.label)} faces",
+            "validation": f"FER2013 PublicTest, {len(validation.label)} faces",
+            "left_out": list(faces.skipped),
+        },
+    }
 
 
 def _face_network(widths: vgg16.Widths = vgg16.FULL) -> Any:
@@ -117,7 +162,7 @@ def _with_weights(model: Any, begin_with: Path | None) -> Any:
 
 
 def train_voice(
-    data: Path, run: Path, *, fold: int | str | None, plan: Plan = VOICE_PLAN, begin_with: Path | None = None
+    data: Path, run: Path, *, fold: int | str | None = None, plan: Plan = VOICE_PLAN, begin_with: Path | None = None
 ) -> Path:
     """Train CNN-LSTM on all corpora found, speakers disjoint; give the finished model.keras.
 
@@ -126,52 +171,80 @@ def train_voice(
     the same fold, whose weights this one begins with. The clips' renditions are kept beside the run, in
     `speech-cache`, for the runs of other folds.
     """
-    before = None if begin_with is None else read_config(begin_with)
-    if before is not None and before["data"]["fold"] != fold:
-        raise TrainingError(f"{begin_with}: held out fold {before['data']['fold']}; this run would hold out {fold}")
+    _refuse_itself(run, begin_with)
     clips = speech.read_speech(data)
     speech.require_every_label(clips, data)
+    described = _describe_voices(clips, fold, begin_with)
     to_train_on, held = speech.split(clips, fold)
-    sounds = SoundAugmentation()
-    rendered = render(clips, VoiceFeatures(), sounds, count=RENDITIONS, cache=run.parent / "speech-cache")
+    rendered = render(clips, VoiceFeatures(), SoundAugmentation(), count=RENDITIONS, cache=run.parent / "speech-cache")
     trained_on = set(to_train_on)
     training = [one for one in rendered if one.clip in trained_on]
     features = voice_batches.fit_normalization(VoiceFeatures(), training)
-    windows = voice_batches.WindowAugmentation()
-    job = Job(
-        run=run,
-        plan=plan,
-        describe={
-            "task": "voice",
-            "architecture": "cnn-lstm",
-            "labels": list(VOICE_LABELS),
-            "features": features.to_manifest(),
-            "begins_with": before,
-            "augmentation": {"renditions": RENDITIONS, "sound": asdict(sounds), "window": asdict(windows)},
-            "data": {
-                "training": [f"{len(training)} clips of {len({one.clip.speaker for one in training})} speakers"],
-                "validation": speech.describe_held(held, fold),
-                "fold": fold,
-            },
-        },
-        build=lambda: _with_weights(
-            cnn_lstm.build(len(VOICE_LABELS), frames=features.window_frames, columns=features.columns), begin_with
-        ),
-        batches=lambda _stage, epoch: voice_batches.VoiceBatches(
-            training=training,
-            features=features,
-            augmentation=windows,
-            batch_size=plan.batch_size,
-            seed=plan.seed,
-            epoch=epoch,
-        ),
-        validation=voice_batches.WholeClips.of(held, features),
+    return train(
+        Job(
+            run=run,
+            plan=plan,
+            describe={**described, "features": features.to_manifest()},
+            build=lambda: _with_weights(
+                cnn_lstm.build(len(VOICE_LABELS), frames=features.window_frames, columns=features.columns), begin_with
+            ),
+            batches=lambda _stage, epoch: voice_batches.VoiceBatches(
+                training=training,
+                features=features,
+                augmentation=voice_batches.WindowAugmentation(),
+                batch_size=plan.batch_size,
+                seed=plan.seed,
+                epoch=epoch,
+            ),
+            validation=voice_batches.WholeClips.of(held, features),
+            validated_on=_VALIDATED_ON.get(fold, "validation"),
+            before=begin_with,
+        )
     )
-    return _train_after(begin_with, job)
 
 
-def _train_after(begin_with: Path | None, job: Job) -> Path:
-    """Train, the record of the run that this one begins with kept in its folder."""
-    if begin_with is not None and not (job.run / BEFORE).exists():
-        copy_record(record_of(begin_with), job.run / BEFORE)
-    return train(job)
+def voice_config(
+    data: Path, *, fold: int | str | None = None, plan: Plan = VOICE_PLAN, begin_with: Path | None = None
+) -> dict[str, Any]:
+    """Give what config.json says of a run of `train_voice` with the same arguments. Raises DataError, TrainingError.
+
+    The normalization is left out of its features: it is fitted on the clips' renditions, which take long to make.
+    """
+    return {"plan": asdict(plan), **_describe_voices(speech.read_speech(data), fold, begin_with)}
+
+
+def _describe_voices(
+    clips: Sequence[speech.Utterance], fold: int | str | None, begin_with: Path | None
+) -> dict[str, Any]:
+    before = None if begin_with is None else read_config(begin_with)
+    if before is not None and before["data"]["fold"] != fold:
+        raise TrainingError(f"{begin_with}: held out fold {before['data']['fold']}; this run would hold out {fold}")
+    training, held = speech.split(clips, fold)
+    sound, window = asdict(SoundAugmentation()), asdict(voice_batches.WindowAugmentation())
+    return {
+        "task": "voice",
+        "architecture": "cnn-lstm",
+        "labels": list(VOICE_LABELS),
+        "features": {k: v for k, v in VoiceFeatures().to_manifest().items() if k not in FITTED},
+        "begins_with": before,
+        "augmentation": {"renditions": RENDITIONS, "sound": sound, "window": window},
+        "data": {
+            "training": [f"{len(training)} clips of {len({clip.speaker for clip in training})} speakers"],
+            "validation": speech.describe_held(held, fold),
+            "fold": fold,
+        },
+    }
+
+
+def is_run_of(run: Path, asked: Mapping[str, Any]) -> bool:
+    """Say whether `run` is the run that `face_config` or `voice_config` describes. Raises DataError if it is none."""
+    there = read_config(run)
+    if "features" in there:
+        there["features"] = {k: v for k, v in there["features"].items() if k not in FITTED}
+    # As config.json has it: without tuples.
+    return not differences(there, json.loads(json.dumps(asked)))
+
+
+def _refuse_itself(run: Path, begin_with: Path | None) -> None:
+    if begin_with is not None and run.resolve() == begin_with.resolve():
+        raise TrainingError(f"{run}: cannot begin with itself; give the new run another folder")

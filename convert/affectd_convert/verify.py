@@ -5,6 +5,7 @@ Needs no TensorFlow for bundles: their golden samples hold the parent's logits.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +13,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from affectd.errors import ModelError
 from affectd.inference.bundle import Bundle
 from affectd.inference.golden import Parity
 from affectd.inference.interpreter import installed_runtimes
 from affectd_convert.device_logits import device_logits
+from affectd_convert.held_out import FOLDS
 
 FloatArray = NDArray[np.float32]
 
@@ -47,11 +50,16 @@ def verify_variants(
     """Run variants (kind to `.tflite`) on held-out inputs (n, ...); compare with the parent's logits (n, labels).
 
     `truth` (n,) are label numbers, for the accuracy. Raises ConversionError when a runtime
-    refuses a file.
+    refuses a file, ModelError when none is installed.
     """
+    runtimes = installed_runtimes()
+    if not runtimes:
+        raise ModelError(
+            f"no TFLite runtime is installed; install one ({sys.executable} -m pip install ai-edge-litert)"
+        )
     rows = []
     for kind, path in variants.items():
-        for runtime, version in installed_runtimes().items():
+        for runtime, version in runtimes.items():
             logits = device_logits(path, inputs, runtime=runtime)
             accuracy = None if truth is None else float(np.mean(logits.argmax(axis=1) == truth))
             rows.append(Row(model, kind, version, Parity.of(logits, parent), accuracy))
@@ -59,25 +67,36 @@ def verify_variants(
 
 
 def verify_bundles(folders: Sequence[Path]) -> list[Row]:
-    """Check bundles' files and run every variant on all golden samples. Raises ModelError on a broken bundle."""
+    """Check bundles' files and run every variant on all golden samples, those of the folds in a bundle too.
+
+    Raises ModelError on a folder that is no bundle or a broken one.
+    """
+    # All of them before the first is run: what is mistyped shows at once.
+    bundles = [named for folder in folders for named in _with_folds(folder)]
     rows = []
-    for folder in folders:
-        bundle = Bundle.load(folder)
+    for name, bundle in bundles:
         golden = bundle.golden()
         variants = {kind: bundle.model_file(kind) for kind in bundle.variants}
-        rows += verify_variants(bundle.name, variants, golden.inputs, golden.logits)
+        rows += verify_variants(name, variants, golden.inputs, golden.logits)
     return rows
+
+
+def _with_folds(folder: Path) -> list[tuple[str, Bundle]]:
+    """Load a bundle and those of its folds, each with what its rows are called."""
+    bundle = Bundle.load(folder)
+    folds = [fold for fold in sorted((folder / FOLDS).glob("*")) if fold.is_dir()]
+    return [(bundle.name, bundle), *((f"{bundle.name}/{fold.name}", Bundle.load(fold)) for fold in folds)]
 
 
 def print_table(rows: Sequence[Row]) -> None:
     """Print one line a row; a missed bar is said at its end."""
-    head = f"{'model':<18}{'variant':<9}{'runtime':<24}{'samples':>7}{'agree':>9}"
+    head = f"{'model':<22}{'variant':<9}{'runtime':<24}{'samples':>7}{'agree':>9}"
     print(head + f"{'mean err':>10}{'max err':>10}{'accuracy':>10}")
     for row in rows:
         parity = row.parity
         accuracy = "-" if row.accuracy is None else f"{row.accuracy:.2%}"
         print(
-            f"{row.model:<18}{row.kind:<9}{row.runtime:<24}{parity.samples:>7}{parity.agreement:>9.2%}"
+            f"{row.model:<22}{row.kind:<9}{row.runtime:<24}{parity.samples:>7}{parity.agreement:>9.2%}"
             f"{parity.mean_error:>10.4f}{parity.max_error:>10.4f}{accuracy:>10}  {row.shortfall or 'ok'}"
         )
 

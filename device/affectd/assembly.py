@@ -16,6 +16,7 @@ from affectd.fusion.fuser import EVEN_SKILL, Fuser
 from affectd.inference.bundle import Bundle
 from affectd.inference.installed import installed_models
 from affectd.inference.model import Model, open_model
+from affectd.service.privacy_sources import PrivacySources
 from affectd.store.outbox import LOCK_WAIT_S, Outbox
 from affectd.voice.features import VoiceFeatures
 from affectd.voice.reader import VoiceReader
@@ -94,6 +95,16 @@ def open_outbox(config: Config, *, lock_wait_s: float = LOCK_WAIT_S) -> Outbox:
     """Open the store of events. Raises OutboxError."""
     settings, max_bytes = config.outbox, round(config.outbox.max_mb * 1e6)
     return Outbox(outbox_path(config), max_events=settings.max_events, max_bytes=max_bytes, lock_wait_s=lock_wait_s)
+
+
+def privacy_sources(config: Config) -> PrivacySources:
+    """Say what holds privacy on; the last command is kept beside the outbox."""
+    settings = config.privacy
+    return PrivacySources(
+        command_file=outbox_path(config).with_name("privacy"),
+        switch_file=Path(settings.switch_file) if settings.switch_file else None,
+        start_on=settings.start_on,
+    )
 
 
 def make_origin(config: Config, models: dict[str, Model]) -> Origin:

@@ -47,8 +47,8 @@ class CameraConfig:
 
     source: str = setting(
         "auto",
-        "'auto' (Raspberry Pi camera if there is one, else the first V4L2 camera), 'picamera', 'off', a number or "
-        "/dev/videoN, an rtsp:// or http:// address, or a clip's path.",
+        "'auto' (Raspberry Pi camera if there is one, else the first V4L2 camera), 'picamera', 'off', a number, a "
+        "path below /dev/, an rtsp:// or http:// address, or a clip's path.",
     )
     width: int = setting(640, "Picture width asked of the camera, pixels.", low=160, high=4096)
     height: int = setting(480, "Picture height asked of the camera, pixels.", low=120, high=4096)
@@ -169,7 +169,9 @@ class OutboxConfig:
     """Events that the broker has not acknowledged yet, on disk."""
 
     path: str = setting(
-        "", "SQLite file. Empty: $STATE_DIRECTORY/outbox.db under systemd, else ~/.local/state/affectd/outbox.db."
+        "",
+        "SQLite file; the last privacy command is kept beside it. Empty: $STATE_DIRECTORY/outbox.db under systemd, "
+        "else ~/.local/state/affectd/outbox.db.",
     )
     max_events: int = setting(
         50_000, "Events kept; beyond this the oldest is dropped and counted.", low=10, high=10_000_000
@@ -183,7 +185,9 @@ class OutboxConfig:
 class PrivacyConfig:
     """The switch that closes camera and microphone."""
 
-    start_on: bool = setting(False, "Start with camera and microphone closed.")
+    start_on: bool = setting(
+        False, "Closed before the first command; the last command is remembered and holds over restarts."
+    )
     switch_file: str = setting(
         "", "File (such as a GPIO's value) read twice a second; '1' closes camera and microphone. Empty: none."
     )

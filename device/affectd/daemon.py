@@ -8,7 +8,6 @@ import time
 from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from functools import partial
-from pathlib import Path
 
 from affectd import __version__, assembly
 from affectd.capture import sources
@@ -75,11 +74,10 @@ class Daemon:
         )
         self._pipeline = self._make_pipeline(clip)
         self._privacy = PrivacySwitch(
+            assembly.privacy_sources(config),
             close=lambda: self._supervisor.pause(self._pipeline.devices, STOP_S),
             open_again=lambda: self._supervisor.resume(self._pipeline.devices),
             on_change=self._privacy_changed,
-            start_on=config.privacy.start_on,
-            switch_file=Path(config.privacy.switch_file) if config.privacy.switch_file else None,
         )
         self._supervisor = Supervisor([*self._pipeline.components, Component("privacy", self._privacy.run)])
 
@@ -136,8 +134,8 @@ class Daemon:
 
         Raises what ended a component for good, such as a clip that turned bad in the middle (CaptureError).
         """
-        self._publisher.publish_privacy(self._config.privacy.start_on)
         self._privacy.poll()  # before any device is opened
+        self._publisher.publish_privacy(self._privacy.state.closed)
         self._publisher.start()
         self._supervisor.start()
         try:
@@ -202,7 +200,7 @@ class Daemon:
         self._privacy.command(command)
 
     def _privacy_changed(self, state: PrivacyState) -> None:
-        self._publisher.publish_privacy(state.on)
+        self._publisher.publish_privacy(state.closed)
         self._publisher.publish_health(self._health(self._statuses()))
 
     def _sentence(self, statuses: list[ComponentStatus]) -> str:
@@ -233,7 +231,7 @@ class Daemon:
             version=__version__,
             status="degraded" if failing or any(troubles) else "ok",
             uptime_s=now - self._began,
-            privacy=self._privacy.state.on,
+            privacy=self._privacy.state.closed,
             privacy_notice=self._privacy.state.notice or session.subscription_error,
             frames_per_s=meters.rate("frames"),
             face_readings_per_s=meters.rate("face_readings"),

@@ -128,7 +128,7 @@ class EmotionState:
     """What the person in front shows now, fused and smoothed."""
 
     captured_at: float
-    """Capture time of the newest evidence in it."""
+    """Capture time of the newest evidence in it; without any, the moment of which it speaks."""
     emotion: str | None
     """One of LABELS; None when nobody is there or the strategy will not say."""
     confidence: float

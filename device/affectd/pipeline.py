@@ -128,6 +128,7 @@ class Pipeline:
     # Devices: read, hand over.
 
     def _watch(self, camera: Camera, stop: threading.Event, beat: Beat) -> None:
+        stretch = self._frames.begin()
         try:
             camera.open()
             while not stop.is_set():
@@ -144,9 +145,11 @@ class Pipeline:
                 self._frames.close()
             raise
         finally:
+            self._frames.end(stretch)
             camera.close()
 
     def _hear(self, microphone: Microphone, stop: threading.Event, beat: Beat) -> None:
+        stretch = self._sound.begin()
         try:
             microphone.open()
             while not stop.is_set():
@@ -165,15 +168,19 @@ class Pipeline:
                 self._sound.close()
             raise
         finally:
+            self._sound.end(stretch)
             microphone.close()
             self.sound_check.reset()
 
-    # Workers: perceive.
+    # Workers: perceive. What one has of a stretch is forgotten with the stretch.
 
     def _read_faces(self, reader: FaceReader, stop: threading.Event, beat: Beat) -> None:
-        reader.reset()
+        known: int | None = None
         while not (stop.is_set() or self._frames.finished):
-            frame = self._frames.take(IDLE_S)
+            stretch, frame = self._frames.take(IDLE_S)
+            if stretch != known:
+                reader.reset()
+                known = stretch
             if frame is not None:
                 began = time.monotonic()
                 reading = reader.read(frame)
@@ -184,9 +191,12 @@ class Pipeline:
             self._working.discard("face")
 
     def _read_voice(self, reader: VoiceReader, stop: threading.Event, beat: Beat) -> None:
-        reader.reset()
+        known: int | None = None
         while not (stop.is_set() or self._sound.finished):
-            chunk = self._sound.take(IDLE_S)
+            stretch, chunk = self._sound.take(IDLE_S)
+            if stretch != known:
+                reader.reset()
+                known = stretch
             if chunk is not None:
                 began = time.monotonic()
                 readings = reader.feed(chunk)

@@ -12,7 +12,8 @@ import soundfile
 
 from affectd_convert.cli import main, parser
 from affectd_convert.commands.all_steps import steps_of
-from affectd_convert.errors import DataError
+from affectd_convert.commands.train import config_of
+from affectd_convert.errors import DataError, TrainingError
 from support.bundles import broken
 
 pytestmark = pytest.mark.timeout(400)
@@ -26,14 +27,19 @@ def faces(path: Path) -> Path:
     return path
 
 
+def finish(model, run: Path, task: str, data: Path, *options: str) -> None:
+    """Make `run` look as if `train` had finished it."""
+    asked = ["train", task, "--data", str(data), "--run", str(run), *options]
+    run.mkdir(parents=True)
+    (run / "config.json").write_text(json.dumps(config_of(parser().parse_args(asked))))
+    shutil.copy(model.model, run / "model.keras")
+
+
 @pytest.fixture
 def finished(face_model, tmp_path: Path) -> Path:
-    """A folder with a finished face run, and the bundle that was made of it."""
-    run = tmp_path / "runs" / "face-vgg16"
-    run.mkdir(parents=True)
-    shutil.copy(face_model.model, run / "model.keras")
-    config = {"task": "face", "architecture": "tiny", "preprocessing": {"size": 24}}
-    (run / "config.json").write_text(json.dumps(config))
+    """A folder of faces with a finished run, and the bundle that was made of it."""
+    data, run = faces(tmp_path / "fer2013.npz"), tmp_path / "runs" / "face-vgg16"
+    finish(face_model, run, "face", data)
     copy = broken(face_model.bundle, tmp_path, lambda manifest: manifest.update(version="2.0.0"))
     (tmp_path / "models").mkdir()
     copy.rename(tmp_path / "models" / "face-vgg16")
@@ -46,7 +52,6 @@ def arguments(folder: Path, *more: str) -> list[str]:
 
 
 def test_what_is_done_is_skipped(finished, capfd):
-    faces(finished / "fer2013.npz")
     assert main(arguments(finished, "--version", "2.0.0")) == 0
     said = capfd.readouterr().out
     assert f"[1/5] datasets: affectd-convert datasets {finished}/fer2013.npz\nFER2013 (research use" in said
@@ -69,6 +74,15 @@ def test_another_version_or_a_newer_model_is_not_done(finished):
     assert done("2.0.0") == ["train face-vgg16"]
     model.unlink()
     assert done("2.0.0") == []
+
+
+def test_a_run_of_other_options_or_other_data_is_not_done_and_not_shipped(finished, capfd):
+    done = [step.done() for step in steps_of(parser().parse_args(arguments(finished, "--train", "--seed", "1")))]
+    assert done[1]
+    assert main(arguments(finished, "--train", "--seed", "2")) == TrainingError.exit_code
+    assert "face-vgg16: holds another run: plan.seed is 1 there, 2 asked for; take" in capfd.readouterr().err
+    np.savez(finished / "fer2013.npz", **{k: v[1:] for k, v in np.load(finished / "fer2013.npz").items()})
+    assert not steps_of(parser().parse_args(arguments(finished)))[1].done()
 
 
 def test_a_step_that_fails_ends_it_with_its_exit_code(tmp_path, capfd):
@@ -102,3 +116,33 @@ def test_voice_trains_each_fold_there_and_then_on_everybody(tmp_path):
         step_options = parser().parse_args(list(step.arguments))
         if step.title.startswith("train"):
             assert step_options.seed == 4
+
+
+def test_voices_of_one_fold_are_refused_before_anything_is_trained(tmp_path):
+    soundfile.write(tmp_path / "03-01-05-01-02-01-02.wav", np.zeros(1600), 16_000)
+    options = parser().parse_args(["all", "voice", "--data", str(tmp_path), "--out", "models"])
+    with pytest.raises(DataError, match=r"RAVDESS actors of two folds or more, .* and only fold 0 is here; add actors"):
+        steps_of(options)
+
+
+def test_a_voice_bundle_is_done_with_every_folds_model_in_it(voice_model, tmp_path):
+    data, runs, name = tmp_path / "speech", tmp_path / "runs", "voice-cnn-lstm"
+    data.mkdir()
+    for actor in (2, 3):
+        soundfile.write(data / f"03-01-05-01-02-01-{actor:02d}.wav", np.zeros(1600), 16_000)
+    for fold, of_run in {"0": "-fold0", "1": "-fold1", "none": ""}.items():
+        finish(voice_model, runs / f"{name}{of_run}", "voice", data, "--fold", fold)
+    bundle = Path(shutil.copytree(voice_model.bundle, tmp_path / "models" / name))
+
+    def done():
+        options = ["all", "voice", "--data", data, "--out", tmp_path / "models", "--runs", runs, "--version", "0.0.1"]
+        return [step.title for step in steps_of(parser().parse_args(list(map(str, options)))) if step.done()]
+
+    trained = [f"train {name}-fold0", f"train {name}-fold1", f"train {name}"]
+    os.utime(bundle / "manifest.json")
+    assert done() == trained
+    for fold in (0, 1):
+        shutil.copytree(voice_model.bundle, bundle / "folds" / f"fold{fold}", copy_function=shutil.copyfile)
+    assert done() == [*trained, "quantize", "bundle"]
+    shutil.rmtree(bundle / "folds" / "fold1")
+    assert done() == trained

@@ -54,6 +54,44 @@ def test_the_first_golden_samples_are_one_of_each_label(face_model):
     assert sorted(golden.logits[:7].argmax(axis=1)) == list(range(7))
 
 
+def test_what_belongs_beside_is_written_before_the_folder_takes_its_place(face_model, tmp_path):
+    folder = tmp_path / "models" / "face"
+    folder.mkdir(parents=True)
+    (folder / "old").touch()
+    bundle = Bundle.load(face_model.bundle)
+    description = Description(
+        name="new",
+        version="2",
+        task="face",
+        architecture="tiny",
+        maturity="test",
+        labels=bundle.labels,
+        parameters={},
+        training_data=[dataclasses.asdict(item) for item in bundle.training_data],
+    )
+
+    def write(beside):
+        write_bundle(
+            folder,
+            description,
+            run=face_model.model.parent,
+            variants={"int8": face_model.variants["int8"]},
+            held_out=Split("made up", *tiny_models.samples("face", 60, seed=5)),
+            beside=beside,
+        )
+
+    def half(draft):
+        (draft / "folds").mkdir()
+        raise ConversionError("stopped in the middle of its folds")
+
+    with pytest.raises(ConversionError, match="in the middle"):
+        write(half)
+    assert [path.name for path in tmp_path.rglob("*")] == ["models", "face", "old"]
+    write(lambda draft: (draft / "folds").mkdir())
+    assert (folder / "folds").is_dir()
+    assert not (folder / "old").exists()
+
+
 def test_a_variant_that_misses_parity_makes_no_bundle(face_model, tmp_path):
     bundle = Bundle.load(face_model.bundle)
     description = Description(

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from affectd.inference.bundle import Bundle
-from affectd_convert.card import known_failures, write_card
+from affectd_convert.card import known_failures, write_card, write_fold_card
 from affectd_convert.cost import Cost
 from affectd_convert.evaluate import Evaluation
 from affectd_convert.robustness.table import Robustness, Row
@@ -29,11 +29,12 @@ def test_a_model_without_failures_says_so():
     ]
 
 
-def card(robustness=None, **changes):
-    bundle = Bundle.load(MODELS / "face-vgg16")
+def card(robustness=None, bundle=None, **changes):
+    bundle = bundle or Bundle.load(MODELS / "face-vgg16")
     cost = Cost(16_295_623, 703_618_048, 1.94, "LiteRT 2.3.0", "some machine")
     given = {
         "parity": [],
+        "parity_on": "every window of some clips",
         "costs": {"int8": [cost]},
         "robustness": robustness,
         "calibrated_on": None,
@@ -42,7 +43,7 @@ def card(robustness=None, **changes):
         "note": "A note.",
         "protocol": "Trained so.\n\nValidated so.",
     }
-    evaluation = Evaluation(bundle.labels, np.eye(7, dtype=np.int64) * 3, 0.02)
+    evaluation = Evaluation(bundle.labels, np.eye(len(bundle.labels), dtype=np.int64) * 3, 0.02)
     return write_card(bundle, evaluation, **{**given, **changes})
 
 
@@ -73,6 +74,18 @@ def test_a_card_holds_what_a_reader_must_know():
     ):
         assert said in text
     assert "fitted on FER2013 elsewhere." in card(calibrated_on="FER2013 elsewhere")
+
+
+def test_parity_and_calibration_of_a_voice_say_what_they_are_of():
+    bundle = Bundle.load(MODELS / "voice-cnn-lstm")
+    text = card(bundle=bundle)
+    assert "On every window of some clips.\n\n| variant | runtime | agreement" in text
+    assert "Temperature and ECE are per clip, of the mean of its windows' logits; the daemon divides" in text
+    assert "per clip" not in card()
+    fold = write_fold_card(bundle, "whole", calibrated_on="the other folds", figures_command="affectd-convert evaluate")
+    assert [line for line in fold.splitlines() if line.startswith("## ")] == ["## Figures", "## Training data"]
+    assert "so that its figure in the card of [whole](../../CARD.md) can be measured again" in fold
+    assert "fitted on the other folds. Temperature and ECE are per clip" in fold
 
 
 def test_adverse_conditions_stand_beside_the_clean_figure():

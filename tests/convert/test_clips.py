@@ -5,7 +5,7 @@ import pytest
 
 from affectd.inference.model import softmax
 from affectd.voice.features import FrameExtractor, VoiceFeatures
-from affectd_convert.clips import clip_logits, clip_windows
+from affectd_convert.clips import clip_logits, clip_windows, fewest_samples
 from affectd_convert.errors import DataError
 from support.speech import speech
 
@@ -54,6 +54,13 @@ def test_the_mean_of_logits_is_that_of_calibrated_log_probabilities(spoken):
     mean = np.exp(np.log(each).mean(axis=0))
     np.testing.assert_allclose(softmax(answer, 1.7), mean / mean.sum(), rtol=1e-4)
     assert answer.dtype == np.float32
+
+
+@pytest.mark.parametrize("features", [FEATURES, VoiceFeatures(sample_rate=8000, high_hz=4000.0, frame_s=0.03)])
+def test_the_fewest_samples_hold_just_one_frame(features):
+    fewest = fewest_samples(features)
+    assert len(FrameExtractor(features).feed(np.zeros(fewest, np.int16))) == 1
+    assert len(FrameExtractor(features).feed(np.zeros(fewest - 1, np.int16))) == 0
 
 
 def test_too_little_sound_is_refused():

@@ -68,6 +68,7 @@ def test_folds_are_pooled_clip_by_clip_and_averaged_condition_by_condition() -> 
     assert [row.uar for row in both.robustness.rows] == [0.6, 0.3]
     assert "| actors B | 80 | 75.0% | 75.0% |" in both.table()
     assert "| **mean** | | 62.5% | 62.5% |" in both.table()
+    assert "| **standard deviation** | | 17.7% | 17.7% |" in both.table(), "of a sample: 12.5 * sqrt(2)"
 
 
 def test_a_folds_temperature_is_fitted_on_the_others() -> None:

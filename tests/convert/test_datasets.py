@@ -42,14 +42,16 @@ def test_fer2013_csv_gives_every_split_and_names_broken_rows(tmp_path: Path) -> 
         csv_row(1, "Training", face().astype(int) + 256),
         "2",
         csv_row(1, "Training", face())[:5000],
+        f"1,{9**30} 2,Training",
     )
     faces = fer2013.read_fer2013(path)
     assert faces.split(fer2013.TRAINING).label.tolist() == list(range(7))
     assert faces.split(fer2013.PUBLIC_TEST).pixels.shape == (7, 48, 48)
-    assert [sentence.split(":")[1] for sentence in faces.skipped] == [str(line) for line in range(16, 23)]
+    assert [sentence.split(":")[1] for sentence in faces.skipped] == [str(line) for line in range(16, 24)]
     assert "fer2013.csv:16: 3 pixels; expected 2304" in faces.skipped
     assert "fer2013.csv:18: emotion '7'; expected 0..6" in faces.skipped
     assert "expected 0..255" in faces.skipped[4]
+    assert faces.skipped[7] == "fer2013.csv:23: a pixel of more digits than a number holds; expected 0..255"
 
 
 def test_the_newer_csv_has_blanks_and_another_order_in_its_header(tmp_path: Path) -> None:
@@ -65,6 +67,17 @@ def test_a_csv_of_something_else_is_a_sentence(tmp_path: Path) -> None:
     path.write_text("name,age\nx,3\n")
     with pytest.raises(DataError, match=r"fer2013\.csv: columns are name, age; expected emotion, pixels and Usage"):
         fer2013.read_fer2013(path)
+
+
+def test_a_file_that_opens_but_cannot_be_read_is_a_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "fer2013.csv"
+    path.symlink_to("/proc/self/mem")
+    with pytest.raises(DataError, match=r"fer2013\.csv: cannot be read: .*Input/output error"):
+        fer2013.read_fer2013(path)
+    (tmp_path / "faces" / "train" / "happy").mkdir(parents=True)
+    (tmp_path / "faces" / "train" / "happy" / "a.png").symlink_to("/proc/self/mem")
+    with pytest.raises(DataError, match=r"no readable face; train/happy/a\.png: not a readable image"):
+        fer2013.read_fer2013(tmp_path / "faces")
 
 
 def test_private_test_is_read_but_reaches_neither_training_nor_validation(tmp_path: Path) -> None:
@@ -134,6 +147,16 @@ def test_a_missing_or_broken_archive_is_a_sentence(tmp_path: Path, content: byte
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(DataError, match=r"fer2013\.npz"):
+        fer2013.read_fer2013(path)
+
+
+def test_an_archive_damaged_inside_is_a_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "fer2013.npz"
+    np.savez_compressed(path, pixels=np.stack([face() for _ in range(7)]), label=np.arange(7))
+    content = bytearray(path.read_bytes())
+    content[60:4000] = bytes(3940)
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"fer2013\.npz: not a FER2013 archive: "):
         fer2013.read_fer2013(path)
 
 
@@ -210,6 +233,8 @@ def test_what_cannot_be_used_of_speech_is_named_and_counted(tmp_path: Path) -> N
         "Actor_07/02-01-05-01-02-01-07.wav",
         "notes/hello.wav",
         "AudioWAV/1001_DFA_XXX_XX.wav",
+        "Actor_25/03-01-05-01-02-01-25.wav",
+        "Actor_25/03-01-05-01-02-01-00.wav",
     ):
         sound(tmp_path / name)
     sound(tmp_path / "AudioWAV/1001_DFA_ANG_XX.wav", samples=0)
@@ -217,7 +242,11 @@ def test_what_cannot_be_used_of_speech_is_named_and_counted(tmp_path: Path) -> N
     (tmp_path / "README.txt").write_text("not a sound")
     found = speech.survey_speech(tmp_path)
     assert [str(one.path.relative_to(tmp_path)) for one in found.clips] == [clip]
+    assert [speech.fold_of(one) for one in found.clips] == [1]
+    named = "not named as RAVDESS, SAVEE, TESS or CREMA-D name theirs; RAVDESS has actors 01 to 24"
     assert found.skipped == (
+        f"Actor_25/03-01-05-01-02-01-00.wav: {named}",
+        f"Actor_25/03-01-05-01-02-01-25.wav: {named}",
         "AudioWAV/1001_DFA_ANG_XX.wav: holds 0 ms of sound; too little for a word",
         "AudioWAV/1001_DFA_SAD_XX.wav: not a readable sound file",
         "AudioWAV/1001_DFA_XXX_XX.wav: not named as RAVDESS, SAVEE, TESS or CREMA-D name theirs",

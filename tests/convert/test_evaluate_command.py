@@ -32,7 +32,7 @@ def faces():
 
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory):
-    """A folder with index.csv: four good sounds of two rates and channels, and three that cannot be scored."""
+    """A folder with index.csv: four good sounds of two rates and channels, and four that cannot be scored."""
     folder = tmp_path_factory.mktemp("clips")
     (folder / "sounds").mkdir()
     spoken = speech(folder, "Kids are talking by the door, and dogs are sitting by the door. " * 2) / 32768
@@ -41,6 +41,7 @@ def clips(tmp_path_factory):
     soundfile.write(folder / "sounds" / "three.ogg", spoken[:80_000], 16_000)
     soundfile.write(folder / "sounds" / "four.wav", -spoken[30_000:70_000], 8_000)
     (folder / "sounds" / "broken.wav").write_bytes(b"no sound")
+    soundfile.write(folder / "sounds" / "click.wav", spoken[:320], 16_000)
     rows = [
         ("sounds/one.wav", "happy", "ann"),
         ("sounds/two.flac", "Sad", "bob"),
@@ -49,6 +50,7 @@ def clips(tmp_path_factory):
         ("sounds/one.wav", "bored", "ann"),
         ("sounds/broken.wav", "sad", "ann"),
         ("sounds/missing.wav", "sad", "ann"),
+        ("sounds/click.wav", "sad", "ann"),
     ]
     with (folder / "index.csv").open("w", newline="") as stream:
         csv.writer(stream).writerows([("file", "emotion", "speaker"), *rows])
@@ -102,7 +104,8 @@ def test_every_sound_that_can_be_read_counts_and_the_others_are_named(clips, cap
         assert "index.csv:6: sounds/one.wav: label 'bored' is none of angry, disgust" in err
         assert "broken.wav: not a readable sound file" in err
         assert "missing.wav" in err
-        assert len(scores["skipped"]) == 3
+        assert "index.csv:9: sounds/click.wav: holds 20 ms of sound; too little to tell anything from" in err
+        assert len(scores["skipped"]) == 4
 
 
 def test_both_runtimes_score_alike(clips, capsys):

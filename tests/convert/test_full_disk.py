@@ -1,4 +1,4 @@
-"""A disk that fills up in training: a sentence, the checkpoint stays whole, and the same command goes on."""
+"""A disk that fills up: a sentence, the checkpoint stays whole, and the same command goes on."""
 
 import json
 import os
@@ -6,9 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from affectd_convert.errors import TrainingError
+from affectd_convert.cli import main
+from affectd_convert.errors import DISK_EXIT_CODE, TrainingError
 from affectd_convert.training.run_folder import RunFolder
 
 pytestmark = pytest.mark.timeout(300)
@@ -57,7 +59,7 @@ def test_the_checkpoint_survives_a_write_that_fails(tmp_path: Path) -> None:
     environment = {**os.environ, "KERAS_BACKEND": "tensorflow", "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-c", PROGRAM, tmp_path / "run", json.dumps(ROW)]
     said = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True, timeout=250).stdout
-    assert "checkpoint.keras: cannot be written: " in said
+    assert "checkpoint-2.keras: cannot be written: " in said
     assert "The last checkpoint is whole: make room, and the same command goes on" in said
     assert not list((tmp_path / "run").glob(".new-*"))
 
@@ -65,7 +67,7 @@ def test_the_checkpoint_survives_a_write_that_fails(tmp_path: Path) -> None:
 class Full:
     """A network whose library says of a full disk what PyTorch's says."""
 
-    checkpoint_name = "checkpoint.pt"
+    suffix = ".pt"
 
     def save(self, path: Path) -> None:
         path.write_bytes(b"half of it")
@@ -75,7 +77,7 @@ class Full:
 def test_other_words_for_a_full_disk_are_a_sentence_too(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     (tmp_path / "checkpoint.pt").write_bytes(b"the old one")
-    with pytest.raises(TrainingError, match=r"checkpoint\.pt: cannot be written: .* MB are free on that disk"):
+    with pytest.raises(TrainingError, match=r"checkpoint-1\.pt: cannot be written: .* MB are free on that disk"):
         folder.save(Full(), ROW)
     assert (tmp_path / "checkpoint.pt").read_bytes() == b"the old one"
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.pt"]
@@ -85,3 +87,62 @@ def test_a_folder_that_cannot_be_made_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(TrainingError, match=r"file/run: cannot be written: Not a directory"):
         RunFolder(tmp_path / "file" / "run").claim(CONFIG)
+
+
+class Counting:
+    """A network whose checkpoint says how often it was saved."""
+
+    suffix = ".pt"
+
+    def __init__(self) -> None:
+        self.saved = 0
+
+    def save(self, path: Path) -> None:
+        self.saved += 1
+        path.write_text(str(self.saved))
+
+
+def claimed(path: Path) -> RunFolder:
+    folder = RunFolder(path)
+    folder.claim(CONFIG)
+    return folder
+
+
+def test_an_epoch_counts_with_its_checkpoint_or_not_at_all(tmp_path: Path) -> None:
+    folder, network = claimed(tmp_path), Counting()
+    folder.save(network, ROW)
+    (tmp_path / ".new-state.json").mkdir()
+    with pytest.raises((TrainingError, OSError)):
+        folder.save(network, ROW)
+    (tmp_path / ".new-state.json").rmdir()
+    again = claimed(tmp_path)
+    assert len(again.rows) == 1
+    assert again.checkpoint.read_text() == "1"
+    again.save(network, ROW)
+    assert claimed(tmp_path).checkpoint.read_text() == "3"
+    assert [path.name for path in tmp_path.glob("checkpoint*")] == ["checkpoint-2.pt"]
+
+
+def test_a_checkpoint_without_a_number_is_gone_on_from(tmp_path: Path) -> None:
+    claimed(tmp_path)
+    (tmp_path / "checkpoint.pt").write_text("of an older run")
+    (tmp_path / "state.json").write_text(json.dumps([ROW]))
+    folder = claimed(tmp_path)
+    assert folder.checkpoint.read_text() == "of an older run"
+    folder.save(Counting(), {**ROW, "epoch": 2})
+    assert [path.name for path in tmp_path.glob("checkpoint*")] == ["checkpoint-2.pt"]
+
+
+def test_a_folder_in_the_way_of_any_step_is_a_sentence(
+    face_model, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "model.keras").write_bytes(face_model.model.read_bytes())
+    config = {"task": "face", "architecture": "tiny", "preprocessing": {"size": 24}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    pixels = np.random.default_rng(0).integers(0, 256, (28, 48, 48), dtype=np.uint8)
+    np.savez(tmp_path / "faces.npz", pixels=pixels, label=np.tile(np.arange(7), 4), usage=np.repeat([0, 1], 14))
+    sources = ["--run", str(tmp_path), "--data", str(tmp_path / "faces.npz")]
+    assert main(["quantize", *sources, "--out", str(tmp_path / "config.json" / "tflite")]) == DISK_EXIT_CODE
+    said = capsys.readouterr().err
+    assert said.startswith(f"affectd-convert: {tmp_path}/config.json/tflite: Not a directory; ")
+    assert said.endswith("and the same command goes on\n")

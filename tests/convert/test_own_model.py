@@ -1,5 +1,6 @@
 """Models of one's own: every form gives the same logits, what does not fit is a sentence, and a bundle comes out."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -15,7 +16,7 @@ from affectd.inference.bundle import Bundle
 from affectd.voice.features import VoiceFeatures
 from affectd_convert.cli import main
 from affectd_convert.errors import ConversionError, DataError
-from affectd_convert.own_model import check_output, read_own_model
+from affectd_convert.own_model import _samples, check_output, read_own_model
 from affectd_convert.parent import parent_logits
 from support import own_models, tiny_models
 
@@ -141,6 +142,8 @@ def test_probabilities_that_are_called_logits_are_a_sentence(tmp_path):
         ("size = 24", "sise = 24", "face preprocessing does not fit this affectd: .*sise"),
         ('name = "my-face"', 'name = "../my face"', "name must be letters, digits"),
         ("[samples]", "[samples", "cannot be read as TOML"),
+        ("size = 24", "size = 0", "preprocessing.size must be 1 or more, not 0"),
+        ("std = 25.0", "std = 0.0", "preprocessing.std must be above 0"),
     ],
 )
 def test_a_toml_that_says_what_is_not_allowed(tmp_path, old, new, sentence):
@@ -157,8 +160,30 @@ def test_a_voice_toml_needs_the_statistics_of_its_features(tmp_path):
         read_own_model(toml(tmp_path, text=f"{head}[features]\n{tail}"))
     statistics = f"mean = {[0.0] * 83}\nstd = {[1.0] * 83}\n"
     own = read_own_model(toml(tmp_path, text=f"{head}[features]\nwindow_frames = 200\n{statistics}{tail}"))
+    for line, sentence in (
+        ("sample_rate = 8000", "features.high_hz must be at most half of sample_rate, 4000, not 8000.0"),
+        ("window_frames = 0", "features.window_frames must be 1 or more, not 0"),
+        ("pitch_window_s = 0.01", "features.pitch_window_s must be frame_s or more"),
+        ("pitch_low_hz = 20.0", "features.pitch_window_s must be longer than a period of pitch_low_hz, 0.05"),
+    ):
+        with pytest.raises(ModelError, match=sentence):
+            read_own_model(toml(tmp_path, text=f"{head}[features]\n{line}\n{statistics}{tail}"))
     assert own.input_shape == (200, VoiceFeatures().columns)
     assert own.affectd_labels == VOICE_LABELS
+
+
+def test_held_out_faces_that_were_trained_on_are_refused(tmp_path):
+    pixels = " ".join(["0 255"] * 1152)
+    rows = "\n".join(f"{label},{pixels}" for label in range(7))
+    own = dataclasses.replace(read_own_model(toml(tmp_path)), held_out=tmp_path / "test.csv")
+    own.held_out.write_text(f"emotion,pixels\n{rows}\n")
+    # Without the column all are taken, as of an npz without `usage`.
+    assert _samples(own, own.held_out, "test").truth.tolist() == list(range(7))
+    own.held_out.write_text("emotion,pixels,Usage\n" + "".join(f"{row},Training\n" for row in rows.splitlines()))
+    with pytest.raises(
+        DataError, match=r"test\.csv: every face of it is of usage Training; held_out takes faces never"
+    ):
+        _samples(own, own.held_out, "test")
 
 
 def test_a_model_or_samples_that_are_not_there(tmp_path, capsys):

@@ -7,8 +7,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -18,15 +19,18 @@ import soundfile
 from affectd.events import VOICE_LABELS
 from affectd.face.preprocess import FacePreprocessing
 from affectd.voice.features import FrameExtractor, VoiceFeatures
+from affectd_convert.cli import main
 from affectd_convert.clips import clip_logits
 from affectd_convert.datasets import speech
 from affectd_convert.datasets.fer2013 import FaceSet
-from affectd_convert.errors import TrainingError
-from affectd_convert.training import face_batches, spoilt_faces, voice_batches
+from affectd_convert.errors import DataError, TrainingError
+from affectd_convert.train import VOICE_PLAN, is_run_of, train_face, train_voice, voice_config
+from affectd_convert.training import face_batches, renditions, spoilt_faces, voice_batches
 from affectd_convert.training.loop import Job, scores, train
 from affectd_convert.training.mixup import mixed
 from affectd_convert.training.plan import Plan, Stage
 from affectd_convert.training.renditions import Renditions, render
+from affectd_convert.training.run_folder import RECORD, RunFolder
 from affectd_convert.training.sound_augment import SoundAugmentation, augment, babble, coloured_noise, telephone
 
 PLAN = Plan(stages=(Stage(epochs=1, size=16), Stage(epochs=2, size=20)), batch_size=16, precision="float32", seed=3)
@@ -115,12 +119,84 @@ def test_a_killed_run_goes_on_after_its_last_whole_epoch(tmp_path: Path) -> None
     assert len(json.loads((run / "state.json").read_text())) == done + 1
 
 
-def test_a_run_folder_of_another_configuration_is_refused(tmp_path: Path) -> None:
+def forgetful_network() -> object:
+    import keras
+
+    *first, last = small_network().layers
+    return keras.Sequential([keras.Input((None, None, 1)), *first, keras.layers.Dropout(0.3), last])
+
+
+def test_a_run_that_goes_on_ends_with_the_weights_of_one_that_never_stopped(tmp_path: Path) -> None:
+    import keras
+
+    # So strong a decay that a bias or a gamma which decays after all ends elsewhere.
+    plan = replace(PLAN, stages=(Stage(epochs=3, size=16),), optimizer="adamw", peak_rate=0.02, weight_decay=2.0)
+    whole = replace(job(tmp_path / "whole", plan), build=forgetful_network)
+    stopped = replace(whole, run=tmp_path / "stopped")
+
+    def until_stopped(stage: Stage, epoch: int) -> face_batches.FaceBatches:
+        if epoch == 1:
+            raise KeyboardInterrupt
+        return whole.batches(stage, epoch)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(replace(stopped, batches=until_stopped), report=lambda _: None)
+    ends = [keras.saving.load_model(train(one, report=lambda _: None), compile=False) for one in (whole, stopped)]
+    for one, other in zip(*(model.get_weights() for model in ends), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+def test_a_run_folder_of_another_configuration_is_refused_by_the_settings_that_differ(tmp_path: Path) -> None:
     run = tmp_path / "run"
     run.mkdir()
     (run / "config.json").write_text(json.dumps({"plan": {}, "task": "voice"}))
-    with pytest.raises(TrainingError, match="another plan, task"):
+    with pytest.raises(TrainingError, match=r"holds another run: plan\.stages\.0\.epochs is not there, 1 asked for"):
         train(job(run))
+    (run / "config.json").unlink()
+    RunFolder(run).claim(config_of(PLAN))
+    with pytest.raises(TrainingError, match=r"run: holds another run: plan\.seed is 3 there, 4 asked for; take"):
+        RunFolder(run).claim(config_of(replace(PLAN, seed=4)))
+    many = replace(PLAN, seed=4, stages=(), batch_size=2)
+    with pytest.raises(TrainingError, match=r"plan\.seed is 3 there, 4 asked for, .* there, not asked for and 3 more;"):
+        RunFolder(run).claim(config_of(many))
+
+
+def config_of(plan: Plan) -> dict[str, Any]:
+    return {"plan": asdict(plan), "task": "face"}
+
+
+def test_a_run_that_is_older_than_a_setting_goes_on_while_that_is_off(tmp_path: Path) -> None:
+    older = config_of(PLAN)
+    del older["plan"]["sharpness"]
+    RunFolder(tmp_path).claim(older)
+    RunFolder(tmp_path).claim(config_of(PLAN))
+    with pytest.raises(TrainingError, match=r"plan\.sharpness is not there, 0\.2 asked for"):
+        RunFolder(tmp_path).claim(config_of(replace(PLAN, sharpness=0.2)))
+
+
+def test_a_run_cannot_begin_with_itself(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "config.json").write_text("{}")
+    for train_it in (train_face, train_voice):
+        with pytest.raises(TrainingError, match="run: cannot begin with itself; give the new run another folder"):
+            train_it(tmp_path, run, begin_with=tmp_path / "elsewhere" / ".." / "run")
+    assert [path.name for path in run.iterdir()] == ["config.json"]
+
+
+def test_the_record_of_the_run_begun_with_is_kept_whole_and_in_no_other_runs_folder(tmp_path: Path) -> None:
+    earlier, run = tmp_path / "earlier", tmp_path / "run"
+    train(job(earlier), report=lambda _: None)
+    asked = replace(job(run, replace(PLAN, seed=4)), before=earlier)
+    (run / ".new-before").mkdir(parents=True)
+    (run / ".new-before" / "config.json").write_text("half of it")
+    train(asked, report=lambda _: None)
+    kept = {path.name: path.read_bytes() for path in (run / "before").iterdir()}
+    assert kept == {name: (earlier / name).read_bytes() for name in RECORD}
+    assert not (run / ".new-before").exists()
+    with pytest.raises(TrainingError, match=r"plan\.seed is 3 there, 4 asked for"):
+        train(replace(asked, run=earlier))
+    assert not (earlier / "before").exists()
 
 
 def test_a_loss_that_is_no_number_ends_the_run_with_its_checkpoint_whole(tmp_path: Path) -> None:
@@ -258,6 +334,55 @@ def test_renditions_are_made_once_and_begin_with_the_recording(tmp_path: Path) -
     assert np.array_equal(again[3].frames[2], first[3].frames[2])
 
 
+def test_renditions_are_made_again_of_another_file_or_by_other_code_or_when_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clips = write_clips(tmp_path)
+    lines: list[str] = []
+
+    def made() -> bool:
+        lines.clear()
+        how = {"features": VoiceFeatures(), "how": SoundAugmentation(), "count": 2, "cache": tmp_path / "cache"}
+        rendered = render(clips, **how, report=lines.append)
+        recorded = FrameExtractor(VoiceFeatures()).feed(speech.read_samples(clips[0].path, 16_000))
+        assert np.array_equal(rendered[0].frames[0], recorded.astype(np.float16))
+        return bool(lines)
+
+    assert made()
+    assert not made()
+    soundfile.write(clips[0].path, np.ones(9_000, np.int16), 16_000)
+    assert made()
+    (cached,) = (
+        file for file in (tmp_path / "cache").glob("*/0000.npz") if file.stat().st_mtime_ns == newest(tmp_path)
+    )
+    cached.write_bytes(cached.read_bytes()[:-100])
+    assert made()
+    assert not made()
+    monkeypatch.setattr(renditions, "read_samples", read_otherwise)
+    assert made()
+    assert not list((tmp_path / "cache").glob("*/.new-*"))
+
+
+def read_otherwise(path: Path, sample_rate: int) -> np.ndarray:
+    return speech.read_samples(path, sample_rate)[::1]
+
+
+def newest(folder: Path) -> int:
+    return max(file.stat().st_mtime_ns for file in (folder / "cache").glob("*/0000.npz"))
+
+
+def test_a_clip_that_cannot_be_read_ends_the_renditions_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(renditions, "PART", 1)
+    clip = write_clips(tmp_path)[2]
+    (tmp_path / "none.wav").write_bytes(b"RIFF")
+    clips = [replace(clip, path=tmp_path / "none.wav"), *[clip] * 200]
+    with pytest.raises(DataError, match=r"none\.wav: not a readable sound file"):
+        render(clips, VoiceFeatures(), SoundAugmentation(), count=4, cache=tmp_path / "cache")
+    assert len(list((tmp_path / "cache").glob("*/*.npz"))) < 190
+
+
 def test_speech_windows_have_the_networks_shape_and_normalized_columns(tmp_path: Path) -> None:
     clips = write_clips(tmp_path)
     rendered = render(clips, VoiceFeatures(), SoundAugmentation(), count=2, cache=tmp_path, report=lambda _: None)
@@ -342,6 +467,48 @@ def test_augmented_speech_is_the_same_for_the_same_seed() -> None:
     first, again, other = (augment(samples, **how, rng=np.random.default_rng(seed)) for seed in (1, 1, 2))
     assert np.array_equal(first, again)
     assert len(first) != len(other) or not np.array_equal(first, other)
+
+
+def test_figures_of_people_trained_on_are_not_called_validation(tmp_path: Path) -> None:
+    rng = np.random.default_rng(2)
+    for emotion in range(1, 9):
+        samples = (rng.standard_normal(9_000) * 3000).astype(np.int16)
+        soundfile.write(tmp_path / f"03-01-0{emotion}-01-02-01-02.wav", samples, 16_000)
+    plan, run = replace(VOICE_PLAN, stages=(Stage(epochs=1),), batch_size=4), tmp_path / "run"
+    train_voice(tmp_path, run, plan=plan)
+    said = (run / "log.txt").read_text()
+    assert "; heard in training: loss" in said
+    assert "validation" not in said
+    assert is_run_of(run, voice_config(tmp_path, plan=plan))
+    assert not is_run_of(run, voice_config(tmp_path, plan=replace(plan, seed=2)))
+    (tmp_path / "03-01-08-01-02-01-02.wav").unlink()
+    assert not is_run_of(run, voice_config(tmp_path, plan=plan))
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ("face --epochs 5", "argument --epochs: not for face"),
+        ("face --fold 0", "argument --fold: not for face"),
+        ("voice --stages 40x3", "argument --stages: not for voice"),
+        ("voice --slim", "argument --slim: not for voice"),
+        ("voice --mixup 0.2", "argument --mixup: not for voice"),
+        ("voice --epochs 0", "argument --epochs: '0': expected a whole number, 1 or more"),
+        ("voice --epochs=-1", "argument --epochs: '-1': expected a whole number, 1 or more"),
+        ("voice --seed=-1", "argument --seed: '-1': expected a whole number from 0 to 4294967295"),
+        ("face --peak-rate 0", "argument --peak-rate: '0': expected a number above 0"),
+        ("face --mixup nan", "argument --mixup: 'nan': expected a number, 0 or more"),
+        ("face --stages 40x3 0x5", "argument --stages: '0x5': expected SIZExEPOCHS such as 48x9, a side of 16 or more"),
+        ("face --stages 40", "argument --stages: '40': expected SIZExEPOCHS such as 48x9, a side of 16 or more"),
+    ],
+)
+def test_an_option_that_cannot_be_meant_is_a_sentence(
+    options: str, sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["train", *options.split(), "--data", "data", "--run", "runs/any"])
+    assert ended.value.code == 2
+    assert f"affectd-convert train: error: {sentence}\n" in capsys.readouterr().err
 
 
 def test_scores_count_each_class_once_in_the_unweighted_recall() -> None:

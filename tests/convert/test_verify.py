@@ -1,18 +1,25 @@
 """Parity on every runtime: what passes, and what is caught."""
 
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from affectd.errors import ModelError
+from affectd.inference import interpreter
 from affectd.inference.golden import Parity
 from affectd.inference.interpreter import installed_runtimes
+from affectd_convert.cli import main
 from affectd_convert.parent import parent_logits
 from affectd_convert.verify import passed, print_table, verify_bundles, verify_variants
 from support import tiny_models
 
 pytestmark = pytest.mark.timeout(400)
+
+MODELS = Path(__file__).parents[2] / "models"
 
 
 def test_bundles_pass_on_both_runtimes(face_model, voice_model, capsys):
@@ -22,6 +29,37 @@ def test_bundles_pass_on_both_runtimes(face_model, voice_model, capsys):
     assert passed(rows)
     print_table(rows)
     assert capsys.readouterr().out.count("ok\n") == len(rows)
+
+
+@pytest.mark.parametrize(
+    ("names", "sentence"),
+    [
+        (["face-vgg16", "typo"], "typo/manifest.json: not there; a bundle is a folder with a manifest.json"),
+        (["README.md"], "README.md: no bundle; name folders such as models/face-vgg16"),
+    ],
+)
+def test_what_is_no_bundle_is_a_sentence_before_anything_runs(names, sentence, capsys):
+    assert main(["verify", *(str(MODELS / name) for name in names)]) == ModelError.exit_code
+    said = capsys.readouterr()
+    assert sentence in said.err
+    assert not said.out
+
+
+def test_the_bundles_of_folds_are_verified_under_their_own_names(face_model, tmp_path, capsys):
+    whole = Path(shutil.copytree(face_model.bundle, tmp_path / "face"))
+    shutil.copytree(face_model.bundle, whole / "folds" / "fold3")
+    (tmp_path / "README.md").write_text("no bundle, as beside those in models")
+    assert main(["verify", *map(str, tmp_path.iterdir())]) == 0
+    assert {line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]} == {"face-tiny", "face-tiny/fold3"}
+    (whole / "folds" / "fold3" / "golden.npz").write_bytes(b"")
+    with pytest.raises(ModelError, match=r"fold3/golden\.npz: checksum is"):
+        verify_bundles([whole])
+
+
+def test_without_a_runtime_nothing_is_proven(face_model, monkeypatch):
+    monkeypatch.setattr(interpreter, "_MODULES", {})
+    with pytest.raises(ModelError, match=r"no TFLite runtime is installed; install one \(.* ai-edge-litert\)"):
+        verify_bundles([face_model.bundle])
 
 
 def test_a_bundle_is_verified_without_tensorflow(face_model):

@@ -98,6 +98,13 @@ def test_a_clip_that_breaks_off_in_the_middle_loses_no_event(broker: Mosquitto, 
     assert "Traceback" not in daemon.log
 
 
+def test_a_camera_that_is_no_name_of_one_is_told_what_is_allowed(tmp_path: Path) -> None:
+    code, sentence = refused({"camera": {"source": "usb"}}, tmp_path)
+    assert code == ConfigError.exit_code
+    assert 'camera.source = "usb"' in sentence
+    assert "a path below /dev/" in sentence
+
+
 def test_a_clip_that_is_a_folder(tmp_path: Path) -> None:
     code, sentence = refused({"camera": {"source": str(tmp_path)}}, tmp_path)
     assert code == CaptureError.exit_code

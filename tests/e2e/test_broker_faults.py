@@ -126,6 +126,20 @@ def test_an_acl_that_denies_events_is_said_in_health_and_costs_none(tmp_path: Pa
     fault_table.record("broker refuses: ACL denies events", recovered_s=recovered_s, repeated=repeated)
 
 
+def test_an_acl_that_denies_discovery_is_said_in_health(tmp_path: Path) -> None:
+    discovery = f"homeassistant/device/{DEVICE}/config"
+    with (
+        Mosquitto(tmp_path, acl=f"topic deny {discovery}\ntopic readwrite #\n") as broker,
+        Listener(broker, f"{ROOT}/#") as listener,
+        restless(tmp_path, broker) as daemon,
+    ):
+        listener.wait_for(lambda _: any(health.json["broker_error"] for health in listener.on(HEALTH)))
+        health = listener.on(HEALTH)[-1].json
+        assert f"the broker does not take {discovery} (Not authorized); see its ACL" in health["broker_error"]
+        assert health["status"] == "degraded"
+        assert daemon.log.count(discovery) == 1
+
+
 # Slow, or silent.
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
+
+import pytest
 
 from e2e.program import DEVICE, RESTLESS, Affectd, blinking_person
 from support.broker import Listener, Message, Mosquitto
@@ -31,6 +34,18 @@ def test_a_camera_that_is_not_there_is_waited_for(broker: Mosquitto, tmp_path: P
     assert daemon.log.count("/dev/video97") == 1  # said once, not at every try
     assert "Traceback" not in daemon.log
     fault_table.record("no camera at start", recovered_s=None, remark="tried again for ever, health says why")
+
+
+def test_a_libcamera_that_fails_is_no_reason_to_end(
+    broker: Mosquitto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "picamera2.py").write_text("raise RuntimeError('libcamera has no pipeline')")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
+    with Listener(broker, f"{ROOT}/health") as listener, Affectd(tmp_path, broker) as daemon:  # auto is the default
+        listener.wait_for(lambda messages: messages and messages[-1].json["components"]["camera"]["restarts"] >= 2)
+        assert "libcamera has no pipeline" in daemon.log
+        assert daemon.runs
+    assert "Traceback" not in daemon.log
 
 
 def test_a_password_that_the_broker_refuses_costs_no_event_once_mended(tmp_path: Path, fault_table: FaultTable) -> None:

@@ -1,4 +1,4 @@
-"""The privacy switch over MQTT: camera and microphone are closed, say so, and come back."""
+"""The privacy switch over MQTT: camera and microphone are closed, say so, stay so over a restart, and come back."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from support.media import write_clip
 from support.scenes import scene
 from support.sound_server import SoundServer
 from support.speech import RATE, speech
+from support.stream_server import StreamServer
 from support.waiting import until
 
 ROOT = f"affectd/{DEVICE}"
@@ -39,6 +40,11 @@ def told(messages: list[Message], privacy: bool, states: set[str]) -> bool:
 
 def readings_of(messages: list[Message]) -> set[str]:
     return {message.topic for message in messages if message.topic in READINGS}
+
+
+def tracks_of(messages: list[Message]) -> set[int]:
+    """Give the numbers of all faces in the readings."""
+    return {face["track"] for message in messages if message.topic == f"{ROOT}/faces" for face in message.json["faces"]}
 
 
 def emotion(messages: list[Message]) -> str | None:
@@ -71,6 +77,7 @@ def test_privacy_closes_camera_and_microphone_until_it_is_lifted(
             lambda messages: [m.json["emotion"] for m in messages if m.topic == f"{ROOT}/event"][-1] is None
         )
         closed = len(listener.messages)
+        seen = tracks_of(listener.messages)
         time.sleep(2.0)
         assert readings_of(listener.messages[closed:]) == set()
 
@@ -79,6 +86,8 @@ def test_privacy_closes_camera_and_microphone_until_it_is_lifted(
         listener.wait_for(lambda messages: readings_of(messages[opened:]) == set(READINGS))
         listener.wait_for(lambda messages: told(messages, False, {"running"}))
         assert listener.on(f"{ROOT}/privacy")[-1].payload == b"off"
+        listener.wait_for(lambda messages: tracks_of(messages[opened:]))
+        assert not tracks_of(listener.messages[opened:]) & seen
         listener.wait_for(lambda messages: emotion(messages) is not None)
         assert daemon.runs
     assert "Traceback" not in daemon.log
@@ -125,3 +134,48 @@ def test_privacy_from_the_start_opens_nothing(broker: Mosquitto, talking_person:
         listener.wait_for(lambda messages: readings_of(messages) == set(READINGS))
         assert [message.payload for message in listener.on(f"{ROOT}/privacy")] == [b"on", b"off"]
         assert daemon.runs
+
+
+def test_privacy_outlasts_a_kill(sound_server: SoundServer, broker: Mosquitto, tmp_path: Path) -> None:
+    with StreamServer() as camera, Listener(broker, f"{ROOT}/#") as listener:
+        settings = {"camera": {"source": camera.url}, "microphone": {"source": "default"}}
+        with Affectd(tmp_path, broker, **settings) as daemon:
+            listener.wait_for(lambda messages: told(messages, False, {"running"}))
+            listener.publish(f"{ROOT}/command/privacy", "on")
+            listener.wait_for(lambda messages: told(messages, True, {"off"}))
+            daemon.kill()
+            time.sleep(1.0)  # until the camera has noticed that nobody takes its pictures
+            before, sent = len(listener.messages), camera.sent
+            daemon.start()
+            listener.wait_for(lambda messages: told(messages[before:], True, {"off"}))
+            time.sleep(2.0)
+            assert (recorders(), camera.sent) == (0, sent)
+            assert [message.payload for message in listener.on(f"{ROOT}/privacy")] == [b"off", b"on", b"on"]
+
+            listener.publish(f"{ROOT}/command/privacy", "off")
+            until(lambda: recorders() == 1 and camera.sent > sent, 20)
+            listener.wait_for(lambda messages: told(messages, False, {"running"}))
+            daemon.kill()
+            before = len(listener.messages)
+            daemon.start()
+            listener.wait_for(lambda messages: told(messages[before:], False, {"running"}))
+            assert [message.payload for message in listener.on(f"{ROOT}/privacy")][3:] == [b"off", b"off"]
+        assert "Traceback" not in daemon.log
+
+
+def test_privacy_is_not_claimed_while_a_camera_does_not_close(broker: Mosquitto, tmp_path: Path) -> None:
+    def notice(messages: list[Message]) -> str:
+        return str([message.json["privacy_notice"] for message in messages if message.topic == f"{ROOT}/health"][-1:])
+
+    with StreamServer() as camera, Listener(broker, f"{ROOT}/#") as listener:
+        settings = {"camera": {"source": camera.url, "timeout_s": 60.0}, "microphone": {"source": "off"}}
+        with Affectd(tmp_path, broker, **settings):
+            until(lambda: camera.sent > 10, 80)
+            camera.frozen = True
+            listener.publish(f"{ROOT}/command/privacy", "on")
+            messages = listener.wait_for(lambda messages: "camera could not be closed yet" in notice(messages))
+            assert messages[-1].json["privacy"] is False
+            assert {message.payload for message in listener.on(f"{ROOT}/privacy")} == {b"off"}
+            camera.die()
+            listener.wait_for(lambda _: listener.on(f"{ROOT}/privacy")[-1].payload == b"on")
+            listener.wait_for(lambda messages: notice(messages) == "[None]")

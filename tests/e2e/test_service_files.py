@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import affectd
@@ -12,6 +13,33 @@ from affectd import errors
 
 SYSTEMD = Path(__file__).parents[2] / "systemd"
 UNIT = SYSTEMD / "affectd.service"
+
+
+READS_THE_CLOCK = """
+import ctypes, errno, os, sys
+from pathlib import Path
+from affectd.publish import clock
+
+seccomp, libc = ctypes.CDLL("libseccomp.so.2"), ctypes.CDLL(None, use_errno=True)
+seccomp.seccomp_init.restype = ctypes.c_void_p
+denied, allowed = 0x00050000 | errno.EPERM, 0x7FFF0000
+filter = ctypes.c_void_p(seccomp.seccomp_init(denied))
+for name in sys.argv[1:]:
+    number = seccomp.seccomp_syscall_resolve_name(name.encode())
+    if number >= 0:  # else this processor has no such call
+        assert seccomp.seccomp_rule_add(filter, allowed, number, 0) == 0, name
+clock.SYNCHRONIZED = Path("/nowhere")
+before = clock.clock_synced()
+assert seccomp.seccomp_load(filter) == 0
+
+assert clock.clock_synced() is before
+assert libc.adjtimex(ctypes.create_string_buffer(512)) >= 0
+nonsense = (ctypes.c_long * 2)(-1, -1)  # a filter that let it through would have the kernel answer EINVAL
+for call, *arguments in ((b"clock_settime", 0, nonsense), (b"settimeofday", nonsense, None)):
+    assert libc.syscall(seccomp.seccomp_syscall_resolve_name(call), *arguments) == -1
+    assert ctypes.get_errno() == errno.EPERM, call
+print("read, not set")
+"""
 
 
 def run(*command: str) -> subprocess.CompletedProcess[str]:
@@ -32,6 +60,34 @@ def test_systemd_understands_every_line_of_the_unit(tmp_path: Path) -> None:
     judged = run("systemd-analyze", "verify", "--man=no", str(unit))
     assert "affectd.service" not in judged.stderr  # unknown keys are warnings there, with exit code 0
     assert judged.returncode == 0, judged.stderr
+
+
+def test_the_sandbox_lets_the_clock_be_read_and_not_set() -> None:
+    """Of what chrony and ntpd do the kernel alone can tell, by a system call that also sets the clock."""
+    ended = run(sys.executable, "-c", READS_THE_CLOCK, *allowed_calls())
+    assert ended.stdout.strip() == "read, not set", ended.stderr
+    unit = UNIT.read_text()
+    assert not re.search(r"^ProtectClock=yes|^DeviceAllow=.*rtc", unit, re.MULTILINE)
+    for line in ("DevicePolicy=closed", "CapabilityBoundingSet=", "AmbientCapabilities=", "NoNewPrivileges=yes"):
+        assert f"\n{line}\n" in unit
+
+
+def allowed_calls() -> set[str]:
+    """Give the system calls that the unit's SystemCallFilter= lines let through, put together as systemd does."""
+    allowed: set[str] = set()
+    for line in re.findall(r"^SystemCallFilter=(.*)$", UNIT.read_text(), re.MULTILINE):
+        named = {call for name in line.lstrip("~").split() for call in calls_of(name)}
+        allowed = allowed - named if line.startswith("~") else allowed | named
+    return allowed
+
+
+def calls_of(name: str) -> set[str]:
+    """Give the calls of a set such as @clock and of those in it, or the call itself."""
+    if not name.startswith("@"):
+        return {name}
+    listed = run("systemd-analyze", "--no-pager", "syscall-filter", name).stdout.split("\n")[1:]
+    names = {line.strip() for line in listed if line.strip() and not line.strip().startswith("#")}
+    return {call for inner in names for call in calls_of(inner)}
 
 
 def test_the_user_is_made_and_in_the_groups_that_own_the_devices(tmp_path: Path) -> None:

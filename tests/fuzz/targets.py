@@ -33,10 +33,11 @@ from affectd.face.preprocess import FacePreprocessing
 from affectd.face.reader import FaceReader
 from affectd.inference.bundle import MANIFEST, Bundle
 from affectd.inference.golden import Golden
-from affectd.publish.connection import Arrived
+from affectd.publish.happenings import Arrived
 from affectd.publish.publisher import Publisher
 from affectd.service.health import temperature_c, throttled
 from affectd.service.privacy import PrivacySwitch
+from affectd.service.privacy_sources import PrivacySources
 from affectd.store.outbox import Outbox
 from affectd.voice.features import VoiceFeatures
 from affectd.voice.reader import VoiceReader
@@ -109,7 +110,7 @@ def model(data: bytes) -> None:
 
 def command(data: bytes) -> None:
     """Send the privacy switch a payload, as the session hands it on."""
-    switch = PrivacySwitch(close=list, open_again=lambda: None, on_change=lambda _: None)
+    switch = _privacy_switch()
     switch.command(data.decode("utf-8", "replace"))
     switch.poll()
     if switch.state.on != (data.decode("utf-8", "replace").strip().lower() == "on"):
@@ -158,7 +159,7 @@ def listen(data: bytes) -> None:
 def switch(data: bytes) -> None:
     """Read the privacy switch's file: it opens nothing unless it says 0."""
     file = _file("switch", data)
-    privacy = PrivacySwitch(close=list, open_again=lambda: None, on_change=lambda _: None, switch_file=file)
+    privacy = _privacy_switch(file)
     privacy.poll()
     if not privacy.state.on and data.decode("ascii", "replace").strip() != "0":
         raise UnclearAnswerError(f"privacy is off while the switch says {data[:40]!r}")
@@ -260,6 +261,14 @@ def _folder() -> Path:
     folder = tempfile.mkdtemp(prefix="affectd-fuzz-", dir=memory if os.access(memory, os.W_OK) else None)
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return Path(folder)
+
+
+def _privacy_switch(switch_file: Path | None = None) -> PrivacySwitch:
+    """Give the switch of a box to which no command was sent yet."""
+    command_file = _folder() / "privacy"
+    command_file.unlink(missing_ok=True)
+    sources = PrivacySources(command_file, switch_file)
+    return PrivacySwitch(sources, close=list, open_again=lambda: None, on_change=lambda _: None)
 
 
 def _file(name: str, data: bytes) -> Path:

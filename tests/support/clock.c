@@ -1,5 +1,7 @@
-/* Preloaded: the time of day is off by the seconds in the file CLOCK_OFFSET, and adjtimex answers CLOCK_STATE. */
+/* Preloaded: the time of day is off by the seconds in the file CLOCK_OFFSET, and adjtimex answers CLOCK_STATE,
+ * with the errno of a sandbox. */
 #define _GNU_SOURCE
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
@@ -23,5 +25,6 @@ int clock_gettime(clockid_t clock, struct timespec *now)
 int adjtimex(void *buffer)
 {
     (void)buffer;
+    errno = EPERM;
     return atoi(getenv("CLOCK_STATE"));
 }

@@ -9,6 +9,8 @@ from types import TracebackType
 
 CONNECT, PUBLISH, SUBSCRIBE, PINGREQ = 1, 3, 8, 12
 PAYLOAD_FORMAT_INVALID = 0x99
+PACKET_TOO_LARGE, SERVER_SHUTTING_DOWN, SESSION_TAKEN_OVER = 0x95, 0x8B, 0x8E
+"""Reason codes of DISCONNECT."""
 GRANTED, NOT_AUTHORIZED = 1, 0x87
 """Reason codes of SUBACK."""
 CONNACK = bytes([0x20, 3, 0, 0, 0])
@@ -25,6 +27,8 @@ class OddBroker:
     ) -> None:
         """Take the reason code of every SUBACK, what to send after it, and which payloads to refuse, if any."""
         self._suback, self._after_subscribe, self.refuses = suback, after_subscribe, refuses
+        self.goodbye: bytes | None = None
+        """What is sent before hanging up at whatever is published without retain; None: no hanging up."""
         self.accepted: list[bytes] = []
         """Payloads of what was published with QoS 1 and not refused, without retain."""
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -59,6 +63,9 @@ class OddBroker:
                         connection.sendall(CONNACK)
                     elif kind == SUBSCRIBE:
                         connection.sendall(bytes([0x90, 4, *body[:2], 0, self._suback]) + self._after_subscribe)
+                    elif kind == PUBLISH and self.goodbye is not None and not head[0] & 1:
+                        connection.sendall(self.goodbye)
+                        return
                     elif kind == PUBLISH and self.refuses is not None:
                         self._answer(connection, body, retained=bool(head[0] & 1))
                     elif kind == PINGREQ:
@@ -74,6 +81,11 @@ class OddBroker:
         if not (refused or retained):
             self.accepted.append(payload)
         connection.sendall(bytes([0x40, 3, *mid, PAYLOAD_FORMAT_INVALID if refused else 0]))
+
+
+def disconnect(reason: int) -> bytes:
+    """Give a DISCONNECT with this reason code."""
+    return bytes([0xE0, 2, reason, 0])
 
 
 def _length(read: Callable[[int], bytes]) -> int:

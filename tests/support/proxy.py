@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import socket
 import threading
@@ -43,6 +44,13 @@ class Proxy:
         """Let all connections there are carry nothing any more, neither bytes nor an end; new ones work."""
         self._line.set()
         self._line = threading.Event()
+
+    def cut(self) -> None:
+        """End all connections there are, for both sides at once; new ones work."""
+        sockets, self._sockets = self._sockets, []
+        for end in sockets:
+            with contextlib.suppress(OSError):  # ended already
+                end.shutdown(socket.SHUT_RDWR)
 
     def _accept(self) -> None:
         while True:

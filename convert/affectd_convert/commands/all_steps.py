@@ -8,11 +8,14 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import Any
 
-from affectd_convert.commands import Steps
+from affectd_convert.commands import Steps, train
+from affectd_convert.errors import DataError
 
 TRAINING_COST = 20.0
 """What a training costs beside any other step: for the time to go only."""
@@ -71,22 +74,29 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def steps_of(options: argparse.Namespace) -> list[Step]:
-    """Give the steps for the parsed options. Raises DataError when the voices cannot be read."""
+    """Give the steps for the parsed options. Raises DataError when the voices cannot be read, or are too few."""
     return _face_steps(options) if options.task == "face" else _voice_steps(options)
 
 
 def _face_steps(options: argparse.Namespace) -> list[Step]:
     name = "face-vgg16"
     run = options.runs / name
-    return [_datasets(options), _train(options, run), *_bundle_steps(options, name, run)]
+    return [_datasets(options), _train(options, run), *_bundle_steps(options, name, {"": run})]
 
 
 def _voice_steps(options: argparse.Namespace) -> list[Step]:
     from affectd_convert.datasets import speech
+    from affectd_convert.held_out import FOLDS
 
     name = "voice-cnn-lstm"
     run = options.runs / name
     folds = sorted({fold for clip in speech.read_speech(options.data) if (fold := speech.fold_of(clip)) is not None})
+    if len(folds) < 2:
+        there = f"only fold {folds[0]} is" if folds else "none is"
+        raise DataError(
+            f"{options.data}: figures need RAVDESS actors of two folds or more, each fold left out once, and {there} "
+            "here; add actors of another fold, or train a single run with 'affectd-convert train voice'"
+        )
     held_out = {fold: options.runs / f"{name}-fold{fold}" for fold in folds}
     leaking = options.runs / f"{name}-leaking"
     return [
@@ -94,7 +104,12 @@ def _voice_steps(options: argparse.Namespace) -> list[Step]:
         *(_train(options, folder, "--fold", str(fold)) for fold, folder in held_out.items()),
         _train(options, leaking, "--fold", speech.LEAKING),
         _train(options, run, "--fold", "none"),
-        *_bundle_steps(options, name, run, "--folds", *map(str, held_out.values()), "--leaking", str(leaking)),
+        *_bundle_steps(
+            options,
+            name,
+            {"": run, **{f"{FOLDS}/fold{fold}": folder for fold, folder in held_out.items()}},
+            *("--folds", *map(str, held_out.values()), "--leaking", str(leaking)),
+        ),
     ]
 
 
@@ -104,17 +119,31 @@ def _datasets(options: argparse.Namespace) -> Step:
 
 def _train(options: argparse.Namespace, run: Path, *more: str) -> Step:
     arguments = ("train", options.task, "--data", str(options.data), "--run", str(run), *more, *options.train)
-    return Step(f"train {run.name}", arguments, (run / "model.keras").exists, TRAINING_COST)
+    program = argparse.ArgumentParser(prog="affectd-convert")
+    train.add(program.add_subparsers())
+    step_options = program.parse_args(arguments)
+
+    @cache
+    def asked() -> dict[str, Any]:
+        return train.config_of(step_options)
+
+    def trained() -> bool:
+        from affectd_convert.train import is_run_of
+
+        return (run / "model.keras").exists() and is_run_of(run, asked())
+
+    return Step(f"train {run.name}", arguments, trained, TRAINING_COST)
 
 
-def _bundle_steps(options: argparse.Namespace, name: str, run: Path, *more: str) -> list[Step]:
+def _bundle_steps(options: argparse.Namespace, name: str, runs: Mapping[str, Path], *more: str) -> list[Step]:
+    """Give the steps from runs to the bundle; `runs` says which run is behind each folder in it, "" the bundle."""
     from affectd_convert.reference import SHIPPED
 
-    folder = options.out / name
+    folder, run = options.out / name, runs[""]
     sources = ("--run", str(run), "--data", str(options.data))
 
     def written() -> bool:
-        return _is_bundle_of(folder, run / "model.keras", options.version)
+        return all(_is_bundle_of(folder / part, one / "model.keras", options.version) for part, one in runs.items())
 
     return [
         Step("quantize", ("quantize", *sources, "--kinds", *SHIPPED), written),

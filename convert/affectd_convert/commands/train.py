@@ -3,22 +3,38 @@
 from __future__ import annotations
 
 import argparse
+import math
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from affectd_convert.commands import Steps
 from affectd_convert.training.plan import Stage
 
+OF_ONE_TASK = {
+    "face": ("stages", "engine", "augmentation", "mixup", "sharpness", "slim", "taught"),
+    "voice": ("epochs", "fold"),
+}
+"""Options that the other task does not know."""
+SMALLEST_FACE = 16
+"""Side of the smallest picture that VGG16 takes."""
+
 
 def add(steps: Steps) -> None:
     """Add the subcommand's parser."""
-    parser = steps.add_parser("train", help="train a reference network; resumable: the same command goes on")
+    # What is not given is absent, so that each task has its own defaults and refuses the other's options.
+    parser = steps.add_parser(
+        "train",
+        help="train a reference network; resumable: the same command goes on",
+        argument_default=argparse.SUPPRESS,
+    )
     parser.add_argument("task", choices=("face", "voice"))
     parser.add_argument("--data", type=Path, required=True, help="FER2013 for face; the folder of corpora for voice")
     parser.add_argument("--run", type=Path, required=True, help="folder of the run: checkpoint, history, curves, model")
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seed", type=_seed, default=1)
     parser.add_argument("--precision", choices=("float32", "mixed_bfloat16"))
-    parser.add_argument("--epochs", type=int, help="voice: how many")
+    parser.add_argument("--epochs", type=_count, help="voice: how many")
     parser.add_argument(
         "--fold",
         type=_fold,
@@ -30,13 +46,11 @@ def add(steps: Steps) -> None:
         "--stages", nargs="+", type=_stage, metavar="SIZExEPOCHS", help="face: growing images, such as 24x6 32x4 48x9"
     )
     parser.add_argument("--engine", choices=("keras", "torch"), help="face: torch where it is installed")
-    parser.add_argument("--peak-rate", type=float, help="highest learning rate")
-    parser.add_argument("--augmentation", type=float, default=1.0, help="face: strength, 1 as designed")
+    parser.add_argument("--peak-rate", type=_above_zero, help="highest learning rate")
+    parser.add_argument("--augmentation", type=_zero_or_more, help="face: strength, 1 as designed")
+    parser.add_argument("--mixup", type=_zero_or_more, metavar="ALPHA", help="face: for long schedules, such as 0.2")
     parser.add_argument(
-        "--mixup", type=float, default=0.0, metavar="ALPHA", help="face: for long schedules, such as 0.2"
-    )
-    parser.add_argument(
-        "--sharpness", type=float, default=0.0, metavar="RADIUS", help="face: sharpness-aware minimization, such as 0.2"
+        "--sharpness", type=_zero_or_more, metavar="RADIUS", help="face: sharpness-aware minimization, such as 0.2"
     )
     parser.add_argument(
         "--begin-with", type=Path, metavar="RUN", help="weights of a finished run, or (face) of a bundle"
@@ -47,11 +61,56 @@ def add(steps: Steps) -> None:
     parser.add_argument(
         "--taught", action="store_true", help="face: learn the answers of --begin-with's network besides the labels"
     )
-    parser.set_defaults(command=_run)
+    parser.set_defaults(command=_run, refuse=parser.error)
+
+
+def config_of(options: argparse.Namespace) -> dict[str, Any]:
+    """Give what config.json of the run asked for says, but for what is fitted on the data.
+
+    Raises DataError or TrainingError when the data, or the run to begin with, cannot be read.
+    """
+    from affectd_convert import train
+
+    describe: Callable[..., dict[str, Any]] = train.face_config if options.task == "face" else train.voice_config
+    return describe(options.data, **_asked(options))
+
+
+def _run(options: argparse.Namespace) -> int:
+    from affectd_convert import train
+
+    of_task: Callable[..., Path] = train.train_face if options.task == "face" else train.train_voice
+    of_task(options.data, options.run, **_asked(options))
+    return 0
+
+
+def _asked(options: argparse.Namespace) -> dict[str, Any]:
+    """Give the arguments of train_face or train_voice that were given."""
+    from affectd_convert import train
+    from affectd_convert.training import engine
+
+    face = options.task == "face"
+    given = vars(options)
+    for other in OF_ONE_TASK["voice" if face else "face"]:
+        if other in given:
+            options.refuse(f"argument --{other}: not for {options.task}")
+    plan = replace(train.FACE_PLAN, engine=engine.fastest()) if face else train.VOICE_PLAN
+    of_plan: dict[str, Any] = {
+        name: given[name] for name in ("seed", "precision", "peak_rate", "engine", "sharpness") if name in given
+    }
+    if "stages" in given:
+        of_plan["stages"] = tuple(given["stages"])
+    if "epochs" in given:
+        of_plan["stages"] = (Stage(epochs=given["epochs"]),)
+    others = ("augmentation", "mixup", "begin_with", "slim", "taught", "fold")
+    return {"plan": replace(plan, **of_plan), **{name: given[name] for name in others if name in given}}
 
 
 def _stage(text: str) -> Stage:
     size, _, epochs = text.partition("x")
+    if not (size.isdecimal() and epochs.isdecimal() and int(size) >= SMALLEST_FACE and int(epochs)):
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: expected SIZExEPOCHS such as 48x9, a side of {SMALLEST_FACE} or more"
+        )
     return Stage(size=int(size), epochs=int(epochs))
 
 
@@ -63,33 +122,30 @@ def _fold(text: str) -> int | str | None:
     return int(text)
 
 
-def _run(options: argparse.Namespace) -> int:
-    from affectd_convert import train
-    from affectd_convert.training import engine
+def _seed(text: str) -> int:
+    if not text.isdecimal() or int(text) >= 2**32:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number from 0 to {2**32 - 1}")
+    return int(text)
 
-    face = options.task == "face"
-    plan = replace(train.FACE_PLAN, engine=engine.fastest()) if face else train.VOICE_PLAN
-    stages = (Stage(epochs=options.epochs),) if options.epochs else options.stages
-    plan = replace(
-        plan,
-        seed=options.seed,
-        precision=options.precision or plan.precision,
-        stages=tuple(stages or plan.stages),
-        peak_rate=options.peak_rate or plan.peak_rate,
-        engine=options.engine or plan.engine,
-        sharpness=options.sharpness,
-    )
-    if face:
-        train.train_face(
-            options.data,
-            options.run,
-            plan=plan,
-            augmentation=options.augmentation,
-            mixup=options.mixup,
-            begin_with=options.begin_with,
-            slim=options.slim,
-            taught=options.taught,
-        )
-    else:
-        train.train_voice(options.data, options.run, plan=plan, fold=options.fold, begin_with=options.begin_with)
-    return 0
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number, 1 or more")
+    return int(text)
+
+
+def _above_zero(text: str) -> float:
+    number = _zero_or_more(text)
+    if not number:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a number above 0")
+    return number
+
+
+def _zero_or_more(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 <= number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a number, 0 or more")
+    return number

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from affectd.errors import ModelError
 from affectd_convert.commands import Steps
 
 MISSED = 9
@@ -21,6 +22,10 @@ def add(steps: Steps) -> None:
 def _run(options: argparse.Namespace) -> int:
     from affectd_convert import verify
 
-    rows = verify.verify_bundles([path for path in options.bundles if path.is_dir()])
+    # Of models/* some are plain files.
+    folders = [path for path in options.bundles if not path.is_file()]
+    if not folders:
+        raise ModelError(f"{', '.join(map(str, options.bundles))}: no bundle; name folders such as models/face-vgg16")
+    rows = verify.verify_bundles(folders)
     verify.print_table(rows)
     return 0 if verify.passed(rows) else MISSED

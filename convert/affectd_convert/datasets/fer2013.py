@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import sys
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,8 @@ _SMALLEST = 16
 """Pixels of a side; a smaller picture shows no expression."""
 SAME_PHOTO = 0.97
 """Correlation from which two faces are practically one photo."""
+TWINS = "training faces left out: practically the same photo is in PublicTest"
+"""What is said of such faces, their number before it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +93,8 @@ def _read_npz(path: Path) -> FaceSet:
             usage = data["usage"].astype(np.int64) if "usage" in data else np.full(len(label), PUBLIC_TEST)
             votes = data["ferplus"] if "ferplus" in data else np.zeros((len(label), 10), np.uint8)
             twin = data["corr_to_public"] if "corr_to_public" in data else np.zeros(len(label), np.float32)
-    except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
+    # What a damaged archive makes zipfile, zlib and NumPy raise; RuntimeError: it is encrypted, or of a foreign kind.
+    except (OSError, EOFError, KeyError, TypeError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{path}: not a FER2013 archive: {error}") from error
     square = pixels.ndim == 3 and pixels.shape[1] == pixels.shape[2] >= _SMALLEST
     if pixels.dtype != np.uint8 or not square or label.shape != pixels.shape[:1]:
@@ -105,7 +109,7 @@ def _read_npz(path: Path) -> FaceSet:
     leaks = ~foreign & (usage == TRAINING) & (twin >= SAME_PHOTO)
     skipped = []
     if leaks.any():
-        skipped.append(f"{int(leaks.sum())} training faces left out: practically the same photo is in PublicTest")
+        skipped.append(f"{int(leaks.sum())} {TWINS}")
     if foreign.any():
         skipped.append(
             f"{int(foreign.sum())} faces left out: label not in 0..6 or usage not in 0..2, row {foreign.argmax()} first"
@@ -117,6 +121,13 @@ def _read_npz(path: Path) -> FaceSet:
 
 
 def _read_csv(path: Path) -> FaceSet:
+    try:
+        return _read_csv_rows(path)
+    except (OSError, csv.Error) as error:
+        raise DataError(f"{path}: cannot be read: {error}") from error
+
+
+def _read_csv_rows(path: Path) -> FaceSet:
     pixels, label, usage, skipped = [], [], [], []
     csv.field_size_limit(sys.maxsize)
     with path.open(newline="", encoding="utf-8-sig", errors="replace") as stream:
@@ -139,12 +150,16 @@ def _read_csv(path: Path) -> FaceSet:
 
 def _csv_row(row: Mapping[str, str | None]) -> tuple[NDArray[np.uint8], int, int]:
     """Give a row's face, label and usage. Raises ValueError saying what is wrong with it."""
-    levels = np.array((row["pixels"] or "").split(), np.int64)
+    try:
+        levels = np.array((row["pixels"] or "").split(), np.int64)
+    except OverflowError:
+        raise ValueError("a pixel of more digits than a number holds; expected 0..255") from None
     if len(levels) != _SIZE[0] * _SIZE[1]:
         raise ValueError(f"{len(levels)} pixels; expected 2304")
     if levels.min() < 0 or levels.max() > 255:
         raise ValueError(f"a pixel of {levels.max() if levels.max() > 255 else levels.min()}; expected 0..255")
-    emotion, split = (row["emotion"] or "").strip(), (row.get("Usage") or "Training").strip()
+    # Without the column all are taken as an npz without `usage` is.
+    emotion, split = (row["emotion"] or "").strip(), (row.get("Usage", "PublicTest") or "Training").strip()
     if emotion not in set(map(str, range(len(LABELS)))):
         raise ValueError(f"emotion {emotion!r}; expected 0..6")
     if split not in _USAGES:
@@ -171,9 +186,7 @@ def _read_folders(path: Path) -> FaceSet:
         if split not in usages or emotion.lower() not in LABELS:
             skipped.append(f"{split}/{emotion}/{name}: not a known split and label")
             continue
-        # Decoded from memory: OpenCV writes a line of its own for a file that it cannot open.
-        content = np.frombuffer(file.read_bytes() if file.is_file() else b"", np.uint8)
-        face = cv2.imdecode(content, cv2.IMREAD_GRAYSCALE) if len(content) else None
+        face = _read_image(file)
         if face is None:
             skipped.append(f"{split}/{emotion}/{name}: not a readable image")
             continue
@@ -184,6 +197,17 @@ def _read_folders(path: Path) -> FaceSet:
         label.append(LABELS.index(emotion.lower()))
         usage.append(usages[split])
     return _face_set(path, pixels, label, usage, skipped)
+
+
+def _read_image(file: Path) -> NDArray[np.uint8] | None:
+    """Read a picture as grey (height, width); None when it is none or cannot be read."""
+    try:
+        # Decoded from memory: OpenCV writes a line of its own for a file that it cannot open.
+        content = np.frombuffer(file.read_bytes(), np.uint8)
+    except OSError:
+        return None
+    image = cv2.imdecode(content, cv2.IMREAD_GRAYSCALE) if len(content) else None
+    return None if image is None else np.asarray(image, np.uint8)
 
 
 def _face_set(

@@ -23,11 +23,14 @@ RAVDESS_FOLDS = (
     (1, 4, 9, 22),
 )
 """A published subject-wise split of the 24 actors."""
+CHOSEN_ON = (1, 2, 3)
+"""Folds on which the voice network and its training were chosen as they stand in this program: they flatter it."""
 LEAKING = "leaking"
 """A split by clips instead of speakers, for comparison with papers that split so: flattering."""
 _SHORTEST_S = 0.1
 _SUFFIXES = {".wav", ".opus", ".flac", ".ogg", ".mp3"}
 _RAVDESS = ("neutral", "calm", "happy", "sad", "angry", "fear", "disgust", "surprise")
+_RAVDESS_SPEECH = "03-01-"
 _RAVDESS_OTHER = re.compile(r"0[1-3]-0[12]-0[1-8](-\d\d){4}")
 """Modality 03 (audio only) and channel 01 (speech) are what is read; the rest is video and song."""
 _SAVEE = {"a": "angry", "d": "disgust", "f": "fear", "h": "happy", "n": "neutral", "sa": "sad", "su": "surprise"}
@@ -56,7 +59,7 @@ class Utterance:
 
 
 def _ravdess(name: str) -> tuple[str, str] | None:
-    found = re.fullmatch(r"03-01-0([1-8])-0[12]-0[12]-0[12]-(\d\d)", name)
+    found = re.fullmatch(r"03-01-0([1-8])-0[12]-0[12]-0[12]-(0[1-9]|1\d|2[0-4])", name)
     return (found[2], _RAVDESS[int(found[1]) - 1]) if found else None
 
 
@@ -124,10 +127,12 @@ def survey_speech(path: Path) -> SpeechSet:
         name = _corpus_name(file)
         corpus, found = next(((c, p) for c in CORPORA if (p := c.parse(name))), (None, None))
         if corpus is None or found is None:
-            if _RAVDESS_OTHER.fullmatch(name):
+            if _RAVDESS_OTHER.fullmatch(name) and not name.startswith(_RAVDESS_SPEECH):
                 songs += 1
             else:
-                skipped.append(f"{file.relative_to(path)}: not named as RAVDESS, SAVEE, TESS or CREMA-D name theirs")
+                hint = "; RAVDESS has actors 01 to 24" if name.startswith(_RAVDESS_SPEECH) else ""
+                named = "not named as RAVDESS, SAVEE, TESS or CREMA-D name theirs"
+                skipped.append(f"{file.relative_to(path)}: {named}{hint}")
         elif (corpus.name, name) in clips:
             # The copies of RAVDESS and TESS that are passed around hold every clip twice, in two folders.
             copies += 1

@@ -19,8 +19,8 @@ FloatArray = NDArray[np.float32]
 class Engine(Protocol):
     """A network in training, with its optimizer."""
 
-    checkpoint_name: str
-    """File name that `save` writes under."""
+    suffix: str
+    """Of the files that `save` writes."""
 
     def step(self, inputs: FloatArray, targets: FloatArray, rate: float) -> float:
         """Learn from one batch of inputs (n, ...) and target distributions (n, labels); give the loss."""

@@ -114,7 +114,7 @@ class FaceBatches:
         )
         if rng.random() < 0.5:
             warped = warped[:, ::-1]
-        # Equalization undoes brightness; a gamma changes what it cannot undo: where levels clip.
+        # Equalization undoes gain and offset, except where levels clip.
         gain, offset = rng.uniform(1 - how.contrast, 1 + how.contrast), rng.uniform(-20, 20)
         return np.asarray(np.clip(warped * gain + offset, 0, 255), np.uint8)
 

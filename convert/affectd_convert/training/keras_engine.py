@@ -16,9 +16,9 @@ FloatArray = NDArray[np.float32]
 
 
 class KerasEngine:
-    """A compiled Keras model; its checkpoint is a `.keras` file with the optimizer in it."""
+    """A compiled Keras model; its checkpoint is a `.keras` file with the optimizer's state in it."""
 
-    checkpoint_name = "checkpoint.keras"
+    suffix = ".keras"
 
     def __init__(self, build: Callable[[], Any], plan: Plan, checkpoint: Path | None) -> None:
         import keras
@@ -26,11 +26,10 @@ class KerasEngine:
         if plan.sharpness:
             raise TrainingError("sharpness: the keras engine cannot; take --engine torch")
         keras.config.set_dtype_policy(plan.precision)
-        if checkpoint is not None:
-            self._model = keras.saving.load_model(checkpoint)
-            return
         self._model = build()
         self._model.compile(optimizer=_optimizer(plan), loss=keras.losses.CategoricalCrossentropy(from_logits=True))
+        if checkpoint is not None:
+            self._go_on_from(checkpoint)
 
     def step(self, inputs: FloatArray, targets: FloatArray, rate: float) -> float:
         """Learn from one batch."""
@@ -55,6 +54,20 @@ class KerasEngine:
     def keras_model(self) -> Any:
         """Give the model."""
         return self._model
+
+    def _go_on_from(self, checkpoint: Path) -> None:
+        """Take in the weights and the optimizer's state."""
+        import keras
+
+        # The whole optimizer, as Keras loads it, has forgotten what does not decay.
+        optimizer = self._model.optimizer
+        optimizer.build(self._model.trainable_variables)
+        self._model.load_weights(checkpoint)
+        # Of a dropout Keras saves nothing: its seed is the plan's, and it draws once a step.
+        for layer in self._model.layers:
+            if isinstance(layer, keras.layers.Dropout):
+                seed, _ = layer.seed_generator.state.numpy()
+                layer.seed_generator.state.assign([int(seed), int(optimizer.iterations.numpy())])
 
 
 def _optimizer(plan: Plan) -> Any:

@@ -59,6 +59,10 @@ class Job:
     batches: Callable[[Stage, int], Batches]
     """(stage, epoch) to the batches of that epoch."""
     validation: Validation
+    validated_on: str = "validation"
+    """What reports and curves call those samples."""
+    before: Path | None = None
+    """Record of the run that this one begins with; it is kept in the run's folder."""
     teacher: Callable[[NDArray[np.float32]], NDArray[np.float32]] | None = None
     """A finished network, inputs to logits, whose answers are TAUGHT of every target (Hinton et al. 2015)."""
     originals: Callable[[], Iterable[NDArray[np.float32]]] | None = None
@@ -73,8 +77,10 @@ def train(job: Job, *, report: Callable[[str], None] = print) -> Path:
     import keras
 
     keras.utils.set_random_seed(job.plan.seed)
-    folder = RunFolder(job.run)
+    folder = RunFolder(job.run, job.validated_on)
     folder.claim({"plan": asdict(job.plan), **job.describe})
+    if job.before is not None:
+        folder.keep_record(job.before)
     report = folder.logging(report)
     if folder.rows:
         report(f"{folder.name}: going on after epoch {len(folder.rows)} of {job.plan.epochs}")
@@ -198,7 +204,8 @@ def _prefetch(batches: Batches) -> Any:
 
 def _summary(job: Job, row: Row) -> str:
     size = f" at {row['size']}x{row['size']}" if row["size"] else ""
+    validated = f"loss {row['val_loss']:.3f}, accuracy {row['val_accuracy']:.1%}, UAR {row['val_uar']:.1%}"
     return (
-        f"{job.run.name}: epoch {row['epoch']}/{job.plan.epochs}{size}: loss {row['loss']:.3f}, validation loss "
-        f"{row['val_loss']:.3f}, accuracy {row['val_accuracy']:.1%}, UAR {row['val_uar']:.1%} ({row['seconds']:.0f} s)"
+        f"{job.run.name}: epoch {row['epoch']}/{job.plan.epochs}{size}: loss {row['loss']:.3f}; "
+        f"{job.validated_on}: {validated} ({row['seconds']:.0f} s)"
     )

@@ -6,18 +6,25 @@ The features cost far more than the training of so small a network, so that they
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
-from collections.abc import Callable, Iterator, Sequence
+import os
+import sys
+import zipfile
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from affectd.voice import features as voice_features
 from affectd.voice.features import FrameExtractor, VoiceFeatures
 from affectd_convert.datasets.speech import Utterance, fold_of, read_samples
 from affectd_convert.errors import TrainingError
+from affectd_convert.training import sound_augment
 from affectd_convert.training.sound_augment import Samples, SoundAugmentation, augment
 
 PART = 128
@@ -50,28 +57,43 @@ def render(
     Raises DataError when a clip cannot be read, TrainingError when the cache cannot be written.
     """
     bare = replace(features, mean=(), std=())
-    named = {
-        "features": bare.to_manifest(),
-        "augmentation": asdict(how),
-        "count": count,
-        "clips": [f"{clip.corpus}/{clip.path.name}" for clip in clips],
-    }
-    folder = cache / hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()[:16]
+    folder = cache / _key(clips, bare, how, count)
     parts = [clips[start : start + PART] for start in range(0, len(clips), PART)]
     files = [folder / f"{number:04d}.npz" for number in range(len(parts))]
-    missing = [index for index, file in enumerate(files) if not file.exists()]
+    stored = [_stored(file, part, count) for file, part in zip(files, parts, strict=True)]
+    missing = [index for index, renditions in enumerate(stored) if renditions is None]
     if missing:
+        pool = ProcessPoolExecutor()
         try:
             folder.mkdir(parents=True, exist_ok=True)
             crowd = _crowd(clips, features.sample_rate)
-            with ProcessPoolExecutor() as pool:
-                jobs = [pool.submit(_render_part, files[i], parts[i], bare, how, count, crowd, i) for i in missing]
-                for done, job in enumerate(jobs, start=1):
-                    job.result()
-                    report(f"speech: {count} renditions of {min((done * PART), len(clips))} clips of {len(clips)}")
+            jobs = [pool.submit(_render_part, files[i], parts[i], bare, how, count, crowd, i) for i in missing]
+            for done, job in enumerate(jobs, start=1):
+                job.result()
+                report(f"speech: {count} renditions of {min((done * PART), len(clips))} clips of {len(clips)}")
         except OSError as error:
             raise TrainingError(f"{folder}: cannot be written: {error}") from error
-    return [rendition for file, part in zip(files, parts, strict=True) for rendition in _read(file, part, count)]
+        finally:
+            pool.shutdown(cancel_futures=True)
+    return [
+        rendition
+        for file, part, renditions in zip(files, parts, stored, strict=True)
+        for rendition in (_read(file, part, count) if renditions is None else renditions)
+    ]
+
+
+def _key(clips: Sequence[Utterance], features: VoiceFeatures, how: SoundAugmentation, count: int) -> str:
+    """Give what tells these renditions from all others: settings, the code that makes them, and the clips' files."""
+    code = (inspect.getsource(part) for part in (voice_features, sound_augment, read_samples, sys.modules[__name__]))
+    files = ((clip, clip.path.stat()) for clip in clips)
+    named: dict[str, Any] = {
+        "features": features.to_manifest(),
+        "augmentation": asdict(how),
+        "count": count,
+        "code": [hashlib.sha256(text.encode()).hexdigest() for text in code],
+        "clips": [f"{clip.corpus}/{clip.path.name} {file.st_size} {file.st_mtime_ns}" for clip, file in files],
+    }
+    return hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _crowd(clips: Sequence[Utterance], sample_rate: int) -> list[Samples]:
@@ -99,14 +121,25 @@ def _render_part(  # noqa: PLR0917 - a pool passes arguments by position
         )
         for sound in (samples, *changed):
             frames.append(FrameExtractor(features).feed(sound).astype(np.float16))
-    beside = file.with_name(f".new-{file.name}")
-    np.savez(beside, frames=np.concatenate(frames), lengths=[len(one) for one in frames])
-    beside.replace(file)
+    # Runs of two folds may make the same file at the same time.
+    beside = file.with_name(f".new-{os.getpid()}-{file.name}")
+    try:
+        np.savez(beside, frames=np.concatenate(frames), lengths=[len(one) for one in frames])
+        beside.replace(file)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
-def _read(file: Path, clips: Sequence[Utterance], count: int) -> Iterator[Renditions]:
+def _stored(file: Path, clips: Sequence[Utterance], count: int) -> list[Renditions] | None:
+    """Read a file of the cache; None when it is not there, or damaged."""
+    try:
+        return _read(file, clips, count)
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
+        return None
+
+
+def _read(file: Path, clips: Sequence[Utterance], count: int) -> list[Renditions]:
     with np.load(file, allow_pickle=False) as stored:
         frames, ends = stored["frames"], np.cumsum(stored["lengths"])
     each = np.split(frames, ends[:-1])
-    for index, clip in enumerate(clips):
-        yield Renditions(clip, tuple(each[index * count : (index + 1) * count]))
+    return [Renditions(clip, tuple(each[index * count : (index + 1) * count])) for index, clip in enumerate(clips)]

@@ -6,7 +6,7 @@ import csv
 import json
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -20,15 +20,21 @@ RECORD = ("config.json", "log.txt", "history.csv", "curves.png")
 """What tells how a run went."""
 BEFORE = "before"
 """Folder of the same files of the run that a run began with."""
+NAMED = 3
+"""Settings that a refusal names."""
 
 
 class RunFolder:
-    """config.json, checkpoint and state.json, log.txt, history.csv and curves.png, and at the end model.keras."""
+    """config.json, checkpoint and state.json, log.txt, history.csv and curves.png, and at the end model.keras.
 
-    def __init__(self, path: Path) -> None:
+    `validation` is what the curves call the samples that every epoch is validated on.
+    """
+
+    def __init__(self, path: Path, validation: str = "validation") -> None:
         self.path = path
         self.rows: list[Row] = []
         """One for each epoch done."""
+        self._validation = validation
 
     @property
     def name(self) -> str:
@@ -38,7 +44,9 @@ class RunFolder:
     @property
     def checkpoint(self) -> Path:
         """Networks and optimizer after the last whole epoch."""
-        return next(self.path.glob("checkpoint.*"), self.path / "checkpoint")
+        # Older runs have one checkpoint without a number.
+        found = [*self.path.glob(f"checkpoint-{len(self.rows)}.*"), *self.path.glob("checkpoint.*")]
+        return next(iter(found), self.path / "checkpoint")
 
     @property
     def model(self) -> Path:
@@ -55,7 +63,8 @@ class RunFolder:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             if not config_file.exists():
-                config_file.write_text(json.dumps({**config, "made_with": _made_with()}, indent=2) + "\n")
+                document = json.dumps({**config, "made_with": _made_with()}, indent=2) + "\n"
+                _put(lambda path: path.write_text(document), config_file)
                 return
             present = json.loads(config_file.read_text())
             self.rows = json.loads(state_file.read_text()) if state_file.exists() else []
@@ -63,11 +72,24 @@ class RunFolder:
             raise TrainingError(f"{self.path}: cannot be written: {error.strerror}") from error
         except ValueError as error:
             raise TrainingError(f"{self.path}: not readable ({error}); remove the folder to begin anew") from error
-        differing = [key for key in wanted if present.get(key) != wanted[key]]
-        if differing:
+        if differing := differences(present, wanted):
+            more = f" and {len(differing) - NAMED} more" if len(differing) > NAMED else ""
             raise TrainingError(
-                f"{self.path}: holds a run with another {', '.join(differing)}; take another --run or remove it"
+                f"{self.path}: holds another run: {', '.join(differing[:NAMED])}{more}; "
+                "take another folder, or remove this one"
             )
+
+    def keep_record(self, run: Path) -> None:
+        """Copy the record of the run that this one begins with, unless it is here. Raises TrainingError."""
+        kept, beside = self.path / BEFORE, self.path / f".new-{BEFORE}"
+        if kept.exists():
+            return
+        try:
+            shutil.rmtree(beside, ignore_errors=True)
+            copy_record(run, beside)
+            beside.rename(kept)
+        except OSError as error:
+            raise TrainingError(f"{kept}: the record of {run} cannot be copied: {error}") from error
 
     def logging(self, report: Callable[[str], None]) -> Callable[[str], None]:
         """Give a `report` that also keeps every line in log.txt."""
@@ -84,11 +106,16 @@ class RunFolder:
 
     def save(self, network: Engine, row: Row) -> None:
         """Take in the epoch just done."""
-        self.rows.append(row)
-        self._write(network.save, self.path / network.checkpoint_name)
-        self._write(lambda path: path.write_text(json.dumps(self.rows)), self.path / "state.json")
-        self._write(lambda path: _write_history(path, self.rows), self.path / "history.csv")
-        self._write(lambda path: _draw_curves(path, self.rows), self.path / "curves.png")
+        rows = [*self.rows, row]
+        checkpoint = self.path / f"checkpoint-{len(rows)}{network.suffix}"
+        self._write(network.save, checkpoint)
+        # With this file the epoch counts; until then the checkpoint before it is the one to go on from.
+        self._write(lambda path: path.write_text(json.dumps(rows)), self.path / "state.json")
+        self.rows = rows
+        for older in set(self.path.glob("checkpoint*")) - {checkpoint}:
+            older.unlink(missing_ok=True)
+        self._write(lambda path: _write_history(path, rows), self.path / "history.csv")
+        self._write(lambda path: _draw_curves(path, rows, self._validation), self.path / "curves.png")
 
     def finish(self, model: Any) -> Path:
         """Write the finished model."""
@@ -96,19 +123,53 @@ class RunFolder:
         return self.model
 
     def _write(self, write: Callable[[Path], Any], path: Path) -> None:
-        """Write beside, then rename: a kill or a full disk leaves the old file whole."""
-        beside = path.with_name(f".new-{path.name}")
         try:
-            write(beside)
-            beside.replace(path)
+            _put(write, path)
         # PyTorch and HDF5 say RuntimeError of a full disk.
         except (OSError, RuntimeError) as error:
-            beside.unlink(missing_ok=True)
             free = shutil.disk_usage(self.path).free
             raise TrainingError(
                 f"{path}: cannot be written: {str(error).strip()}; {free / 1e6:.0f} MB are free on that disk. "
                 "The last checkpoint is whole: make room, and the same command goes on"
             ) from error
+
+
+def _put(write: Callable[[Path], Any], path: Path) -> None:
+    """Write beside, then rename: a kill or a full disk leaves the old file whole."""
+    beside = path.with_name(f".new-{path.name}")
+    try:
+        write(beside)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def differences(there: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
+    """Say of each setting in which the run that is there differs from the one asked for what it is; else nothing.
+
+    Both are as config.json has them; what `asked` does not speak of at all is not compared. A setting that only
+    one of them knows, because it is newer, and that is off (false, 0, null) is no difference.
+    """
+    settings = dict(_leaves({key: there[key] for key in asked if key in there}))
+    wanted = dict(_leaves(asked))
+    found = []
+    for name in dict.fromkeys((*wanted, *settings)):
+        if name not in settings and wanted[name]:
+            found.append(f"{name} is not there, {wanted[name]} asked for")
+        elif name not in wanted and settings[name]:
+            found.append(f"{name} is {settings[name]} there, not asked for")
+        elif name in settings and name in wanted and settings[name] != wanted[name]:
+            found.append(f"{name} is {settings[name]} there, {wanted[name]} asked for")
+    return found
+
+
+def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Give every setting in nested dictionaries and lists by its full name, such as plan.stages.0.size."""
+    if not isinstance(value, (dict, list)):
+        yield name, value
+        return
+    for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+        yield from _leaves(inner, f"{name}.{key}" if name else str(key))
 
 
 def copy_record(run: Path, target: Path) -> None:
@@ -134,7 +195,7 @@ def _write_history(path: Path, rows: Sequence[Row]) -> None:
         writer.writerows(rows)
 
 
-def _draw_curves(path: Path, rows: Sequence[Row]) -> None:
+def _draw_curves(path: Path, rows: Sequence[Row], validation: str) -> None:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 3.6), layout="constrained")
@@ -142,7 +203,7 @@ def _draw_curves(path: Path, rows: Sequence[Row]) -> None:
     epochs = [row["epoch"] for row in rows]
     for axes, names in ((left, ("loss", "val_loss")), (right, ("val_accuracy", "val_uar"))):
         for name in names:
-            axes.plot(epochs, [row[name] for row in rows], label=name.replace("val_", "validation "))
+            axes.plot(epochs, [row[name] for row in rows], label=name.replace("val_", f"{validation} "))
         axes.set_xlabel("epoch")
         axes.grid(alpha=0.3)
         axes.legend()

@@ -25,7 +25,7 @@ AVERAGING = 0.998
 """Decay a step of the weights' running average, which is what is validated and kept (Polyak & Juditsky 1992)."""
 
 CLIMBING = 0.5
-"""Share of a batch that says where the loss climbs: half of it is as good (Du et al. 2022, "Efficient SAM")."""
+"""Share of a batch that says where the loss climbs: half of it, to save time; Foret et al. 2021 take all of it."""
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
 """Of mallopt(3)."""
 
@@ -33,7 +33,7 @@ M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
 class TorchEngine:
     """The twin in training, and the running average of its weights."""
 
-    checkpoint_name = "checkpoint.pt"
+    suffix = ".pt"
 
     def __init__(self, build: Callable[[], Any], plan: Plan, checkpoint: Path | None) -> None:
         if plan.optimizer != "sgd":

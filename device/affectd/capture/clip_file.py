@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,7 +100,7 @@ def _opened(path: Path) -> Iterator[Any]:
         import av
     except ImportError as error:
         raise CaptureError(
-            f"clip {path}: PyAV is not installed ({error}); run `pip install 'affectd[clip]'`"
+            f"clip {path}: PyAV is not installed ({error}); run `{sys.executable} -m pip install av`"
         ) from error
     try:
         # The whitelist keeps a playlist that calls itself a clip from reaching out to the network.

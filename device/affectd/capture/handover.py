@@ -1,25 +1,62 @@
 """What stands between a device's thread and the worker of its modality: a one-frame slot, a sound queue.
 
-Both have a lossless mode for clips played as fast as possible: `put` then waits until there is room.
+Both have a lossless mode for clips played as fast as possible: `put` then waits until there is room. Both tell
+stretches apart: between the closing of a device and its next opening anything may have happened.
 """
 
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from collections import deque
 from dataclasses import replace
 
 from affectd.events import AudioChunk, Frame
 
 
-class LatestFrame:
+class _HandOver(ABC):
+    """Stretches and the end, the same for both."""
+
+    def __init__(self, *, lossless: bool) -> None:
+        self._lossless = lossless
+        self._stretch = 0
+        self._closed = False
+        self._changed = threading.Condition()
+
+    def begin(self) -> int:
+        """Say that the device is being opened, and forget what waits; gives the stretch's number, for `end`."""
+        with self._changed:
+            self._cut()
+            return self._stretch
+
+    def end(self, stretch: int) -> None:
+        """Say that the device is being closed, and forget what waits, unless another stretch has begun or none will."""
+        with self._changed:
+            if stretch == self._stretch and not self._closed:
+                self._cut()
+
+    def close(self) -> None:
+        """Say that nothing more comes; what waits can still be taken. Wakes whoever waits."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def _cut(self) -> None:
+        self._stretch += 1
+        self._forget()
+        self._changed.notify_all()
+
+    @abstractmethod
+    def _forget(self) -> None:
+        """Empty it."""
+
+
+class LatestFrame(_HandOver):
     """Keeps the newest frame only: an old picture is worthless, and is counted when dropped."""
 
     def __init__(self, *, lossless: bool = False) -> None:
-        self._lossless = lossless
+        super().__init__(lossless=lossless)
         self._frame: Frame | None = None
-        self._closed = False
-        self._changed = threading.Condition()
         self.dropped = 0
         """Frames that a newer one replaced before a worker took them."""
 
@@ -41,31 +78,29 @@ class LatestFrame:
             self._frame = frame
             self._changed.notify_all()
 
-    def take(self, timeout_s: float) -> Frame | None:
-        """Wait for a frame; None when none came in time or none will come (see `finished`)."""
+    def take(self, timeout_s: float) -> tuple[int, Frame | None]:
+        """Wait for a frame; give the number of its stretch, and it.
+
+        No frame when none came in time or none will come (see `finished`); the number is then that of now.
+        """
         with self._changed:
             self._changed.wait_for(lambda: self._frame is not None or self._closed, timeout_s)
             frame, self._frame = self._frame, None
             self._changed.notify_all()
-            return frame
+            return self._stretch, frame
 
-    def close(self) -> None:
-        """Say that no more frames come; one still in the slot can be taken. Wakes whoever waits."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
+    def _forget(self) -> None:
+        self._frame = None
 
 
-class AudioQueue:
+class AudioQueue(_HandOver):
     """Keeps the newest `capacity` chunks; what falls out is counted in `lost` of the chunk that follows."""
 
     def __init__(self, *, capacity: int = 50, lossless: bool = False) -> None:
+        super().__init__(lossless=lossless)
         self._capacity = capacity
-        self._lossless = lossless
         self._chunks: deque[AudioChunk] = deque()
         self._lost_before_first = 0
-        self._closed = False
-        self._changed = threading.Condition()
         self.lost_samples = 0
         """Samples that fell out of this queue so far."""
 
@@ -93,19 +128,20 @@ class AudioQueue:
             self._chunks.append(chunk)
             self._changed.notify_all()
 
-    def take(self, timeout_s: float) -> AudioChunk | None:
-        """Wait for the oldest chunk; None when none came in time or none will come (see `finished`)."""
+    def take(self, timeout_s: float) -> tuple[int, AudioChunk | None]:
+        """Wait for the oldest chunk; give the number of its stretch, and it.
+
+        No chunk when none came in time or none will come (see `finished`); the number is then that of now.
+        """
         with self._changed:
             self._changed.wait_for(lambda: bool(self._chunks) or self._closed, timeout_s)
             if not self._chunks:
-                return None
+                return self._stretch, None
             chunk = self._chunks.popleft()
             lost, self._lost_before_first = chunk.lost + self._lost_before_first, 0
             self._changed.notify_all()
-            return replace(chunk, lost=lost)
+            return self._stretch, replace(chunk, lost=lost)
 
-    def close(self) -> None:
-        """Say that no more chunks come; those waiting can be taken. Wakes whoever waits."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
+    def _forget(self) -> None:
+        self._chunks.clear()
+        self._lost_before_first = 0

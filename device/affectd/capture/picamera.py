@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import importlib.util
 import time
 from typing import Any
 
@@ -12,6 +13,8 @@ from affectd.events import Frame
 
 BUFFERS = 3
 """One being exposed, one being processed, one being read."""
+_FAULTS = (RuntimeError, OSError, LookupError, ValueError)
+"""What picamera2 raises when libcamera fails, finds no camera, or does not fit the numpy that is installed."""
 
 
 class PiCamera:
@@ -49,7 +52,7 @@ class PiCamera:
                 )
             )
             self._camera.start()
-        except (RuntimeError, IndexError, ValueError, OSError) as error:
+        except _FAULTS as error:
             self.close()
             raise CaptureError(
                 f"camera {self.name}: cannot be started ({error}); another program may hold it"
@@ -90,11 +93,13 @@ class PiCamera:
 
 
 def list_picameras() -> list[tuple[str, str]]:
-    """Give ('picamera', model) of every camera on the Pi's connectors; none without picamera2."""
-    try:
-        return [("picamera", camera["Model"]) for camera in _connected(_picamera2())]
-    except CaptureError:
+    """Give ('picamera', model) of every camera on the Pi's connectors; none without picamera2.
+
+    Raises CaptureError when picamera2 is there and does not work.
+    """
+    if importlib.util.find_spec("picamera2") is None:
         return []
+    return [("picamera", camera["Model"]) for camera in _connected(_picamera2())]
 
 
 def _picamera2() -> Any:
@@ -105,12 +110,20 @@ def _picamera2() -> Any:
             f"camera picamera: picamera2 is not installed ({error}); on Raspberry Pi OS run "
             "`apt install python3-picamera2` and make affectd's venv with --system-site-packages"
         ) from error
+    except _FAULTS as error:
+        raise CaptureError(f"camera picamera: picamera2 cannot be loaded ({error}); install it again") from error
     return picamera2
 
 
 def _connected(library: Any) -> list[dict[str, Any]]:
-    """Give libcamera's cameras without USB ones, which V4L2 serves better."""
-    return [camera for camera in library.Picamera2.global_camera_info() if "usb" not in camera["Id"].lower()]
+    """Give libcamera's cameras without USB ones, which V4L2 serves better. Raises CaptureError."""
+    try:
+        cameras = library.Picamera2.global_camera_info()
+    except _FAULTS as error:
+        raise CaptureError(
+            f"camera picamera: libcamera cannot list cameras ({error}); does `rpicam-hello --list-cameras`?"
+        ) from error
+    return [camera for camera in cameras if "usb" not in camera["Id"].lower()]
 
 
 def _captured_at(metadata: dict[str, Any]) -> float:

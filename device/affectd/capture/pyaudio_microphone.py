@@ -7,6 +7,7 @@ import ctypes
 import logging
 import os
 import queue
+import sys
 import time
 from collections.abc import Mapping
 from concurrent.futures import TimeoutError as FutureTimeoutError
@@ -233,7 +234,7 @@ def _pyaudio() -> Any:
     except ImportError as error:
         raise CaptureError(
             f"microphone: PyAudio is not installed ({error}); run `apt install portaudio19-dev` and "
-            "`pip install 'affectd[mic]'`"
+            f"`{sys.executable} -m pip install pyaudio`"
         ) from error
     _silence_libraries()
     return pyaudio

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import struct
+from contextlib import suppress
 from pathlib import Path
 
 SYSFS = Path("/sys/class/video4linux")
@@ -19,8 +20,10 @@ _IO_MC = 0x2000_0000
 
 def list_v4l2_cameras() -> list[tuple[str, str]]:
     """Give (path, human name) of every V4L2 device that pictures can be captured from, lowest number first."""
-    nodes = sorted(SYSFS.glob("video*"), key=lambda node: int(node.name.removeprefix("video")))
-    cameras = [(f"/dev/{node.name}", (node / "name").read_text().strip()) for node in nodes]
+    cameras = []
+    for node in sorted(SYSFS.glob("video*"), key=lambda node: int(node.name.removeprefix("video"))):
+        with suppress(OSError):  # unplugged while it is looked at
+            cameras.append((f"/dev/{node.name}", (node / "name").read_text().strip()))
     return [(path, name) for path, name in cameras if _captures(path)]
 
 

@@ -24,7 +24,7 @@ from affectd.errors import CaptureError
 if TYPE_CHECKING:
     from affectd.cli.show import Shower
     from affectd.cli.subscriber import Subscriber
-    from affectd.publish.connection import Arrived
+    from affectd.publish.happenings import Arrived
 
 HELP = "show the whole pipeline at work, with a broker of its own"
 BUNDLED_CLIP = Path(__file__).resolve().parents[3] / "scripts" / "demo.mp4"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import sys
 import threading
 from types import TracebackType
 
@@ -30,7 +31,9 @@ class EmbeddedBroker:
         try:
             from amqtt.broker import Broker
         except ImportError:
-            raise BrokerError("the embedded broker needs amqtt; install affectd[demo]") from None
+            raise BrokerError(
+                f"the embedded broker needs amqtt; run `{sys.executable} -m pip install 'amqtt<0.13'`"
+            ) from None
         logging.getLogger("amqtt").setLevel(logging.ERROR)
         logging.getLogger("transitions").setLevel(logging.ERROR)
         self._thread.start()

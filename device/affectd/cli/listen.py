@@ -13,7 +13,7 @@ from affectd.cli.options import add_broker_options, add_config_option, load_conf
 
 if TYPE_CHECKING:
     from affectd.cli.subscriber import Subscriber
-    from affectd.publish.connection import Arrived
+    from affectd.publish.happenings import Arrived
 
 HELP = "show events live as they arrive over MQTT"
 TOPICS = ("event", "state", "availability", "health")

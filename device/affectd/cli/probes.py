@@ -84,7 +84,7 @@ def within_deadline(part: str, kind: type[AffectdError], probe: Probe, config: C
 
 
 def probe_camera(config: Config) -> Finding:
-    """Open the camera for one frame."""
+    """Open the camera for one frame, unless privacy is on."""
     settings = config.camera
     camera = sources.make_camera(
         settings.source,
@@ -96,6 +96,9 @@ def probe_camera(config: Config) -> Finding:
     )
     if camera is None:
         return Finding("camera", "off", f"camera.source is {settings.source}")
+    reason = assembly.privacy_sources(config).reason()
+    if reason is not None:
+        return Finding("camera", "off", "privacy is on: not opened", reason)
     try:
         camera.open()
         image = camera.read().image
@@ -108,11 +111,14 @@ def probe_camera(config: Config) -> Finding:
 
 
 def probe_microphone(config: Config) -> Finding:
-    """Listen for a second and judge the level."""
+    """Listen for a second and judge the level, unless privacy is on."""
     settings = config.microphone
     microphone = sources.make_microphone(settings.source, clip=_clip(config), timeout_s=settings.timeout_s)
     if microphone is None:
         return Finding("microphone", "off", f"microphone.source is {settings.source}, or the clip has no sound")
+    reason = assembly.privacy_sources(config).reason()
+    if reason is not None:
+        return Finding("microphone", "off", "privacy is on: not opened", reason)
     samples: list[np.ndarray[Any, np.dtype[np.int16]]] = []
     try:
         microphone.open()

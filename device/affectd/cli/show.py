@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from affectd.publish.connection import Arrived
+    from affectd.publish.happenings import Arrived
 
 BAR = 8
 COLOURS = {

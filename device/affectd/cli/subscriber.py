@@ -11,7 +11,8 @@ from types import TracebackType
 
 from affectd.config import MqttConfig
 from affectd.errors import BrokerError
-from affectd.publish.connection import Arrived, Closed, Connection, Unsubscribed, connect
+from affectd.publish.connection import Connection, connect
+from affectd.publish.happenings import Arrived, Closed, Unsubscribed
 
 log = logging.getLogger(__name__)
 

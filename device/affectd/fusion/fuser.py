@@ -137,10 +137,10 @@ class Fuser:
     def _state(self, now: float, agreed: Agreement) -> EmotionState:
         probabilities = tuple(float(p) for p in self._belief.probabilities)
         emotion, since = self._hysteresis.emotion, self._hysteresis.since
-        face = None if self._face is None or self._too_old(self._face, now) else self._face.primary
+        seen = None if self._face is None or self._too_old(self._face, now) else self._face
         voice = None if self._voice is None or self._too_old(self._voice, now) else self._voice
         return EmotionState(
-            captured_at=max((r.captured_at for r in (self._face, self._voice) if r is not None), default=now),
+            captured_at=max((reading.captured_at for reading in (seen, voice) if reading is not None), default=now),
             emotion=emotion,
             confidence=0.0 if emotion is None else probabilities[LABELS.index(emotion)],
             probabilities=probabilities,
@@ -149,7 +149,7 @@ class Fuser:
             previous_held_s=self._hysteresis.previous_held_s,
             agreement=agreed,
             strategy=self._strategy,
-            face=face,
+            face=None if seen is None else seen.primary,
             voice=voice,
         )
 

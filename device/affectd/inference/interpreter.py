@@ -58,7 +58,7 @@ def load_runtime(choice: str) -> Runtime:
     _look_for_memory(2**26)
     raise ModelError(
         f"no TFLite runtime for inference.runtime = {choice!r} ({'; '.join(problems)}); "
-        "install it (pip install 'affectd[litert]') or set inference.runtime to 'auto'"
+        f"install one ({sys.executable} -m pip install ai-edge-litert) or set inference.runtime to 'auto'"
     )
 
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import ctypes
+import functools
+import logging
+import os
 import time
 from datetime import datetime, timezone
 from pathlib import Path
 
 from affectd.events import Stamp
+
+log = logging.getLogger(__name__)
 
 SYNCHRONIZED = Path("/run/systemd/timesync/synchronized")
 _TIMEX_BYTES = 512
@@ -24,14 +29,30 @@ def stamp(captured_at: float) -> Stamp:
 
 
 def clock_synced() -> bool:
-    """Whether a time service keeps the clock: timesyncd says so, or the kernel's clock is disciplined (adjtimex)."""
+    """Whether a time service keeps the clock: timesyncd says so, or the kernel's clock is disciplined (adjtimex).
+
+    False where neither can be known: a clock is not called good on a guess. That the kernel may not be asked, as in
+    some sandboxes, is said once in the log.
+    """
     return SYNCHRONIZED.exists() or _kernel_synced()
 
 
 def _kernel_synced() -> bool:
     """Ask adjtimex(2), which changes nothing when its buffer is zero; its answer is the same on every word size."""
     try:
-        answer: int = ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES))
+        libc = ctypes.CDLL(None, use_errno=True)
+        answer: int = libc.adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES))
     except (OSError, AttributeError):
         return False
+    if answer < 0:
+        _say_once(os.strerror(ctypes.get_errno()))
     return 0 <= answer < _TIME_ERROR
+
+
+@functools.cache
+def _say_once(reason: str) -> None:
+    log.warning(
+        "the kernel does not say whether a time service keeps the clock (adjtimex: %s), so clock_synced is true "
+        "only with systemd-timesyncd; a sandbox must allow adjtimex and clock_adjtime",
+        reason,
+    )

@@ -11,7 +11,6 @@ import queue
 import socket
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from affectd.config import MqttConfig
 from affectd.errors import BrokerError
 from affectd.publish import tls
+from affectd.publish.happenings import Arrived, Closed, Delivered, Happening, Unsubscribed
 from affectd.publish.refusals import GARBAGE, HUNG_UP, SILENCE, network_sentence, refusal_sentence
 
 CONNECT_S = 8.0
@@ -38,6 +38,18 @@ _PACKET_OVERHEAD = 16
 """Bytes of a PUBLISH besides topic and payload, at most: header, length, topic's length, mid, properties' length."""
 _OTHER_VERSION = {"Unsupported protocol version", "Unacceptable protocol version", HUNG_UP}
 """Answers to CONNECT that call for the other version; old brokers just hang up."""
+_KEEPALIVE_RAN_OUT = "Keep alive timeout"
+_COMPLAINTS = {
+    "Unspecified error",
+    "Malformed packet",
+    "Protocol error",
+    "Implementation specific error",
+    "Not authorized",
+    "Topic name invalid",
+    "Packet too large",
+    "Payload format invalid",
+}
+"""Reasons of a broker's DISCONNECT that may mean what it was sent; others mean the broker, the client or the time."""
 
 
 class TooLargeError(Exception):
@@ -46,43 +58,6 @@ class TooLargeError(Exception):
 
 class OtherVersionError(BrokerError):
     """The broker does not speak this version of MQTT."""
-
-
-@dataclass(frozen=True, slots=True)
-class Delivered:
-    """The broker's answer to one publish."""
-
-    mid: int
-    refusal: str | None
-    """Why the broker would not take it; None when it did."""
-
-
-@dataclass(frozen=True, slots=True)
-class Arrived:
-    """A message on a topic subscribed to."""
-
-    topic: str
-    payload: bytes
-    retained: bool = False
-    """The broker had kept it: it was said before we subscribed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Closed:
-    """The connection has ended."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Unsubscribed:
-    """The broker would not let us subscribe."""
-
-    topic: str
-    reason: str
-
-
-Happening = Delivered | Arrived | Closed | Unsubscribed
 
 
 class _Client(paho.Client):
@@ -217,13 +192,15 @@ class Connection:
     def _on_disconnect(
         self, _client: Any, _data: Any, flags: Any, code: ReasonCode, _properties: Properties | None
     ) -> None:
-        reason = str(code)
+        reason, spoken = str(code), flags.is_disconnect_packet_from_server
+        complaint = spoken and reason in _COMPLAINTS
+        hung_up = not spoken and code.is_failure and reason != _KEEPALIVE_RAN_OUT
         self._accepted.put(reason)  # before CONNACK: the broker hung up
         if reason == "Session taken over":
             reason = "another client has the same client id; give each device an id of its own (device.id)"
-        elif not flags.is_disconnect_packet_from_server and code.is_failure:
+        elif not spoken and code.is_failure:
             reason = "the connection broke off"
-        self._happen(Closed(reason))
+        self._happen(Closed(reason, complaint, hung_up))
 
     def _on_publish(self, _client: Any, _data: Any, mid: int, code: ReasonCode, _properties: Any) -> None:
         self._happen(Delivered(mid, str(code) if code.is_failure else None))
@@ -239,7 +216,7 @@ class Connection:
 
     def _on_garbage(self, error: Exception) -> None:
         self._accepted.put(GARBAGE)  # before CONNACK
-        self._happen(Closed(f"the broker sent what is no MQTT ({type(error).__name__}: {error})"))
+        self._happen(Closed(f"the broker sent what is no MQTT ({type(error).__name__}: {error})", hung_up=True))
 
     def _happen(self, happening: Happening) -> None:
         self.happenings.put(happening)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import deque
 from contextlib import suppress
 
-from affectd.publish.connection import Connection, Delivered, TooLargeError
+from affectd.publish.connection import Connection, TooLargeError
+from affectd.publish.happenings import Delivered
 
 log = logging.getLogger(__name__)
 
 PASSING_KEPT = 32
+REFUSED_WAIT_S = 30.0
+"""Documents that the broker refused are offered again so often: its ACL may have been mended since."""
 
 
 class DocumentSender:
@@ -19,10 +23,13 @@ class DocumentSender:
 
     Of a topic whose document is still on its way the newest is kept until that one has arrived: a slow network
     sees fewer of them, and events do not queue behind. `retain` and `pass_on` may be called from any thread.
+    A refusal is told once, and again when the topic's documents were taken between.
     """
 
     def __init__(self, retained: dict[str, bytes]) -> None:
         """Begin with these documents, by topic."""
+        self.trouble: str | None = None
+        """Which documents the broker does not take; None when it takes all."""
         self._lock = threading.Lock()
         self._retained = dict(retained)
         self._unsent: dict[str, bytes] = {}
@@ -30,6 +37,9 @@ class DocumentSender:
         self._passing: deque[tuple[str, bytes]] = deque(maxlen=PASSING_KEPT)
         self._on_way: dict[int, str] = {}
         """mid to topic of documents that are not acknowledged yet."""
+        self._refused: dict[str, str] = {}
+        """Topic to reason, for as long as none of its documents is taken."""
+        self._offer_again_at = 0.0
 
     def retain(self, topic: str, payload: bytes) -> None:
         """Make this the topic's retained document."""
@@ -52,10 +62,19 @@ class DocumentSender:
 
     def settle(self, answer: Delivered) -> bool:
         """Take the broker's answer; tell whether it was to one of these documents."""
-        return self._on_way.pop(answer.mid, None) is not None
+        topic = self._on_way.pop(answer.mid, None)
+        if topic is None:
+            return False
+        if answer.refusal is not None:
+            self._refuse(topic, answer.refusal)
+        elif self._refused.pop(topic, None) is not None:
+            self.trouble = _complaint(self._refused) if self._refused else None
+        return True
 
     def send(self, connection: Connection) -> None:
         """Send what has changed and what passes by."""
+        if self._refused and time.monotonic() >= self._offer_again_at:
+            self._offer_again()
         self._send_retained(connection, set(self._on_way.values()))
         while self._passing and not connection.congested:
             topic, payload = self._passing.popleft()
@@ -73,7 +92,26 @@ class DocumentSender:
             try:
                 mid = connection.publish(topic, payload, qos=1, retain=True)
             except TooLargeError as error:
-                log.warning("%s is not published: %s", topic, error)
+                self._refuse(topic, str(error))
                 continue
             if mid is not None:
                 self._on_way[mid] = topic
+
+    def _refuse(self, topic: str, reason: str) -> None:
+        if not self._refused:
+            self._offer_again_at = time.monotonic() + REFUSED_WAIT_S
+        if topic not in self._refused:
+            log.error("%s", _complaint({topic: reason}))
+        self._refused[topic] = reason
+        self.trouble = _complaint(self._refused)
+
+    def _offer_again(self) -> None:
+        self._offer_again_at = time.monotonic() + REFUSED_WAIT_S
+        with self._lock:
+            for topic in self._refused:
+                self._unsent[topic] = self._retained[topic]
+
+
+def _complaint(refused: dict[str, str]) -> str:
+    what = ", ".join(f"{topic} ({reason})" for topic, reason in refused.items())
+    return f"the broker does not take {what}; see its ACL, which must let this user write there, and its limits"

@@ -6,7 +6,8 @@ import logging
 import time
 
 from affectd.errors import OutboxError
-from affectd.publish.connection import Connection, Delivered, TooLargeError
+from affectd.publish.connection import Connection, TooLargeError
+from affectd.publish.happenings import Closed, Delivered
 from affectd.publish.rate import Rate
 from affectd.store.event_file import Stored
 from affectd.store.outbox import Outbox
@@ -23,6 +24,8 @@ RETRY_S = 1.0
 """A refused event is offered again this much later, twice as long after every round in which none was taken."""
 DENIED_WAIT_S = 30.0
 """The longest that gets: an ACL that denies all events is asked this often."""
+HANG_UP_S = 1.0
+"""A connection that ends without goodbye so soon after an event was ended at that event; later it was the network."""
 OUTBOX_WAIT_S = 2.0
 """An outbox that could not be read is tried again this much later."""
 _IDLE_S = 1.0
@@ -35,8 +38,9 @@ class EventSender:
     A refusal ends a round: what is in flight is waited for, and a little later all that wait are offered
     again, in order. Where the broker takes none, none is dropped: that is an ACL to be mended, not an event.
     Some brokers hang up instead of refusing: after a connection that broke off, events go one by one until
-    they are taken again. One that was alone on its way when that happened `TRIES` times is passed over, offered
-    once more when a later one was taken, and dropped if that breaks the connection off again.
+    they are taken again. One at which the broker hung up `TRIES` times while it was alone on its way is passed
+    over, offered once more when a later one was taken, and dropped if the broker hangs up at it again. However
+    often the network breaks off, that is held against no event.
     """
 
     def __init__(self, outbox: Outbox, topic: str) -> None:
@@ -65,11 +69,16 @@ class EventSender:
         """Start over with a new connection: what the last one left unacknowledged is sent again."""
         if self._in_flight:
             self._at_once = 1
-        if len(self._in_flight) == 1:
-            [(seq, _)] = self._in_flight.values()
-            self._hung_up_times[seq] = self._hung_up_times.get(seq, 0) + 1
         self._in_flight.clear()
         self._begin_round()
+
+    def blame(self, closed: Closed) -> None:
+        """Hold the end of a connection against the event that was alone on its way, if it points at that."""
+        if len(self._in_flight) != 1:
+            return
+        [(seq, sent_at)] = self._in_flight.values()
+        if closed.complaint or (closed.hung_up and closed.at - sent_at < HANG_UP_S):
+            self._hung_up_times[seq] = self._hung_up_times.get(seq, 0) + 1
 
     def _begin_round(self) -> None:
         self._sent_up_to = 0

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable
 
-from affectd.publish.connection import Arrived
+from affectd.publish.happenings import Arrived
 from affectd.publish.rate import Rate
 
 log = logging.getLogger(__name__)

@@ -10,8 +10,8 @@ from typing import Any
 from affectd.config import MqttConfig
 from affectd.events import SCHEMA, EmotionEvent, EmotionState, FaceReading, Origin, VoiceReading, state_json
 from affectd.publish.clock import stamp
-from affectd.publish.connection import Arrived
 from affectd.publish.discovery import discovery_document
+from affectd.publish.happenings import Arrived
 from affectd.publish.health_document import HealthDocument
 from affectd.publish.session import Session, SessionStatus
 from affectd.publish.topics import Topics

@@ -13,17 +13,10 @@ from typing import Any
 
 from affectd.config import MqttConfig
 from affectd.errors import BrokerError
-from affectd.publish.connection import (
-    Arrived,
-    Closed,
-    Connection,
-    Delivered,
-    Happening,
-    Unsubscribed,
-    connect,
-)
+from affectd.publish.connection import Connection, connect
 from affectd.publish.document_sender import DocumentSender
 from affectd.publish.event_sender import EventSender
+from affectd.publish.happenings import Arrived, Closed, Delivered, Happening, Unsubscribed
 from affectd.publish.inbox import Inbox
 from affectd.publish.topics import Topics
 from affectd.store.outbox import Outbox
@@ -53,7 +46,7 @@ class SessionStatus:
     last_progress: float
     """When its thread last went round, monotonic seconds: on a connection, every second or so."""
     last_error: str | None
-    """Why the last connection ended, or why events wait over this one."""
+    """Why the last connection ended, or what the broker does not take over this one."""
     subscription_error: str | None
     """Why privacy commands cannot reach us over this connection."""
     reconnects: int
@@ -113,7 +106,10 @@ class Session:
     def status(self) -> SessionStatus:
         """How it is now."""
         status, sender = self._status, self._sender
-        last_error = (sender.trouble or self._rival) if status.connected else status.last_error
+        last_error = status.last_error
+        if status.connected:
+            refused = [trouble for trouble in (sender.trouble, self._documents.trouble) if trouble is not None]
+            last_error = "; ".join(refused) or self._rival
         return replace(status, last_error=last_error, sent=sender.sent, denied=sender.denied)
 
     def wake(self) -> None:
@@ -276,6 +272,7 @@ class _Conversation:
     def _handle(self, happening: Happening) -> None:
         if isinstance(happening, Closed):
             self._closed, self.cut_off = happening.reason, True
+            self._session._sender.blame(happening)
         elif isinstance(happening, Arrived):
             self._session._inbox.take(happening)
         elif isinstance(happening, Unsubscribed):

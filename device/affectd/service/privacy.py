@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from affectd.service.component import Beat
+from affectd.service.privacy_sources import PrivacySources
 
 log = logging.getLogger(__name__)
 
 POLL_S = 0.5
+RETRY_S = 10.0
+"""How long to wait before a command is written again that the disk did not take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,36 +28,43 @@ class PrivacyState:
     by_file: bool
     """The hardware switch demands it; a command cannot lift it."""
     notice: str | None = None
-    """A sentence for the person who flipped the switch: refused, not understood, or not closed yet."""
+    """For the person who flipped the switch: refused, not understood, not closed yet, a file that is no good."""
 
 
 class PrivacySwitch:
     """Closes what sees and hears while a command, the start setting or the switch file demands it.
 
-    It opens again only when none of them does. A switch file that cannot be read, or says neither 0 nor 1,
-    counts as 1: a broken wire must not open the camera. `close` and `open`, and `on_change` with every new
-    state, are called from the thread that polls.
+    It opens again only when none of them does. The last command is kept on disk before it is carried out, and
+    holds over restarts: the start setting counts before the first alone. `close` and `open_again`, and `on_change`
+    with every new state, are called from the thread that polls.
     """
 
     def __init__(
         self,
+        sources: PrivacySources,
         *,
         close: Callable[[], Sequence[str]],
         open_again: Callable[[], None],
         on_change: Callable[[PrivacyState], None],
-        start_on: bool = False,
-        switch_file: Path | None = None,
     ) -> None:
-        """Take `close`, which gives the names of what would not close, and `open_again`; touches nothing yet."""
+        """Take `close`, which gives the names of what would not close, and `open_again`; read the last command."""
+        self._sources = sources
         self._close = close
         self._open_again = open_again
         self._on_change = on_change
-        self._switch_file = switch_file
-        self._file_fault: str | None = None
-        self._demanded = start_on
+        last = sources.command()
+        self._demanded = sources.start_on if last is None else last.on
+        self._command_fault = None if last is None else last.fault
+        self._kept = None if last is None or last.fault else last.on
+        """The command on disk, as far as it is known."""
+        self._obeyed = self._kept
+        """The last command; None before the first."""
+        self._unkept: str | None = None
+        self._keep_at = 0.0
         self._commands = threading.Condition()
         self._command: str | None = None
         self._refusal: str | None = None
+        self._notices: list[str] = []
         self._state = PrivacyState(on=False, closed=False, by_file=False)
 
     @property
@@ -78,19 +88,21 @@ class PrivacySwitch:
 
     def poll(self) -> None:
         """Read the file, take the waiting command, close or open. Call it once before any device is opened."""
-        by_file = self._read_file()
-        self._obey(by_file)
-        notice = self._refusal
-        on = by_file or self._demanded
+        switch = self._sources.switch()
+        self._obey(switch.on)
+        self._keep()
+        trouble = self._refusal
+        on = switch.on or self._demanded
         closed = False
         if on:
             still_open = [] if self._state.closed else list(self._close())
             closed = not still_open
             if still_open:
-                notice = f"privacy is on, but {' and '.join(still_open)} could not be closed yet; trying again"
+                trouble = f"privacy is on, but {' and '.join(still_open)} could not be closed yet; trying again"
         elif self._state.on:
             self._open_again()
-        self._announce(PrivacyState(on, closed, by_file, notice))
+        notices = [each for each in (trouble, switch.fault, self._command_fault, self._unkept) if each is not None]
+        self._announce(PrivacyState(on, closed, switch.on, "; ".join(notices) or None), notices)
 
     def _obey(self, by_file: bool) -> None:
         """Take the waiting command; what is said against it stands until the next, or until the switch is off."""
@@ -102,32 +114,39 @@ class PrivacySwitch:
         elif command not in {"on", "off"}:
             self._refusal = f"the privacy command {command[:40]!r} is not understood: send 'on' or 'off'"
         elif command == "off" and by_file:
-            self._refusal = f"'off' is refused: the switch {self._switch_file} holds privacy on"
+            self._refusal = f"'off' is refused: the switch {self._sources.switch_file} holds privacy on"
         else:
-            self._refusal = None
-            self._demanded = command == "on"
+            self._refusal = self._command_fault = None
+            self._demanded = self._obeyed = command == "on"
+            self._keep_at = 0.0
 
-    def _read_file(self) -> bool:
-        if self._switch_file is None:
-            return False
-        value, problem = "", None
+    def _keep(self) -> None:
+        """Have the disk keep the last command; what it does not take holds for this run, and is tried again."""
+        if self._obeyed is None or self._obeyed == self._kept:
+            self._unkept = None
+            return
+        if time.monotonic() < self._keep_at:
+            return
         try:
-            value = self._switch_file.read_text(encoding="ascii", errors="replace").strip()
-        except OSError as fault:
-            problem = f"cannot be read ({fault.strerror})"
+            self._sources.keep(self._obeyed)
+        except (OSError, MemoryError) as fault:
+            why = fault.strerror if isinstance(fault, OSError) else "not enough memory"
+            self._unkept = (
+                f"{'on' if self._obeyed else 'off'!r} holds for this run only: {self._sources.command_file} cannot be "
+                f"written ({why}); make room, or see who may write there"
+            )
+            self._kept = None  # what the disk has by now, nobody knows
+            self._keep_at = time.monotonic() + RETRY_S
         else:
-            if value not in {"0", "1"}:
-                problem = f"says {value[:20]!r}, not 0 or 1"
-        if problem is not None and problem != self._file_fault:
-            log.error("the privacy switch %s %s: privacy stays on until it is mended", self._switch_file, problem)
-        self._file_fault = problem
-        return value != "0"
+            self._kept, self._unkept = self._obeyed, None
 
-    def _announce(self, state: PrivacyState) -> None:
+    def _announce(self, state: PrivacyState, notices: list[str]) -> None:
         if state == self._state:
             return
-        if state.notice is not None and state.notice != self._state.notice:
-            log.warning("%s", state.notice)
+        for notice in notices:
+            if notice not in self._notices:
+                log.warning("%s", notice)
+        self._notices = notices
         if (state.on, state.closed) != (self._state.on, self._state.closed):
             closed = "camera and microphone are closed" if state.closed else "closing camera and microphone"
             log.info("privacy is %s", f"on: {closed}" if state.on else "off")

@@ -23,11 +23,11 @@ def test_the_worker_gets_the_newest_frame_and_the_rest_is_counted() -> None:
     slot = LatestFrame()
     for number in range(5):
         slot.put(frame(number))
-    taken = slot.take(0)
+    _, taken = slot.take(0)
     assert taken is not None
     assert taken.number == 4
     assert slot.dropped == 4
-    assert slot.take(0.01) is None
+    assert slot.take(0.01) == (0, None)
     assert not slot.finished
 
 
@@ -37,28 +37,31 @@ def test_a_closed_slot_gives_its_last_frame_and_is_finished() -> None:
     slot.close()
     slot.put(frame(2))
     assert not slot.finished
-    taken = slot.take(0)
+    _, taken = slot.take(0)
     assert taken is not None
     assert taken.number == 1
     assert slot.finished
-    assert slot.take(60) is None  # at once
+    assert slot.take(60) == (0, None)  # at once
 
 
 def test_lossless_hand_overs_deliver_everything_in_order() -> None:
     slot, sound = LatestFrame(lossless=True), AudioQueue(capacity=2, lossless=True)
 
     def deliver() -> None:
+        stretches = slot.begin(), sound.begin()
         for number in range(50):
             slot.put(frame(number))
             sound.put(chunk(number))
         slot.close()
         sound.close()
+        slot.end(stretches[0])
+        sound.end(stretches[1])
 
     device = threading.Thread(target=deliver)
     device.start()
     numbers, lost = [], 0
     while not (slot.finished and sound.finished):
-        picture, heard = slot.take(0.5), sound.take(0.5)
+        (_, picture), (_, heard) = slot.take(0.5), sound.take(0.5)
         numbers.append((picture.number if picture else None, int(heard.samples[0]) if heard else None))
         lost += heard.lost if heard else 0
     device.join()
@@ -82,7 +85,37 @@ def test_sound_that_falls_out_is_counted_in_the_chunk_that_follows() -> None:
     sound = AudioQueue(capacity=3)
     for number, lost in enumerate((0, 7, 0, 0, 5)):
         sound.put(chunk(number, lost))
-    heard = [sound.take(0) for _ in range(3)]
+    heard = [sound.take(0)[1] for _ in range(3)]
     assert [(int(c.samples[0]), c.lost) for c in heard if c] == [(2, 207), (3, 0), (4, 5)]
     assert sound.lost_samples == 200
     assert len(sound) == 0
+
+
+def test_what_waits_is_forgotten_when_the_device_closes_and_a_new_stretch_is_told() -> None:
+    slot, sound = LatestFrame(), AudioQueue(capacity=2)
+    for hand_over, item in ((slot, frame), (sound, chunk)):
+        first = hand_over.begin()
+        for number in range(3):
+            hand_over.put(item(number))
+        hand_over.end(first)
+        between, nothing = hand_over.take(0.01)
+        assert nothing is None
+        second = hand_over.begin()
+        assert len({first, between, second}) == 3
+        hand_over.put(item(9))
+        stretch, taken = hand_over.take(0)
+        assert stretch == second
+        assert taken is not None
+        assert taken.captured_at == 9
+    assert taken.lost == 0  # what fell out before was of another stretch
+
+
+def test_a_device_left_behind_ends_no_stretch_but_its_own() -> None:
+    slot = LatestFrame()
+    left_behind = slot.begin()
+    current = slot.begin()
+    slot.put(frame(1))
+    slot.end(left_behind)
+    stretch, taken = slot.take(0)
+    assert stretch == current
+    assert taken is not None

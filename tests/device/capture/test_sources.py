@@ -7,39 +7,57 @@ from pathlib import Path
 
 import pytest
 
+from affectd.capture.auto_camera import AutoCamera
 from affectd.capture.opencv_camera import OpenCvCamera
 from affectd.capture.picamera import PiCamera
 from affectd.capture.protocols import Camera
 from affectd.capture.pyaudio_microphone import PyAudioMicrophone
-from affectd.capture.sources import is_clip, list_cameras, make_camera, make_clip, make_microphone
-from affectd.errors import CaptureError
+from affectd.capture.sources import is_clip, make_camera, make_clip, make_microphone
+from affectd.errors import CaptureError, ConfigError
 from support.media import flash_and_beep, write_clip
+
+WEBCAM = "/dev/v4l/by-id/usb-046d_HD_Webcam_C525-video-index0"
 
 
 def camera_for(source: str) -> Camera | None:
     return make_camera(source, clip=None, width=160, height=120, fps=10, timeout_s=1)
 
 
-@pytest.mark.parametrize("source", ["auto", "off", "picamera", "0", "/dev/video2", "rtsp://cam/1", "http://cam/"])
+@pytest.mark.parametrize(
+    "source", ["auto", "off", "picamera", "0", "/dev/video2", WEBCAM, "rtsp://cam/1", "http://cam/"]
+)
 def test_live_sources_are_no_clips(source: str) -> None:
     assert not is_clip(source)
     assert make_clip(source, realtime=True, loop=False, fps=10) is None
 
 
+@pytest.mark.parametrize("source", ["usb", "USB", "", "auto ", "webcam:0"])
+def test_what_can_be_neither_a_camera_nor_a_clip_is_told_what_is_allowed(source: str) -> None:
+    with pytest.raises(ConfigError, match=r"camera.source = .* below /dev/, an rtsp:// or http:// address, or a clip"):
+        make_clip(source, realtime=True, loop=False, fps=10)
+
+
+@pytest.mark.parametrize("source", ["kiosk.mp4", "clips/kiosk", "/srv/kiosk"])
+def test_a_clip_that_may_come_later_is_missing(source: str) -> None:
+    with pytest.raises(CaptureError, match="no such file"):
+        make_clip(source, realtime=True, loop=False, fps=10)
+
+
+def test_a_clip_needs_no_suffix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_clip(tmp_path / "kiosk.mp4", frames=flash_and_beep(1.0, 0.5)[0]).rename(tmp_path / "kiosk")
+    monkeypatch.chdir(tmp_path)
+    assert make_clip("kiosk", realtime=False, loop=False, fps=10) is not None
+
+
 def test_each_source_has_its_camera() -> None:
     assert camera_for("off") is None
     assert isinstance(camera_for("picamera"), PiCamera)
-    for source, name in (("3", "/dev/video3"), ("/dev/video3", "/dev/video3"), ("rtsp://u:p@cam/1", "rtsp://cam/1")):
+    assert isinstance(camera_for("auto"), AutoCamera)
+    named = {"3": "/dev/video3", "/dev/video3": "/dev/video3", WEBCAM: WEBCAM, "rtsp://u:p@cam/1": "rtsp://cam/1"}
+    for source, name in named.items():
         camera = camera_for(source)
         assert isinstance(camera, OpenCvCamera)
         assert camera.name == name
-
-
-def test_auto_takes_the_first_camera_seen_or_waits_for_the_first_to_come() -> None:
-    seen = list_cameras()
-    camera = camera_for("auto")
-    assert camera is not None
-    assert camera.name == (seen[0][0] if seen else "/dev/video0")
 
 
 def test_a_clip_is_camera_and_by_default_microphone(tmp_path: Path) -> None:

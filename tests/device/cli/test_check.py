@@ -15,6 +15,7 @@ from affectd.errors import CaptureError
 from support.broker import Mosquitto, free_port
 from support.media import flash_and_beep, speak, write_clip
 from support.scenes import scene
+from support.stream_server import StreamServer
 
 
 @pytest.fixture
@@ -95,6 +96,25 @@ def test_a_microphone_that_hears_is_told_from_a_muted_one(sound_server, settings
     player.kill()
     assert heard["state"] == "ok"
     assert "dBFS" in heard["found"]
+
+
+@pytest.mark.parametrize("held_by", ["command", "switch", "start"])
+def test_while_privacy_is_on_camera_and_microphone_stay_closed(broker, settings, tmp_path, held_by):
+    if held_by == "command":
+        (tmp_path / "privacy").write_text("on\n")
+    elif held_by == "switch":
+        (tmp_path / "switch").write_text("1")
+        settings |= {"AFFECTD_PRIVACY_SWITCH_FILE": str(tmp_path / "switch")}
+    else:
+        settings |= {"AFFECTD_PRIVACY_START_ON": "true"}
+    with StreamServer() as camera:
+        settings |= {"AFFECTD_CAMERA_SOURCE": camera.url, "AFFECTD_MICROPHONE_SOURCE": "no such microphone"}
+        code, output = check({**settings, "AFFECTD_MQTT_PORT": str(broker.port)}, "--json")
+        assert camera.sent == 0
+    assert code == 0
+    for finding in json.loads(output)[:2]:
+        assert (finding["state"], finding["found"]) == ("off", "privacy is on: not opened")
+        assert {"command": "last command", "switch": "says 1", "start": "start_on"}[held_by] in finding["advice"]
 
 
 def test_levels_are_judged():

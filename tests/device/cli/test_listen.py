@@ -171,7 +171,7 @@ def test_a_wrong_password_is_one_sentence_without_it(tmp_path):
 
 def test_the_state_document_is_understood_too():
     from affectd.cli.show import Shower
-    from affectd.publish.connection import Arrived
+    from affectd.publish.happenings import Arrived
 
     state = EmotionState(1.0, None, 0.0, HAPPY, None, 0.0, 0.0, "none", "adaptive")
     document = state_json(state, Origin("hall", "boot"), STAMP, now=2.0)

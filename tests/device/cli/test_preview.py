@@ -17,23 +17,32 @@ import pytest
 from support.media import write_clip
 from support.processes import HEED_CTRL_C
 from support.scenes import scene
+from support.stream_server import StreamServer
+
+COMMAND = [sys.executable, "-m", "affectd.cli.main", "preview", "--port", "0"]
 
 
 @pytest.fixture
-def preview(tmp_path, face_model):
-    clip = write_clip(tmp_path / "clip.mp4", frames=[scene((320, 240, 150))] * 50)
-    environ = {
+def environ(tmp_path, face_model):
+    """Settings for a clip, with a privacy switch that is off."""
+    (tmp_path / "switch").write_text("0")
+    return {
         **os.environ,
-        "AFFECTD_CAMERA_SOURCE": str(clip),
+        "AFFECTD_CAMERA_SOURCE": str(write_clip(tmp_path / "clip.mp4", frames=[scene((320, 240, 150))] * 50)),
         "AFFECTD_INFERENCE_MODELS": str(face_model.bundle.parent),
         "AFFECTD_INFERENCE_FACE": face_model.bundle.name,
+        "AFFECTD_OUTBOX_PATH": str(tmp_path / "outbox.db"),
+        "AFFECTD_PRIVACY_SWITCH_FILE": str(tmp_path / "switch"),
     }
-    command = [*HEED_CTRL_C, sys.executable, "-m", "affectd.cli.main", "preview", "--port", "0"]
+
+
+@pytest.fixture
+def preview(environ):
     process = subprocess.Popen(
-        command,
+        [*HEED_CTRL_C, *COMMAND],
         env=environ,
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
         text=True,
     )
     address = re.match(r"http://127\.0\.0\.1:\d+/", process.stdout.readline())
@@ -42,6 +51,7 @@ def preview(tmp_path, face_model):
     process.kill()
     process.wait()
     process.stdout.close()
+    process.stderr.close()
 
 
 def read_pictures(stream):
@@ -84,3 +94,33 @@ def test_ctrl_c_ends_it(preview):
     process, _ = preview
     process.send_signal(signal.SIGINT)
     assert process.wait(20) == 130
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [("switch", "1\n", "says 1"), ("privacy", "on\n", "the last command was 'on'"), ("privacy", "", "not on or off")],
+)
+def test_while_privacy_is_on_the_camera_stays_closed(environ, tmp_path, name, content, reason):
+    (tmp_path / name).write_text(content)
+    with StreamServer() as camera:
+        ended = subprocess.run(
+            COMMAND,
+            env={**environ, "AFFECTD_CAMERA_SOURCE": camera.url},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert camera.sent == 0
+    assert (ended.returncode, ended.stdout) == (5, "")
+    assert ended.stderr.startswith("affectd: privacy is on, so the camera stays closed: ")
+    assert reason in ended.stderr
+    assert str(tmp_path / name) in ended.stderr
+    assert ended.stderr.count("\n") == 1
+
+
+def test_switching_privacy_on_ends_it(preview, tmp_path):
+    process, _ = preview
+    (tmp_path / "switch").write_text("1")
+    assert process.wait(20) == 5
+    assert "the camera stays closed" in process.stderr.read()

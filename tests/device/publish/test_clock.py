@@ -48,6 +48,20 @@ def test_every_answer_of_the_kernel(tmp_path: Path, answer: int, synced: bool) -
     assert said.strip() == str(synced)
 
 
+def test_a_sandbox_that_does_not_let_us_ask_is_told_once(tmp_path: Path) -> None:
+    program = (
+        "from pathlib import Path; from affectd.publish import clock; clock.SYNCHRONIZED = Path('/nowhere'); "
+        "print([clock.clock_synced() for _ in range(3)])"
+    )
+    environment = {**os.environ, "LD_PRELOAD": build_preload("clock", tmp_path), "CLOCK_STATE": "-1"}
+    ended = subprocess.run(
+        [sys.executable, "-c", program], env=environment, check=True, capture_output=True, text=True, timeout=30
+    )
+    assert ended.stdout.strip() == "[False, False, False]"
+    assert ended.stderr.count("Operation not permitted") == 1
+    assert "a sandbox must allow adjtimex" in ended.stderr
+
+
 def test_the_time_services_word_is_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     word = tmp_path / "synchronized"
     word.touch()

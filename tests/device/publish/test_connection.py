@@ -227,7 +227,8 @@ def test_what_the_broker_calls_too_large_is_not_sent_to_it(tmp_path: Path, caplo
         box.publish_events(1)
         listener.wait_for(lambda messages: len(messages) == 1)
         assert listener.messages[0].json["seq"] == 2
-        assert f"{TOPICS.discovery} is not published: larger than the 2000 bytes" in caplog.text
+        assert f"the broker does not take {TOPICS.discovery} (larger than the 2000 bytes" in caplog.text
+        assert TOPICS.discovery in box.last_error
         until(lambda: box.outbox.depth == 0)
         assert box.outbox.dropped == 1
         assert box.publisher.status.reconnects == 0

@@ -7,7 +7,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from affectd.events import LABELS
+from affectd.publish import document_sender
 from affectd.publish.discovery import NOBODY
 from support.broker import Listener, Message, Mosquitto
 from support.message_schemas import SCHEMAS
@@ -83,6 +86,39 @@ def test_a_new_broker_gets_every_retained_document(tmp_path: Path) -> None:
         with second, Listener(second, "#") as listener:
             expected = {TOPICS.availability, TOPICS.state, TOPICS.privacy, TOPICS.discovery}
             listener.wait_for(lambda messages: {message.topic for message in messages} >= expected)
+
+
+@pytest.mark.parametrize("denied", [(TOPICS.discovery,), (TOPICS.discovery, TOPICS.state)])
+def test_what_the_acl_denies_is_told_once_and_offered_again(
+    tmp_path: Path, denied: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(document_sender, "REFUSED_WAIT_S", 0.3)
+    deny = "".join(f"topic deny {topic}\n" for topic in denied) + "topic readwrite #\n"
+    refusals = [f"the broker does not take {topic} (Not authorized); see its ACL" for topic in denied]
+    with (
+        Mosquitto(tmp_path, acl=deny) as broker,
+        Listener(broker, "#") as listener,
+        running(broker.port, tmp_path) as box,
+    ):
+        box.publisher.publish_state(state(), time.monotonic())
+        until(lambda: all(topic in box.last_error for topic in denied))
+        assert "see its ACL" in box.last_error
+        time.sleep(1.5)  # it is offered some times more
+        broker.restart()
+        until(lambda: box.publisher.status.reconnects == 1 and box.connected, 30)
+        until(lambda: all(topic in box.last_error for topic in denied))
+        assert [caplog.text.count(refusal) for refusal in refusals] == [1] * len(denied)
+        box.publish_events(1)
+        until(lambda: box.outbox.depth == 0)
+
+        broker.change_acl("topic readwrite #\n")
+        listener.wait_for(lambda _: all(listener.on(topic) for topic in denied))
+        until(lambda: box.last_error == "")
+        reloads = broker.log.count("Reloading config")
+        broker.change_acl(deny)
+        until(lambda: broker.log.count("Reloading config") > reloads)
+        listener.publish(ONLINE, "online")
+        until(lambda: caplog.text.count(refusals[0]) == 2)
 
 
 # The privacy command.

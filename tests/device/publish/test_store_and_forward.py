@@ -13,7 +13,7 @@ import pytest
 from affectd.publish import event_sender, session
 from support import publishing
 from support.broker import Listener, Message, Mosquitto
-from support.odd_broker import OddBroker
+from support.odd_broker import PACKET_TOO_LARGE, SERVER_SHUTTING_DOWN, SESSION_TAKEN_OVER, OddBroker, disconnect
 from support.proxy import Proxy
 from support.publishing import TOPICS, running, start_process
 from support.waiting import until
@@ -246,18 +246,76 @@ def test_an_event_that_is_refused_by_name_is_dropped_only_while_others_are_taken
 
 
 def test_an_event_that_a_sick_broker_never_acknowledged_is_not_taken_for_a_bad_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(session, "UNACKNOWLEDGED_S", 0.5)
     with OddBroker() as odd, running(odd.port, tmp_path) as box:
         box.publish_events(1)
-        until(lambda: "hung up 3 times" in box.last_error, 60)
+        until(lambda: odd.connections > LOSSES, 60)
         odd.refuses = lambda _: False  # it is well again
         box.publish_events(2)
-        until(lambda: box.outbox.depth == 0, 60)
-        assert box.outbox.dropped == 0
-        assert {json.loads(payload)["seq"] for payload in odd.accepted} == {1, 2, 3}
-        assert box.last_error == ""
+        assert_unharmed(odd, box, 3, caplog)
+
+
+@pytest.mark.parametrize(
+    ("goodbye", "blamed"),
+    [
+        (b"", True),
+        (disconnect(PACKET_TOO_LARGE), True),
+        (disconnect(SERVER_SHUTTING_DOWN), False),
+        (disconnect(SESSION_TAKEN_OVER), False),
+    ],
+    ids=["not a word", "too large", "shutting down", "taken over"],
+)
+def test_an_event_is_blamed_for_what_may_be_its_fault(
+    tmp_path: Path, goodbye: bytes, blamed: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(session, "LONGEST_WAIT_S", 0.5)
+    with OddBroker(refuses=lambda _: False) as odd, running(odd.port, tmp_path) as box:
+        odd.goodbye = goodbye
+        box.publish_events(1)
+        if blamed:
+            until(lambda: "it hung up 3 times when it was sent event 1" in box.last_error, 30)
+            assert box.connected  # it is passed over, so that others get through
+        else:
+            until(lambda: odd.connections > LOSSES, 30)
+            odd.goodbye = None  # it is well again
+            assert_unharmed(odd, box, 1, caplog)
+
+
+LOSSES = event_sender.TRIES + 2
+"""More than an event survives that the broker hangs up at."""
+
+
+@pytest.mark.parametrize("how", ["cut", "strand"])
+def test_an_event_survives_a_network_that_breaks_off_again_and_again(
+    tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(session, "LONGEST_WAIT_S", 0.5)
+    monkeypatch.setattr("affectd.publish.connection.KEEPALIVE_S", 1 if how == "strand" else 60)
+    if how == "strand":  # our own keepalive never counts, however soon after an event it runs out
+        monkeypatch.setattr(event_sender, "HANG_UP_S", 60.0)
+    with OddBroker() as odd, Proxy(odd.port) as network, running(network.port, tmp_path) as box:
+        box.publish_events(1)
+        for lost in range(1, LOSSES + 1):
+            until(lambda: box.connected, 30)
+            if how == "cut":
+                time.sleep(1.5 * event_sender.HANG_UP_S)
+            getattr(network, how)()
+            until(lambda lost=lost: box.publisher.status.reconnects == lost, 30)  # type: ignore[misc]
+        odd.refuses = lambda _: False
+        box.publish_events(2)
+        assert_unharmed(odd, box, 3, caplog)
+
+
+def assert_unharmed(odd: OddBroker, box: publishing.Running, events: int, caplog: pytest.LogCaptureFixture) -> None:
+    """Every event arrives, and none was ever held to be a bad one."""
+    until(lambda: box.outbox.depth == 0, 60)
+    assert {json.loads(payload)["seq"] for payload in odd.accepted} == set(range(1, events + 1))
+    assert box.outbox.dropped == 0
+    assert "the broker does not take an event" not in caplog.text
+    assert box.publisher.status.denied == 0
+    until(lambda: box.last_error == "")
 
 
 # After an outage.

@@ -1,19 +1,28 @@
-"""The privacy switch over real components and a real file."""
+"""The privacy switch over real components and real files."""
 
+import errno
+import json
+import os
+import subprocess
+import sys
 import time
 
 import pytest
 
+from affectd.service import privacy
 from affectd.service.component import Component
 from affectd.service.privacy import PrivacySwitch
+from affectd.service.privacy_sources import PrivacySources
 from affectd.service.supervisor import Supervisor
+from support.preloads import build_preload
 from support.waiting import until
 
 
 class Box:
     """Two devices that know whether they are open, under a supervisor, with a privacy switch over them."""
 
-    def __init__(self):
+    def __init__(self, folder):
+        self.command_file = folder / "privacy"
         self.open = {"camera": False, "microphone": False}
         self.stubborn = False
         self.announced = []
@@ -32,10 +41,10 @@ class Box:
 
     def start(self, **settings):
         self.switch = PrivacySwitch(
+            PrivacySources(self.command_file, **settings),
             close=lambda: self.devices.pause(self.open, 0.3),
             open_again=lambda: self.devices.resume(self.open),
             on_change=self.announced.append,
-            **settings,
         )
         self.switch.poll()
         self.devices.start()
@@ -49,14 +58,32 @@ class Box:
     def none_open(self):
         return not any(self.open.values())
 
+    def end(self):
+        self.stubborn = False
+        self.thread.stop(5.0)
+        self.devices.stop(5.0)
+
 
 @pytest.fixture
-def box():
-    made = Box()
+def box(tmp_path):
+    made = Box(tmp_path)
     yield made
-    made.stubborn = False
-    made.thread.stop(5.0)
-    made.devices.stop(5.0)
+    made.end()
+
+
+@pytest.fixture
+def restarted(box, tmp_path):
+    """Starts another box with the files of the first."""
+    made = []
+
+    def start(**settings):
+        box.end()
+        made.append(Box(tmp_path))
+        return made[-1].start(**settings)
+
+    yield start
+    for each in made:
+        each.end()
 
 
 def test_command_closes_and_opens(box):
@@ -133,6 +160,7 @@ def test_broken_switch_keeps_everything_closed(box, tmp_path, caplog, content):
     assert box.none_open()
     assert box.switch.state.closed
     assert caplog.text.count("privacy stays on until it is mended") == 1
+    assert "privacy stays on until it is mended" in box.switch.state.notice
     file.write_text("0")
     until(box.all_open)
 
@@ -159,3 +187,120 @@ def test_device_that_does_not_close_is_said_until_it_does(box):
     until(lambda: box.switch.state.closed)
     assert box.none_open()
     assert box.switch.state.notice is None
+
+
+# Over restarts.
+
+
+@pytest.mark.parametrize("start_on", [False, True])
+@pytest.mark.parametrize("command", ["on", "off"])
+def test_the_last_command_holds_over_a_restart_whatever_the_start_setting(box, restarted, command, start_on):
+    box.start(start_on=not start_on)
+    box.switch.command("off" if command == "on" else "on")
+    until(box.command_file.exists)
+    box.switch.command(command)
+    until(lambda: box.command_file.read_text() == f"{command}\n")
+    again = restarted(start_on=start_on)
+    if command == "on":
+        assert again.switch.state.closed
+        time.sleep(0.3)
+        assert again.none_open()
+    else:
+        until(again.all_open)
+    assert again.switch.state.notice is None
+
+
+def test_the_command_is_on_disk_before_the_devices_are_closed(box):
+    box.start()
+    until(box.all_open)
+    box.stubborn = True
+    box.switch.command("on")
+    until(lambda: box.switch.state.on)
+    assert not box.switch.state.closed
+    assert box.command_file.read_text() == "on\n"
+    assert [file.name for file in box.command_file.parent.iterdir()] == ["privacy"]
+
+
+def test_what_is_refused_is_not_kept(box, tmp_path):
+    file = tmp_path / "value"
+    file.write_text("1")
+    box.start(switch_file=file)
+    for command in ("off", "maybe"):
+        box.switch.command(command)
+        until(lambda command=command: command in str(box.switch.state.notice))
+    assert not box.command_file.exists()
+
+
+@pytest.mark.parametrize("content", ["", "offf", "of\x00", "ON", "\xff"])
+def test_a_kept_command_that_is_not_understood_counts_as_on(box, caplog, content):
+    box.command_file.write_text(content, encoding="latin-1")
+    box.start()
+    time.sleep(0.7)
+    assert box.none_open()
+    assert box.switch.state.closed
+    sentence = f"the last privacy command {box.command_file} says "
+    assert box.switch.state.notice.startswith(sentence)
+    assert caplog.text.count(sentence) == 1
+    box.switch.command("off")
+    until(box.all_open)
+    until(lambda: box.switch.state.notice is None)
+    assert box.command_file.read_text() == "off\n"
+
+
+def test_a_kept_command_that_cannot_be_read_or_replaced_counts_as_on_and_says_so(box, monkeypatch, caplog):
+    monkeypatch.setattr(privacy, "RETRY_S", 0.1)
+    box.command_file.mkdir()
+    box.start()
+    assert box.switch.state.closed
+    assert "cannot be read (Is a directory): privacy stays on until 'off' is sent" in box.switch.state.notice
+    box.switch.command("off")
+    until(box.all_open)
+    sentence = f"'off' holds for this run only: {box.command_file} cannot be written (Is a directory)"
+    until(lambda: sentence in str(box.switch.state.notice))
+    time.sleep(1.2)
+    assert caplog.text.count(sentence) == 1
+    box.command_file.rmdir()
+    until(lambda: box.switch.state.notice is None)
+    assert box.command_file.read_text() == "off\n"
+
+
+BAD_DISK = """
+import json, logging, sys
+from pathlib import Path
+from affectd.service import privacy
+from affectd.service.privacy_sources import PrivacySources
+logging.basicConfig(format="%(message)s")
+folder, closings, states = Path(sys.argv[1]), [], []
+def close():
+    closings.append(True)
+    return []
+switch = privacy.PrivacySwitch(
+    PrivacySources(folder / "privacy"), close=close, open_again=closings.clear, on_change=states.append
+)
+(folder / "errno").write_text(sys.argv[2])
+switch.command("on")
+switch.poll()
+closed = [bool(closings), states[-1].closed, states[-1].notice, (folder / "privacy").exists()]
+(folder / "errno").unlink()
+switch._keep_at = 0.0
+switch.poll()
+print(json.dumps([closed, states[-1].notice, (folder / "privacy").read_text()]))
+"""
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EIO])
+def test_a_disk_that_takes_nothing_keeps_nobody_from_closing(tmp_path, number):
+    folder = tmp_path / "with-outbox.db"  # what the preload knows the disk by
+    folder.mkdir()
+    environment = {**os.environ, "LD_PRELOAD": build_preload("bad_disk", tmp_path), "BAD_DISK": str(folder / "errno")}
+    command = [sys.executable, "-c", BAD_DISK, str(folder), str(number)]
+    ended = subprocess.run(command, env=environment, capture_output=True, check=True, text=True, timeout=60)
+    (closed, announced, notice, kept), later, content = json.loads(ended.stdout)
+    assert closed
+    assert announced
+    assert not kept
+    sentence = f"'on' holds for this run only: {folder / 'privacy'} cannot be written ({os.strerror(number)})"
+    assert notice.startswith(sentence)
+    assert ended.stderr.startswith(sentence)
+    assert "Traceback" not in ended.stderr
+    assert (later, content) == (None, "on\n")

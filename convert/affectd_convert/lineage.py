@@ -1,0 +1,106 @@
+"""The command lines that made a run and those that it began with, and what keeps them from being repeated."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from typing import Any
+
+from affectd.face.preprocess import FacePreprocessing
+from affectd.voice.features import VoiceFeatures
+from affectd_convert.train import FACE_PLAN, FITTED, RENDITIONS, VOICE_PLAN
+from affectd_convert.training.face_batches import FaceAugmentation
+from affectd_convert.training.plan import Plan, Stage
+from affectd_convert.training.sound_augment import SoundAugmentation
+from affectd_convert.training.voice_batches import WindowAugmentation
+
+
+def commands_of(config: Mapping[str, Any], run: str, data: str) -> list[str]:
+    """Give the commands that made the run with this config.json, those of the runs it began with first.
+
+    `run` and `data` are what the card calls their folders. Behind each stands a remark if it would not do the same
+    today: settings that no option reaches were others then, or the run was stopped.
+    """
+    before = config.get("begins_with")
+    earlier = [] if before is None else commands_of(before, f"{run}-before", data)
+    begin_with = "" if before is None else f" --begin-with {run}-before"
+    options = _face_options(config) if config["task"] == "face" else _voice_options(config)
+    command = f"affectd-convert train {config['task']} --data {data} --run {run} --seed {config['plan']['seed']}"
+    remarks = []
+    if "stopped_after" in config:
+        remarks.append(f"stopped after {config['stopped_after']} epochs, so it left no model.keras to begin with")
+    if differing := _differing(config):
+        remarks.append(f"today's differs in {', '.join(differing)}")
+    return [*earlier, f"{command}{options}{begin_with}" + (f"  # {'; '.join(remarks)}" if remarks else "")]
+
+
+def _face_options(config: Mapping[str, Any]) -> str:
+    plan, how = config["plan"], config["augmentation"]
+    stages = " ".join(f"{stage['size']}x{stage['epochs']}" for stage in plan["stages"])
+    text = f" --stages {stages} --peak-rate {plan['peak_rate']:g} --augmentation {_strength(how):g}"
+    text += f" --mixup {how['mixup']:g}" if how.get("mixup") else ""
+    text += f" --sharpness {plan['sharpness']:g}" if plan.get("sharpness") else ""
+    # Which engine is the default depends on the machine.
+    text += f" --engine {_engine(plan)}{_precision(plan, FACE_PLAN)}"
+    slim = config["architecture"].endswith("slim")
+    text += " --slim" if slim else ""
+    # Slim runs older than the option were all taught.
+    return text + (" --taught" if config.get("taught", slim) else "")
+
+
+def _voice_options(config: Mapping[str, Any]) -> str:
+    plan, fold = config["plan"], config["data"]["fold"]
+    epochs = sum(stage["epochs"] for stage in plan["stages"])
+    text = f" --epochs {epochs} --peak-rate {plan['peak_rate']:g}{_precision(plan, VOICE_PLAN)}"
+    return text + ("" if fold is None else f" --fold {fold}")
+
+
+def _precision(plan: Mapping[str, Any], default: Plan) -> str:
+    return "" if plan["precision"] == default.precision else f" --precision {plan['precision']}"
+
+
+def _engine(plan: Mapping[str, Any]) -> str:
+    # Runs older than the choice had Keras.
+    return str(plan.get("engine", "keras"))
+
+
+def _strength(augmentation: Mapping[str, Any]) -> float:
+    return float(augmentation["rotation_deg"]) / FaceAugmentation().rotation_deg
+
+
+def _differing(config: Mapping[str, Any]) -> list[str]:
+    """Name the settings of a run that its command would not give it today."""
+    face = config["task"] == "face"
+    plan = _plan_today(config["plan"], FACE_PLAN if face else VOICE_PLAN)
+    then: dict[str, Any] = {**config["plan"], "engine": _engine(config["plan"])}
+    if face:
+        how = config["augmentation"]
+        then |= {**how, **config["preprocessing"]}
+        moved = replace(FaceAugmentation().scaled(_strength(how)), mixup=how.get("mixup", 0.0))
+        now = {**asdict(plan), **asdict(moved), **FacePreprocessing().to_manifest()}
+    else:
+        how = config["augmentation"]
+        then |= {"renditions": how["renditions"], **how["sound"], **how["window"], **config["features"]}
+        sound, window = asdict(SoundAugmentation()), asdict(WindowAugmentation())
+        now = {**asdict(plan), "renditions": RENDITIONS, **sound, **window, **VoiceFeatures().to_manifest()}
+        then, now = ({key: one[key] for key in one.keys() - set(FITTED)} for one in (then, now))
+    now = json.loads(json.dumps(now))
+    return sorted(key for key in then.keys() | now.keys() if not _same(then.get(key), now.get(key)))
+
+
+def _plan_today(plan: Mapping[str, Any], default: Plan) -> Plan:
+    return replace(
+        default,
+        stages=tuple(Stage(**stage) for stage in plan["stages"]),
+        engine=_engine(plan),
+        **{key: plan[key] for key in ("seed", "precision", "peak_rate", "sharpness") if key in plan},
+    )
+
+
+def _same(then: Any, now: Any) -> bool:
+    """Say whether two settings are the same; one that there was not is the same as one that does nothing."""
+    if isinstance(then, float) and isinstance(now, float):
+        return math.isclose(then, now, abs_tol=1e-9)
+    return then == now or (not then and not now)

@@ -1,0 +1,50 @@
+"""What may happen on a connection to the broker."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """The broker's answer to one publish."""
+
+    mid: int
+    refusal: str | None
+    """Why the broker would not take it; None when it did."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A message on a topic subscribed to."""
+
+    topic: str
+    payload: bytes
+    retained: bool = False
+    """The broker had kept it: it was said before we subscribed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """The connection has ended."""
+
+    reason: str
+    complaint: bool = False
+    """The broker said goodbye for a reason that may lie in what it was sent."""
+    hung_up: bool = False
+    """It ended without goodbye: the broker hung up or answered nonsense, or the network broke off. Not set when our
+    keepalive ran out."""
+    at: float = field(default_factory=time.monotonic)
+    """Monotonic seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unsubscribed:
+    """The broker would not let us subscribe."""
+
+    topic: str
+    reason: str
+
+
+Happening = Delivered | Arrived | Closed | Unsubscribed

@@ -1,0 +1,85 @@
+"""What holds privacy on: the hardware switch's file, the last command, which is kept on disk, and the start setting."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What a file says of privacy."""
+
+    on: bool
+    fault: str | None = None
+    """A sentence about a file that is no good, and counts as on."""
+
+
+@dataclass(frozen=True, slots=True)
+class PrivacySources:
+    """Asked by the daemon, which closes the devices, and by the commands that must not open them meanwhile."""
+
+    command_file: Path
+    """Holds the last command; not there before the first."""
+    switch_file: Path | None = None
+    start_on: bool = False
+    """Whether privacy is on before the first command."""
+
+    def switch(self) -> Demand:
+        """Read the hardware switch. A file that is no good counts as 1: a broken wire must not open the camera."""
+        if self.switch_file is None:
+            return Demand(on=False)
+        demand = _read(self.switch_file, on="1", off="0")
+        if demand.fault is None:
+            return demand
+        return Demand(True, f"the privacy switch {demand.fault}: privacy stays on until it is mended")
+
+    def command(self) -> Demand | None:
+        """Read the last command; None before the first. A file that is no good counts as 'on'."""
+        try:
+            self.command_file.lstat()
+        except FileNotFoundError:
+            return None
+        except OSError:
+            pass  # reading it says what is wrong
+        demand = _read(self.command_file, on="on", off="off")
+        if demand.fault is None:
+            return demand
+        return Demand(True, f"the last privacy command {demand.fault}: privacy stays on until 'off' is sent")
+
+    def keep(self, on: bool) -> None:
+        """Keep the last command: when this returns, a power cut does not undo it. Raises OSError."""
+        new = self.command_file.with_name(f"{self.command_file.name}.new")
+        with new.open("w", encoding="ascii") as file:
+            file.write("on\n" if on else "off\n")
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(self.command_file)
+        folder = os.open(self.command_file.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+    def reason(self) -> str | None:
+        """Say what holds privacy on; None while nothing does."""
+        switch, command = self.switch(), self.command()
+        if switch.on:
+            return switch.fault or f"the switch {self.switch_file} says 1"
+        if command is None:
+            return "privacy.start_on is true, and no command was sent yet" if self.start_on else None
+        if command.on:
+            return command.fault or f"the last command was 'on' ({self.command_file}), and 'off' lifts it"
+        return None
+
+
+def _read(file: Path, *, on: str, off: str) -> Demand:
+    """Look for one of two words; the fault says what is wrong with the file."""
+    try:
+        word = file.read_text(encoding="ascii", errors="replace").strip()
+    except OSError as fault:
+        return Demand(True, f"{file} cannot be read ({fault.strerror})")
+    if word not in {on, off}:
+        return Demand(True, f"{file} says {word[:20]!r}, not {on} or {off}")
+    return Demand(word == on)
