@@ -54,13 +54,10 @@ def test_the_first_golden_samples_are_one_of_each_label(face_model):
     assert sorted(golden.logits[:7].argmax(axis=1)) == list(range(7))
 
 
-def test_what_belongs_beside_is_written_before_the_folder_takes_its_place(face_model, tmp_path):
-    folder = tmp_path / "models" / "face"
-    folder.mkdir(parents=True)
-    (folder / "old").touch()
+def a_description(face_model):
     bundle = Bundle.load(face_model.bundle)
-    description = Description(
-        name="new",
+    return Description(
+        name="another",
         version="2",
         task="face",
         architecture="tiny",
@@ -70,10 +67,16 @@ def test_what_belongs_beside_is_written_before_the_folder_takes_its_place(face_m
         training_data=[dataclasses.asdict(item) for item in bundle.training_data],
     )
 
+
+def test_what_belongs_beside_is_written_before_the_folder_takes_its_place(face_model, tmp_path):
+    folder = tmp_path / "models" / "face"
+    folder.mkdir(parents=True)
+    (folder / "old").touch()
+
     def write(beside):
         write_bundle(
             folder,
-            description,
+            a_description(face_model),
             run=face_model.model.parent,
             variants={"int8": face_model.variants["int8"]},
             held_out=Split("made up", *tiny_models.samples("face", 60, seed=5)),
@@ -93,22 +96,11 @@ def test_what_belongs_beside_is_written_before_the_folder_takes_its_place(face_m
 
 
 def test_a_variant_that_misses_parity_makes_no_bundle(face_model, tmp_path):
-    bundle = Bundle.load(face_model.bundle)
-    description = Description(
-        name="wrong",
-        version="0",
-        task="face",
-        architecture="tiny",
-        maturity="test",
-        labels=bundle.labels,
-        parameters={},
-        training_data=[dataclasses.asdict(item) for item in bundle.training_data],
-    )
     inputs, truth = tiny_models.samples("face", 60, seed=5)
     with pytest.raises(ConversionError, match="no bundle is written, parity is missed: int8 on LiteRT"):
         write_bundle(
             tmp_path / "models" / "wrong",
-            description,
+            a_description(face_model),
             run=face_model.model.parent,
             variants={"int8": face_model.variants["int8"]},
             # Far outside the ranges that int8 was calibrated for.
