@@ -20,6 +20,7 @@ from affectd.publish.publisher import Publisher
 from affectd.publish.topics import Topics
 from affectd.store.event_file import EventFile, Stored
 from affectd.store.outbox import Outbox
+from support.broker import Listener, Message
 from support.waiting import until
 
 OUTBOX = "outbox.db"
@@ -140,3 +141,17 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+
+
+def seqs(messages: list[Message]) -> list[int]:
+    return [message.json["seq"] for message in messages if message.topic == TOPICS.event]
+
+
+def assert_all_arrived(listener: Listener, last: int) -> None:
+    """Every seq up to `last`, first copies in order, and copies only of the same event."""
+    listener.wait_for(lambda messages: last in seqs(messages), 40)
+    events = [message.json for message in listener.on(TOPICS.event)]
+    first_copies = {event["id"]: event for event in reversed(events)}
+    assert list(dict.fromkeys(event["seq"] for event in events)) == list(range(1, last + 1))
+    assert len(first_copies) == last
+    assert all(event == first_copies[event["id"]] for event in events)
