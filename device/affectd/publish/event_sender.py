@@ -39,8 +39,8 @@ class EventSender:
     again, in order. Where the broker takes none, none is dropped: that is an ACL to be mended, not an event.
     Some brokers hang up instead of refusing: after a connection that broke off, events go one by one until
     they are taken again. One at which the broker hung up `TRIES` times while it was alone on its way is passed
-    over, offered once more when a later one was taken, and dropped if the broker hangs up at it again. However
-    often the network breaks off, that is held against no event.
+    over, offered once more when a later one was taken, and dropped if the broker hangs up at it again. A
+    connection that breaks off more than `HANG_UP_S` after a publish is held against no event.
     """
 
     def __init__(self, outbox: Outbox, topic: str) -> None:
