@@ -141,6 +141,25 @@ def test_a_training_face_that_is_also_in_public_test_is_left_out(tmp_path: Path)
     assert faces.skipped[0].startswith("1 training face")
 
 
+def test_a_photo_of_public_test_is_found_in_training_though_moved_mirrored_or_dimmed(tmp_path: Path) -> None:
+    photos = [cv2.GaussianBlur(face(), (0, 0), 3) for _ in range(4)]
+    moved = np.roll(photos[0], (3, -2), (0, 1))
+    dimmed_mirror = (photos[1][:, ::-1] // 2 + 30).astype(np.uint8)
+    half_of_it = np.concatenate([photos[2][:24], photos[3][24:]])
+    path = fer_csv(
+        tmp_path / "fer2013.csv",
+        *(csv_row(3, "PublicTest", photo) for photo in photos),
+        *(csv_row(4, "Training", copy) for copy in (photos[0], moved, dimmed_mirror, half_of_it)),
+        csv_row(5, "PrivateTest", photos[0]),
+    )
+    faces = fer2013.read_fer2013(path)
+    assert faces.split(fer2013.TRAINING).label.tolist() == [*range(7), 4]
+    assert np.array_equal(faces.split(fer2013.TRAINING).pixels[7], half_of_it)
+    assert faces.split(fer2013.PUBLIC_TEST).label.tolist() == [*range(7), 3, 3, 3, 3]
+    assert faces.split(fer2013.PRIVATE_TEST).label.tolist() == [5]
+    assert faces.skipped == ("3 training faces left out: practically the same photo is in PublicTest",)
+
+
 @pytest.mark.parametrize("content", [None, b"", b"PK\x03\x04 not a zip"])
 def test_a_missing_or_broken_archive_is_a_sentence(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "fer2013.npz"

@@ -7,7 +7,7 @@ import sys
 import zipfile
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from affectd.events import LABELS
+from affectd_convert.datasets.same_photo import copies
 from affectd_convert.errors import DataError
 
 LICENCE = "research use (FER2013, ICML 2013 workshop)"
@@ -28,7 +29,7 @@ _FERPLUS = ("neutral", "happy", "surprise", "sad", "angry", "disgust", "fear")
 _SMALLEST = 16
 """Pixels of a side; a smaller picture shows no expression."""
 SAME_PHOTO = 0.97
-"""Correlation from which two faces are practically one photo."""
+"""Value of an npz's `corr_to_public` from which two faces are practically one photo."""
 TWINS = "training faces left out: practically the same photo is in PublicTest"
 """What is said of such faces, their number before it."""
 
@@ -47,11 +48,18 @@ class FaceSet:
     """(n, 7) FER+ votes in the order of LABELS; all zero where there are none."""
     skipped: tuple[str, ...] = ()
     """What was left out and why, a sentence each."""
+    compared: bool = False
+    """Whether training faces that are practically in PublicTest are among what was left out."""
 
     def split(self, usage: int) -> FaceSet:
         """Give the rows of one split."""
-        rows = self.usage == usage
-        return FaceSet(self.pixels[rows], self.label[rows], self.usage[rows], self.votes[rows], self.skipped)
+        return self.only(self.usage == usage)
+
+    def only(self, rows: NDArray[np.bool_]) -> FaceSet:
+        """Give the faces that `rows` (n,) says."""
+        return replace(
+            self, pixels=self.pixels[rows], label=self.label[rows], usage=self.usage[rows], votes=self.votes[rows]
+        )
 
 
 def holds_faces(path: Path) -> bool:
@@ -62,13 +70,25 @@ def holds_faces(path: Path) -> bool:
 
 
 def read_fer2013(path: Path) -> FaceSet:
-    """Read the whole corpus, to train on: as `read_faces`, but raises DataError when a label has no face, too."""
-    faces = read_faces(path)
+    """Read the whole corpus, to train on: as `read_faces`, without what would flatter the validation score.
+
+    That is training faces whose photo is in PublicTest, too. Raises DataError when a label has no face, besides.
+    """
+    faces = _without_twins(read_faces(path))
     asked = faces.split(TRAINING) if np.any(faces.usage == TRAINING) else faces
     absent = [label for k, label in enumerate(LABELS) if not np.any(asked.label == k)]
     if absent:
         raise DataError(f"{path}: no face labelled {', '.join(absent)}; is the copy complete?")
     return faces
+
+
+def _without_twins(faces: FaceSet) -> FaceSet:
+    if faces.compared:
+        return faces
+    training = np.flatnonzero(faces.usage == TRAINING)
+    twins = training[copies(faces.pixels[training], faces.pixels[faces.usage == PUBLIC_TEST])]
+    said = (*faces.skipped, f"{len(twins)} {TWINS}") if len(twins) else faces.skipped
+    return replace(faces.only(~np.isin(np.arange(len(faces.usage)), twins)), skipped=said, compared=True)
 
 
 def read_faces(path: Path) -> FaceSet:
@@ -92,7 +112,8 @@ def _read_npz(path: Path) -> FaceSet:
             pixels, label = data["pixels"], data["label"].astype(np.int64)
             usage = data["usage"].astype(np.int64) if "usage" in data else np.full(len(label), PUBLIC_TEST)
             votes = data["ferplus"] if "ferplus" in data else np.zeros((len(label), 10), np.uint8)
-            twin = data["corr_to_public"] if "corr_to_public" in data else np.zeros(len(label), np.float32)
+            compared = "corr_to_public" in data
+            twin = data["corr_to_public"] if compared else np.zeros(len(label), np.float32)
     # What a damaged archive makes zipfile, zlib and NumPy raise; RuntimeError: it is encrypted, or of a foreign kind.
     except (OSError, EOFError, KeyError, TypeError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{path}: not a FER2013 archive: {error}") from error
@@ -105,7 +126,6 @@ def _read_npz(path: Path) -> FaceSet:
     if {len(usage), len(votes), len(twin)} != {len(label)}:
         raise DataError(f"{path}: usage, ferplus or corr_to_public has not one row for each of {len(label)} faces")
     foreign = ~np.isin(label, range(len(LABELS))) | ~np.isin(usage, list(_USAGES.values()))
-    # A training face that is also in PublicTest would flatter the validation score.
     leaks = ~foreign & (usage == TRAINING) & (twin >= SAME_PHOTO)
     skipped = []
     if leaks.any():
@@ -117,7 +137,8 @@ def _read_npz(path: Path) -> FaceSet:
     order, keep = [_FERPLUS.index(name) for name in LABELS], ~(leaks | foreign)
     if not keep.any():
         raise DataError(f"{path}: no readable face; {skipped[0] if skipped else 'it has no rows'}")
-    return FaceSet(pixels[keep], label[keep], usage[keep], votes[keep][:, order].astype(np.float32), tuple(skipped))
+    kept_votes = votes[keep][:, order].astype(np.float32)
+    return FaceSet(pixels[keep], label[keep], usage[keep], kept_votes, tuple(skipped), compared)
 
 
 def _read_csv(path: Path) -> FaceSet:

@@ -18,6 +18,7 @@ from torch import nn
 
 from affectd_convert.errors import TrainingError
 from affectd_convert.training.plan import Plan
+from affectd_convert.training.small_convolution import SmallConvolution
 
 FloatArray = NDArray[np.float32]
 
@@ -180,6 +181,8 @@ def _translate(layer: Any, channels: int) -> tuple[list[nn.Module], int]:
     kind = type(layer).__name__
     if kind == "Conv2D":
         side = layer.kernel_size[0]
+        if side == 3 and not layer.use_bias:
+            return [SmallConvolution(channels, layer.filters)], layer.filters
         return [nn.Conv2d(channels, layer.filters, side, padding=side // 2, bias=layer.use_bias)], layer.filters
     if kind == "BatchNormalization":
         return [nn.BatchNorm2d(channels, eps=layer.epsilon, momentum=1 - layer.momentum)], channels
@@ -231,4 +234,4 @@ def _optimizer(network: nn.Module, plan: Plan) -> torch.optim.SGD:
     decaying = [p for p in network.parameters() if p.ndim > 1]
     others = [p for p in network.parameters() if p.ndim == 1]
     groups = [{"params": decaying, "weight_decay": plan.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.SGD(groups, lr=plan.peak_rate, momentum=0.9, nesterov=True)
+    return torch.optim.SGD(groups, lr=plan.peak_rate, momentum=0.9, nesterov=True, fused=True)

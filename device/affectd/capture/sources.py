@@ -20,6 +20,16 @@ def is_clip(camera_source: str) -> bool:
     return "://" not in camera_source and not camera_source.startswith("/dev/")
 
 
+def refuse_unknown(camera_source: str) -> None:
+    """Raise ConfigError for a source of the camera that cannot be meant as any."""
+    bare = "/" not in camera_source and not Path(camera_source).suffix
+    if is_clip(camera_source) and bare and not Path(camera_source).expanduser().is_file():
+        raise ConfigError(
+            f'camera.source = "{camera_source}": there is no such file, and it is nothing else that is allowed: '
+            "'auto', 'picamera', 'off', a number, a path below /dev/, an rtsp:// or http:// address, or a clip's path"
+        )
+
+
 def make_clip(camera_source: str, *, realtime: bool, loop: bool, fps: float) -> Clip | None:
     """Open the clip that stands in for the camera; None when the source is none.
 
@@ -27,13 +37,8 @@ def make_clip(camera_source: str, *, realtime: bool, loop: bool, fps: float) -> 
     """
     if not is_clip(camera_source):
         return None
-    path = Path(camera_source).expanduser()
-    if "/" not in camera_source and not path.suffix and not path.is_file():
-        raise ConfigError(
-            f'camera.source = "{camera_source}": there is no such file, and it is nothing else that is allowed: '
-            "'auto', 'picamera', 'off', a number, a path below /dev/, an rtsp:// or http:// address, or a clip's path"
-        )
-    return Clip(path, realtime=realtime, loop=loop, fps=fps)
+    refuse_unknown(camera_source)
+    return Clip(Path(camera_source).expanduser(), realtime=realtime, loop=loop, fps=fps)
 
 
 def make_camera(

@@ -47,7 +47,11 @@ def _init(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> int:
-    for sentence in warnings(load(args.file, os.environ)):
+    from affectd.capture.sources import refuse_unknown
+
+    config = load(args.file, os.environ)
+    refuse_unknown(config.camera.source)
+    for sentence in warnings(config):
         print(f"affectd: warning: {sentence}", file=sys.stderr)
     print(f"{args.file}: in order")
     return 0

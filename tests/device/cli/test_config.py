@@ -47,6 +47,15 @@ def test_check_warns_and_refuses(tmp_path, capsys):
     assert f"affectd: {path}, line 2: mqtt.prot" in capsys.readouterr().err
 
 
+def test_check_refuses_a_camera_that_is_none(tmp_path, capsys):
+    path = Path(tmp_path / "affectd.toml")
+    path.write_text('[camera]\nsource = "usb"\n')
+    assert main(["config", "check", str(path)]) == 3
+    assert 'camera.source = "usb": there is no such file' in capsys.readouterr().err
+    path.write_text('[camera]\nsource = "later.mp4"\n')
+    assert main(["config", "check", str(path)]) == 0
+
+
 @pytest.mark.parametrize("name", ["AFFECTD_MQTT_PORT"])
 def test_check_sees_the_environment(name, tmp_path, capsys, monkeypatch):
     path = tmp_path / "affectd.toml"
