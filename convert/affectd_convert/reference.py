@@ -121,7 +121,7 @@ def _write_folds(  # noqa: PLR0917
 def _face_robustness(config: dict[str, Any], variants: Mapping[str, Path], data: Path, command: str) -> Robustness:
     """Score the first variant on PublicTest in adverse conditions."""
     kind, file = next(iter(variants.items()))
-    public = fer2013.read_fer2013(data).split(fer2013.PUBLIC_TEST)
+    public = fer2013.read_faces(data).split(fer2013.PUBLIC_TEST)
     rows = face_rows(
         Interpreter(file, load_runtime("auto")).run,
         FacePreprocessing.from_manifest(config["preprocessing"]),

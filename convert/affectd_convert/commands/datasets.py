@@ -36,7 +36,7 @@ def _print_faces(data: Path) -> None:
     from affectd.events import LABELS
     from affectd_convert.datasets import fer2013
 
-    faces = fer2013.read_faces(data)
+    faces = fer2013.without_twins(fer2013.read_faces(data))
     print(f"FER2013 ({fer2013.LICENCE})")
     for name, usage, use in (
         ("Training", fer2013.TRAINING, ""),
