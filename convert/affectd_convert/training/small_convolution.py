@@ -1,7 +1,7 @@
-"""3x3 convolutions of small pictures as matrix products: several times as fast on processors as oneDNN's own.
+"""3x3 convolutions of small pictures as matrix products, for processors with bfloat16.
 
-oneDNN walks over a convolution's rows, and rows of three to six pixels leave its kernels mostly idle, in the
-weights' gradients most of all; one product of all neighbourhoods with all weights does not.
+Of pictures of three to six pixels a side, oneDNN's bfloat16 convolutions take twice as long as one product of all
+neighbourhoods with all weights, and their weights' gradients five to ten times: measured on an Intel Xeon with AMX.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 SMALL = 6 * 6
-"""Pixels up to which the products are faster; where pictures are larger, laying out neighbourhoods costs more."""
+"""Pixels up to which the products are faster; laying out the neighbourhoods of larger pictures costs what they gain."""
 
 
 class SmallConvolution(nn.Conv2d):  # type: ignore[misc] # torch is not there for mypy
