@@ -1,4 +1,4 @@
-"""The command lines that made a run and those that it began with, and what keeps them from being repeated."""
+"""The command lines that made a run and those that it began with, and whether one would make the same run again."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 from affectd.face.preprocess import FacePreprocessing
 from affectd.voice.features import VoiceFeatures
-from affectd_convert.train import FACE_PLAN, FITTED, RENDITIONS, VOICE_PLAN
+from affectd_convert import train_face, train_voice
+from affectd_convert.run_data import read_config
 from affectd_convert.training.face_batches import FaceAugmentation
 from affectd_convert.training.plan import Plan, Stage
+from affectd_convert.training.run_folder import differences
 from affectd_convert.training.sound_augment import SoundAugmentation
 from affectd_convert.training.voice_batches import WindowAugmentation
 
@@ -36,6 +39,15 @@ def commands_of(config: Mapping[str, Any], run: str, data: str) -> list[str]:
     return [*earlier, f"{command}{options}{begin_with}" + (f"  # {'; '.join(remarks)}" if remarks else "")]
 
 
+def is_run_of(run: Path, asked: Mapping[str, Any]) -> bool:
+    """Say whether `run` is the run that `face_config` or `voice_config` describes. Raises DataError if it is none."""
+    there = read_config(run)
+    if "features" in there:
+        there["features"] = {k: v for k, v in there["features"].items() if k not in train_voice.FITTED}
+    # As config.json has it: without tuples.
+    return not differences(there, json.loads(json.dumps(asked)))
+
+
 def _face_options(config: Mapping[str, Any]) -> str:
     plan, how = config["plan"], config["augmentation"]
     stages = " ".join(f"{stage['size']}x{stage['epochs']}" for stage in plan["stages"])
@@ -43,7 +55,7 @@ def _face_options(config: Mapping[str, Any]) -> str:
     text += f" --mixup {how['mixup']:g}" if how.get("mixup") else ""
     text += f" --sharpness {plan['sharpness']:g}" if plan.get("sharpness") else ""
     # Which engine is the default depends on the machine.
-    text += f" --engine {_engine(plan)}{_precision(plan, FACE_PLAN)}"
+    text += f" --engine {_engine(plan)}{_precision(plan, train_face.PLAN)}"
     slim = config["architecture"].endswith("slim")
     text += " --slim" if slim else ""
     # Slim runs older than the option were all taught.
@@ -53,7 +65,7 @@ def _face_options(config: Mapping[str, Any]) -> str:
 def _voice_options(config: Mapping[str, Any]) -> str:
     plan, fold = config["plan"], config["data"]["fold"]
     epochs = sum(stage["epochs"] for stage in plan["stages"])
-    text = f" --epochs {epochs} --peak-rate {plan['peak_rate']:g}{_precision(plan, VOICE_PLAN)}"
+    text = f" --epochs {epochs} --peak-rate {plan['peak_rate']:g}{_precision(plan, train_voice.PLAN)}"
     return text + ("" if fold is None else f" --fold {fold}")
 
 
@@ -73,7 +85,7 @@ def _strength(augmentation: Mapping[str, Any]) -> float:
 def _differing(config: Mapping[str, Any]) -> list[str]:
     """Name the settings of a run that its command would not give it today."""
     face = config["task"] == "face"
-    plan = _plan_today(config["plan"], FACE_PLAN if face else VOICE_PLAN)
+    plan = _plan_today(config["plan"], train_face.PLAN if face else train_voice.PLAN)
     then: dict[str, Any] = {**config["plan"], "engine": _engine(config["plan"])}
     if face:
         how = config["augmentation"]
@@ -84,8 +96,8 @@ def _differing(config: Mapping[str, Any]) -> list[str]:
         how = config["augmentation"]
         then |= {"renditions": how["renditions"], **how["sound"], **how["window"], **config["features"]}
         sound, window = asdict(SoundAugmentation()), asdict(WindowAugmentation())
-        now = {**asdict(plan), "renditions": RENDITIONS, **sound, **window, **VoiceFeatures().to_manifest()}
-        then, now = ({key: one[key] for key in one.keys() - set(FITTED)} for one in (then, now))
+        now = {**asdict(plan), "renditions": train_voice.RENDITIONS, **sound, **window, **VoiceFeatures().to_manifest()}
+        then, now = ({key: one[key] for key in one.keys() - set(train_voice.FITTED)} for one in (then, now))
     now = json.loads(json.dumps(now))
     return sorted(key for key in then.keys() | now.keys() if not _same(then.get(key), now.get(key)))
 

@@ -68,14 +68,14 @@ def _face(config: dict[str, Any], data: Path, count: int) -> RunData:
     faces = fer2013.read_fer2013(data)
     preprocessing = FacePreprocessing.from_manifest(config["preprocessing"])
     training, validation = faces.split(fer2013.TRAINING), faces.split(fer2013.PUBLIC_TEST)
+    if not len(training.label) or not len(validation.label):
+        raise DataError(f"{data}: needs both a Training and a PublicTest split, as the run had")
     _must_be_what_was_trained_on(
         config,
         data,
-        training=f"FER2013 Training, {len(training.label)} faces",
-        validation=f"FER2013 PublicTest, {len(validation.label)} faces",
+        training=fer2013.describe(training),
+        validation=fer2013.describe(validation),
     )
-    if not len(training.label) or not len(validation.label):
-        raise DataError(f"{data}: needs both a Training and a PublicTest split, as the run had")
     rows = _alike(training.label.tolist(), count)
     chosen = np.stack([preprocessing.prepare(training.pixels[row]) for row in rows])
     held = face_batches.PreparedFaces.of(validation, preprocessing)
@@ -88,7 +88,7 @@ def _voice(config: dict[str, Any], data: Path, count: int) -> RunData:
     _must_be_what_was_trained_on(
         config,
         data,
-        training=[f"{len(training)} clips of {len({clip.speaker for clip in training})} speakers"],
+        training=speech.describe_heard(training),
         validation=speech.describe_held(held, fold),
     )
     rows = _alike([f"{clip.emotion} {clip.speaker}" for clip in training], count)
@@ -106,7 +106,7 @@ def _voice(config: dict[str, Any], data: Path, count: int) -> RunData:
 
 
 def _must_be_what_was_trained_on(config: dict[str, Any], data: Path, **found: Any) -> None:
-    """Raise DataError when training wrote down other data, in the words of `train`, than is found now."""
+    """Raise DataError when config.json tells of other data than is found now, in the words of the corpora's readers."""
     for name, now in found.items():
         then = config.get("data", {}).get(name, now)
         if then != now:

@@ -22,16 +22,6 @@ FILTER_NORM = 2.0**0.5
 """Mean length of a layer's filters, as He et al. 2015 begin with; batch normalization leaves it free."""
 
 
-def is_bundle(folder: Path) -> bool:
-    """Say whether `folder` is a bundle, not a training run."""
-    return (folder / "manifest.json").is_file()
-
-
-def record_of(folder: Path) -> Path:
-    """Give the folder that holds config.json and the rest of the record, of a run or a bundle."""
-    return folder / "training" if is_bundle(folder) else folder
-
-
 def restore(model: Any, bundle: Path, samples: FloatArray) -> Any:
     """Give the Keras `model` the weights of the bundle's float variant.
 

@@ -13,7 +13,7 @@ from affectd_convert.cli import main
 from affectd_convert.datasets import fer2013, speech
 from affectd_convert.errors import DataError
 from affectd_convert.run_data import read_run_data
-from affectd_convert.train import train_voice
+from affectd_convert.train_voice import VoiceRecipe, train_voice
 
 RNG = np.random.default_rng(0)
 
@@ -279,10 +279,10 @@ def test_a_label_without_any_clip_cannot_be_trained_on(tmp_path: Path) -> None:
     for name in SPEECH:
         sound(tmp_path / name)
     with pytest.raises(DataError, match="no clip labelled happy, sad; add a corpus that has some"):
-        train_voice(tmp_path, tmp_path / "run", fold=1)
+        train_voice(tmp_path, tmp_path / "run", VoiceRecipe(fold=1))
     (tmp_path / "ravdess" / "Actor_24" / "03-01-02-01-02-01-24.wav").unlink()
     with pytest.raises(DataError, match="no clip labelled happy, sad, calm; only RAVDESS has calm; add"):
-        train_voice(tmp_path, tmp_path / "run", fold=1)
+        train_voice(tmp_path, tmp_path / "run", VoiceRecipe(fold=1))
     assert not (tmp_path / "run").exists()
 
 

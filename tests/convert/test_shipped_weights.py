@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from affectd_convert.architectures import vgg16
+from affectd_convert.earlier_run import is_bundle, record_of
 from affectd_convert.errors import DataError, TrainingError
 from affectd_convert.quantize import quantize
-from affectd_convert.shipped_weights import is_bundle, record_of, restore
+from affectd_convert.shipped_weights import restore
 
 WIDTHS = vgg16.Widths((4, 6, 8, 8, 8), 16)
 RNG = np.random.default_rng(2)

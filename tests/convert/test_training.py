@@ -19,7 +19,8 @@ from affectd.face.preprocess import FacePreprocessing
 from affectd_convert.cli import main
 from affectd_convert.datasets.fer2013 import FaceSet
 from affectd_convert.errors import TrainingError
-from affectd_convert.train import train_face, train_voice
+from affectd_convert.train_face import FaceRecipe, train_face
+from affectd_convert.train_voice import VoiceRecipe, train_voice
 from affectd_convert.training import face_batches, spoilt_faces
 from affectd_convert.training.loop import Job, scores, train
 from affectd_convert.training.mixup import mixed
@@ -171,9 +172,12 @@ def test_a_run_cannot_begin_with_itself(tmp_path: Path) -> None:
     run = tmp_path / "run"
     run.mkdir()
     (run / "config.json").write_text("{}")
-    for train_it in (train_face, train_voice):
-        with pytest.raises(TrainingError, match="run: cannot begin with itself; give the new run another folder"):
-            train_it(tmp_path, run, begin_with=tmp_path / "elsewhere" / ".." / "run")
+    itself = tmp_path / "elsewhere" / ".." / "run"
+    refused = "run: cannot begin with itself; give the new run another folder"
+    with pytest.raises(TrainingError, match=refused):
+        train_face(tmp_path, run, FaceRecipe(begin_with=itself))
+    with pytest.raises(TrainingError, match=refused):
+        train_voice(tmp_path, run, VoiceRecipe(begin_with=itself))
     assert [path.name for path in run.iterdir()] == ["config.json"]
 
 

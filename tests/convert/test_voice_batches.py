@@ -12,7 +12,8 @@ from affectd.voice.features import FrameExtractor, VoiceFeatures
 from affectd_convert.clips import clip_logits
 from affectd_convert.datasets import speech
 from affectd_convert.errors import DataError
-from affectd_convert.train import VOICE_PLAN, is_run_of, train_voice, voice_config
+from affectd_convert.lineage import is_run_of
+from affectd_convert.train_voice import PLAN, VoiceRecipe, train_voice, voice_config
 from affectd_convert.training import renditions, voice_batches
 from affectd_convert.training.plan import Stage
 from affectd_convert.training.renditions import Renditions, render
@@ -185,12 +186,12 @@ def test_figures_of_people_trained_on_are_not_called_validation(tmp_path: Path) 
     for emotion in range(1, 9):
         samples = (rng.standard_normal(9_000) * 3000).astype(np.int16)
         soundfile.write(tmp_path / f"03-01-0{emotion}-01-02-01-02.wav", samples, 16_000)
-    plan, run = replace(VOICE_PLAN, stages=(Stage(epochs=1),), batch_size=4), tmp_path / "run"
-    train_voice(tmp_path, run, plan=plan)
+    run, recipe = tmp_path / "run", VoiceRecipe(replace(PLAN, stages=(Stage(epochs=1),), batch_size=4))
+    train_voice(tmp_path, run, recipe)
     said = (run / "log.txt").read_text()
     assert "; heard in training: loss" in said
     assert "validation" not in said
-    assert is_run_of(run, voice_config(tmp_path, plan=plan))
-    assert not is_run_of(run, voice_config(tmp_path, plan=replace(plan, seed=2)))
+    assert is_run_of(run, voice_config(tmp_path, recipe))
+    assert not is_run_of(run, voice_config(tmp_path, VoiceRecipe(replace(recipe.plan, seed=2))))
     (tmp_path / "03-01-08-01-02-01-02.wav").unlink()
-    assert not is_run_of(run, voice_config(tmp_path, plan=plan))
+    assert not is_run_of(run, voice_config(tmp_path, recipe))

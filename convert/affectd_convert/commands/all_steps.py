@@ -128,7 +128,7 @@ def _train(options: argparse.Namespace, run: Path, *more: str) -> Step:
         return train.config_of(step_options)
 
     def trained() -> bool:
-        from affectd_convert.train import is_run_of
+        from affectd_convert.lineage import is_run_of
 
         return (run / "model.keras").exists() and is_run_of(run, asked())
 

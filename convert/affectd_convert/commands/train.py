@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from affectd_convert.commands import Steps
-from affectd_convert.training.plan import Stage
+from affectd_convert.training.plan import Plan, Stage
+
+if TYPE_CHECKING:
+    from affectd_convert.train_face import FaceRecipe
+    from affectd_convert.train_voice import VoiceRecipe
 
 OF_ONE_TASK = {
     "face": ("stages", "engine", "augmentation", "mixup", "sharpness", "slim", "taught"),
@@ -69,40 +73,60 @@ def config_of(options: argparse.Namespace) -> dict[str, Any]:
 
     Raises DataError or TrainingError when the data, or the run to begin with, cannot be read.
     """
-    from affectd_convert import train
+    if options.task == "face":
+        from affectd_convert.train_face import face_config
 
-    describe: Callable[..., dict[str, Any]] = train.face_config if options.task == "face" else train.voice_config
-    return describe(options.data, **_asked(options))
+        return face_config(options.data, _face_recipe(options))
+    from affectd_convert.train_voice import voice_config
+
+    return voice_config(options.data, _voice_recipe(options))
 
 
 def _run(options: argparse.Namespace) -> int:
-    from affectd_convert import train
+    if options.task == "face":
+        from affectd_convert.train_face import train_face
 
-    of_task: Callable[..., Path] = train.train_face if options.task == "face" else train.train_voice
-    of_task(options.data, options.run, **_asked(options))
+        train_face(options.data, options.run, _face_recipe(options))
+    else:
+        from affectd_convert.train_voice import train_voice
+
+        train_voice(options.data, options.run, _voice_recipe(options))
     return 0
 
 
-def _asked(options: argparse.Namespace) -> dict[str, Any]:
-    """Give the arguments of train_face or train_voice that were given."""
-    from affectd_convert import train
+def _face_recipe(options: argparse.Namespace) -> FaceRecipe:
+    from affectd_convert.train_face import PLAN, FaceRecipe
     from affectd_convert.training import engine
 
-    face = options.task == "face"
-    given = vars(options)
-    for other in OF_ONE_TASK["voice" if face else "face"]:
-        if other in given:
+    _refuse_other_options(options)
+    plan = _changed(replace(PLAN, engine=engine.fastest()), options, ("engine", "sharpness"))
+    if "stages" in options:
+        plan = replace(plan, stages=tuple(options.stages))
+    return FaceRecipe(plan, **_given(options, ("augmentation", "mixup", "begin_with", "slim", "taught")))
+
+
+def _voice_recipe(options: argparse.Namespace) -> VoiceRecipe:
+    from affectd_convert.train_voice import PLAN, VoiceRecipe
+
+    _refuse_other_options(options)
+    plan = _changed(PLAN, options)
+    if "epochs" in options:
+        plan = replace(plan, stages=(Stage(epochs=options.epochs),))
+    return VoiceRecipe(plan, **_given(options, ("begin_with", "fold")))
+
+
+def _refuse_other_options(options: argparse.Namespace) -> None:
+    for other in OF_ONE_TASK["voice" if options.task == "face" else "face"]:
+        if other in options:
             options.refuse(f"argument --{other}: not for {options.task}")
-    plan = replace(train.FACE_PLAN, engine=engine.fastest()) if face else train.VOICE_PLAN
-    of_plan: dict[str, Any] = {
-        name: given[name] for name in ("seed", "precision", "peak_rate", "engine", "sharpness") if name in given
-    }
-    if "stages" in given:
-        of_plan["stages"] = tuple(given["stages"])
-    if "epochs" in given:
-        of_plan["stages"] = (Stage(epochs=given["epochs"]),)
-    others = ("augmentation", "mixup", "begin_with", "slim", "taught", "fold")
-    return {"plan": replace(plan, **of_plan), **{name: given[name] for name in others if name in given}}
+
+
+def _changed(plan: Plan, options: argparse.Namespace, more: tuple[str, ...] = ()) -> Plan:
+    return replace(plan, **_given(options, ("seed", "precision", "peak_rate", *more)))
+
+
+def _given(options: argparse.Namespace, names: Sequence[str]) -> dict[str, Any]:
+    return {name: vars(options)[name] for name in names if name in options}
 
 
 def _stage(text: str) -> Stage:

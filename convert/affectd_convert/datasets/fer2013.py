@@ -62,6 +62,12 @@ class FaceSet:
         )
 
 
+def describe(split: FaceSet) -> str:
+    """Say in a few words what a split, one with faces, holds."""
+    name = next(name for name, usage in _USAGES.items() if usage == split.usage[0])
+    return f"FER2013 {name}, {len(split.label)} faces"
+
+
 def holds_faces(path: Path) -> bool:
     """Say whether `path` looks like FER2013 in any of its forms."""
     if path.is_dir():

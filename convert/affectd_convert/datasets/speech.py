@@ -199,6 +199,11 @@ def split(clips: Sequence[Utterance], fold: int | str | None) -> tuple[list[Utte
     return [clip for clip in clips if clip not in kept], held
 
 
+def describe_heard(training: Sequence[Utterance]) -> list[str]:
+    """Say in a few words what is trained on."""
+    return [f"{len(training)} clips of {len({clip.speaker for clip in training})} speakers"]
+
+
 def describe_held(held: Sequence[Utterance], fold: int | str | None) -> str:
     """Say in a few words who is validated on, and whether the model heard them in training."""
     if fold == LEAKING:
