@@ -43,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the pipeline against an embedded broker and show its events; 0 if at least one emotion arrived."""
+    from affectd import assembly
     from affectd.cli.embedded_broker import EmbeddedBroker
     from affectd.cli.show import Shower
     from affectd.cli.subscriber import Subscriber
@@ -50,6 +51,8 @@ def run(args: argparse.Namespace) -> int:
     from affectd.service.log import set_up_logging
 
     set_up_logging("WARNING")
+    if args.camera or args.microphone:
+        assembly.privacy_sources(load(None, os.environ)).require_off()
     shower = Shower(colours=sys.stdout.isatty())
     tally = Tally()
     with tempfile.TemporaryDirectory(prefix="affectd-demo-") as folder, EmbeddedBroker() as broker:

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from affectd.capture.protocols import Camera
     from affectd.events import FaceReading, Frame
     from affectd.face.reader import FaceReader
-    from affectd.service.privacy_sources import PrivacySources
 
 HELP = "show the camera's picture to a browser on this box"
 LOOPBACK = "127.0.0.1"
@@ -44,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
 
     config = load_config(args)
     privacy = assembly.privacy_sources(config)
-    _refuse_under(privacy)
+    privacy.require_off()
     seen = config.camera
     clip = sources.make_clip(seen.source, realtime=True, loop=True, fps=seen.fps)
     camera = sources.make_camera(
@@ -72,18 +71,12 @@ def run(args: argparse.Namespace) -> int:
         camera.open()
         while True:
             _look(camera, reader, picture)
-            _refuse_under(privacy)
+            privacy.require_off()
     except EndOfClipError:
         return 0
     finally:
         camera.close()
         server.shutdown()
-
-
-def _refuse_under(privacy: PrivacySources) -> None:
-    reason = privacy.reason()
-    if reason is not None:
-        raise CaptureError(f"privacy is on, so the camera stays closed: {reason}")
 
 
 class NewestPicture:

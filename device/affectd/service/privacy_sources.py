@@ -6,6 +6,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from affectd.errors import CaptureError
+
 
 @dataclass(frozen=True, slots=True)
 class Demand:
@@ -72,6 +74,12 @@ class PrivacySources:
         if command.on:
             return command.fault or f"the last command was 'on' ({self.command_file}), and 'off' lifts it"
         return None
+
+    def require_off(self) -> None:
+        """Raise CaptureError while anything holds privacy on: for commands that would open camera or microphone."""
+        reason = self.reason()
+        if reason is not None:
+            raise CaptureError(f"privacy is on, so camera and microphone stay closed: {reason}")
 
 
 def _read(file: Path, *, on: str, off: str) -> Demand:

@@ -14,7 +14,7 @@ from support.media import write_clip
 from support.scenes import scene
 
 
-def demo(face_model, *arguments):
+def demo(face_model, *arguments, **more):
     environ = {
         **os.environ,
         "AFFECTD_INFERENCE_MODELS": str(face_model.bundle.parent),
@@ -24,6 +24,7 @@ def demo(face_model, *arguments):
         "AFFECTD_FUSION_ENTER": "0.2",
         "AFFECTD_FUSION_LEAVE": "0.1",
         "PYTHONIOENCODING": "utf-8",
+        **more,
     }
     command = [sys.executable, "-m", "affectd.cli.main", "demo", *map(str, arguments)]
     return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=100, check=False)
@@ -43,6 +44,14 @@ def test_a_clip_without_a_face_ends_with_1_and_says_why(tmp_path, face_model):
     assert ended.returncode == 1
     assert "no face seen" in ended.stdout
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("device", ["--camera", "--microphone"])
+def test_a_live_demo_opens_nothing_while_privacy_is_on(device, tmp_path, face_model):
+    (tmp_path / "privacy").write_text("on\n")
+    ended = demo(face_model, device, AFFECTD_OUTBOX_PATH=str(tmp_path / "outbox.db"))
+    assert ended.returncode == 5
+    assert "privacy is on, so camera and microphone stay closed: the last command was 'on'" in ended.stderr
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no clip"])

@@ -113,7 +113,7 @@ def test_while_privacy_is_on_the_camera_stays_closed(environ, tmp_path, name, co
         )
         assert camera.sent == 0
     assert (ended.returncode, ended.stdout) == (5, "")
-    assert ended.stderr.startswith("affectd: privacy is on, so the camera stays closed: ")
+    assert ended.stderr.startswith("affectd: privacy is on, so camera and microphone stay closed: ")
     assert reason in ended.stderr
     assert str(tmp_path / name) in ended.stderr
     assert ended.stderr.count("\n") == 1
@@ -123,4 +123,4 @@ def test_switching_privacy_on_ends_it(preview, tmp_path):
     process, _ = preview
     (tmp_path / "switch").write_text("1")
     assert process.wait(20) == 5
-    assert "the camera stays closed" in process.stderr.read()
+    assert "camera and microphone stay closed" in process.stderr.read()
