@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
+import os
 import random
 import signal
 import socket
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -239,13 +242,23 @@ class Listener:
             self._messages.append(Message(message.topic, bytes(message.payload), message.retain))
 
 
+_ports_taken = (Path(tempfile.gettempdir()) / f"affectd-test-ports-{os.getuid()}").open("a")
+"""Of this file every process locks the byte whose offset is a port that it took, until it ends."""
+_own_ports: set[int] = set()
+
+
 def free_port() -> int:
     """Give a loopback port that nobody listens on, below those that outgoing connections take (from 32768 on).
 
-    A broker that is started again on its port must not find it taken by somebody's connection.
+    A broker that is started again on its port must not find it taken by somebody's connection, nor by a broker of
+    another process of this test run: a port is given once.
     """
     while True:
         port = random.SystemRandom().randrange(20_000, 32_768)
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
-            return port
+            # A process may lock a byte twice, so its own ports are remembered.
+            fcntl.lockf(_ports_taken, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+            if port not in _own_ports:
+                _own_ports.add(port)
+                return port
