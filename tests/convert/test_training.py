@@ -25,7 +25,7 @@ from affectd_convert.training import face_batches, spoilt_faces
 from affectd_convert.training.loop import Job, scores, train
 from affectd_convert.training.mixup import mixed
 from affectd_convert.training.plan import Plan, Stage
-from affectd_convert.training.run_folder import RECORD, RunFolder
+from affectd_convert.training.run_folder import RECORD, RunFolder, copy_record
 
 PLAN = Plan(stages=(Stage(epochs=1, size=16), Stage(epochs=2, size=20)), batch_size=16, precision="float32", seed=3)
 
@@ -54,6 +54,10 @@ def small_network() -> object:
             keras.layers.Dense(7),
         ]
     )
+
+
+def files_below(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def job(run: Path, plan: Plan = PLAN) -> Job:
@@ -181,19 +185,25 @@ def test_a_run_cannot_begin_with_itself(tmp_path: Path) -> None:
     assert [path.name for path in run.iterdir()] == ["config.json"]
 
 
-def test_the_record_of_the_run_begun_with_is_kept_whole_and_in_no_other_runs_folder(tmp_path: Path) -> None:
-    earlier, run = tmp_path / "earlier", tmp_path / "run"
-    train(job(earlier), report=lambda _: None)
-    asked = replace(job(run, replace(PLAN, seed=4)), before=earlier)
-    (run / ".new-before").mkdir(parents=True)
-    (run / ".new-before" / "config.json").write_text("half of it")
+def test_the_records_of_the_runs_that_led_to_one_are_kept_whole_and_in_no_other_runs_folder(tmp_path: Path) -> None:
+    first, second, third = (tmp_path / name for name in ("first", "second", "third"))
+    train(job(first), report=lambda _: None)
+    asked = replace(job(second, replace(PLAN, seed=4)), before=first)
+    (second / ".new-earlier").mkdir(parents=True)
+    (second / ".new-earlier" / "config.json").write_text("half of it")
     train(asked, report=lambda _: None)
-    kept = {path.name: path.read_bytes() for path in (run / "before").iterdir()}
-    assert kept == {name: (earlier / name).read_bytes() for name in RECORD}
-    assert not (run / ".new-before").exists()
+    train(replace(job(third, replace(PLAN, seed=5)), before=second), report=lambda _: None)
+    copy_record(third, tmp_path / "bundle")
+    for run, led_there in ((second, [first]), (third, [first, second]), (tmp_path / "bundle", [first, second])):
+        assert files_below(run / "earlier") == {
+            f"{number:02}/{name}": (earlier / name).read_bytes()
+            for number, earlier in enumerate(led_there, start=1)
+            for name in RECORD
+        }
+    assert not list(tmp_path.glob("*/.new-*"))
     with pytest.raises(TrainingError, match=r"plan\.seed is 3 there, 4 asked for"):
-        train(replace(asked, run=earlier))
-    assert not (earlier / "before").exists()
+        train(replace(asked, run=first))
+    assert not (first / "earlier").exists()
 
 
 def test_a_loss_that_is_no_number_ends_the_run_with_its_checkpoint_whole(tmp_path: Path) -> None:

@@ -18,8 +18,8 @@ Row = dict[str, float]
 """Figures of one epoch."""
 RECORD = ("config.json", "log.txt", "history.csv", "curves.png")
 """What tells how a run went."""
-BEFORE = "before"
-"""Folder of the same files of the run that a run began with."""
+EARLIER = "earlier"
+"""Folder of the same files of the runs that led to a run: 01 is the first, the highest is what it began with."""
 NAMED = 3
 """Settings that a refusal names."""
 
@@ -80,13 +80,17 @@ class RunFolder:
             )
 
     def keep_record(self, run: Path) -> None:
-        """Copy the record of the run that this one begins with, unless it is here. Raises TrainingError."""
-        kept, beside = self.path / BEFORE, self.path / f".new-{BEFORE}"
+        """Copy the records of the run that this one begins with and of those before it, unless they are here.
+
+        Raises TrainingError.
+        """
+        kept, beside = self.path / EARLIER, self.path / f".new-{EARLIER}"
         if kept.exists():
             return
         try:
             shutil.rmtree(beside, ignore_errors=True)
-            copy_record(run, beside)
+            _copy_earlier(run, beside)
+            _copy_own(run, beside / f"{len(list(beside.iterdir())) + 1:02}")
             beside.rename(kept)
         except OSError as error:
             raise TrainingError(f"{kept}: the record of {run} cannot be copied: {error}") from error
@@ -174,12 +178,22 @@ def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
 
 def copy_record(run: Path, target: Path) -> None:
     """Copy what tells how a run went, and how the runs before it went, to the new folder `target`."""
+    _copy_own(run, target)
+    if (run / EARLIER).is_dir():
+        _copy_earlier(run, target / EARLIER)
+
+
+def _copy_own(run: Path, target: Path) -> None:
     target.mkdir(parents=True)
     for name in RECORD:
         if (run / name).is_file():
             shutil.copyfile(run / name, target / name)
-    if (run / BEFORE).is_dir():
-        copy_record(run / BEFORE, target / BEFORE)
+
+
+def _copy_earlier(run: Path, target: Path) -> None:
+    target.mkdir(parents=True)
+    for earlier in sorted((run / EARLIER).glob("*")):
+        _copy_own(earlier, target / earlier.name)
 
 
 def _made_with() -> dict[str, str]:
