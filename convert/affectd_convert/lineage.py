@@ -21,22 +21,17 @@ from affectd_convert.training.voice_batches import WindowAugmentation
 
 
 def commands_of(config: Mapping[str, Any], run: str, data: str) -> list[str]:
-    """Give the commands that made the run with this config.json, those of the runs it began with first.
+    """Give the commands that made the run with this config.json, those of the runs that led to it first.
 
-    `run` and `data` are what the card calls their folders. Behind each stands a remark if it would not do the same
-    today: settings that no option reaches were others then, or the run was stopped.
+    `run` and `data` are what the card calls their folders; earlier runs have the numbers of their records behind it.
+    Behind each command stands a remark if it would not do the same today: settings that no option reaches were others
+    then, or the run was stopped.
     """
-    before = config.get("begins_with")
-    earlier = [] if before is None else commands_of(before, f"{run}-before", data)
-    begin_with = "" if before is None else f" --begin-with {run}-before"
-    options = _face_options(config) if config["task"] == "face" else _voice_options(config)
-    command = f"affectd-convert train {config['task']} --data {data} --run {run} --seed {config['plan']['seed']}"
-    remarks = []
-    if "stopped_after" in config:
-        remarks.append(f"stopped after {config['stopped_after']} epochs, so it left no model.keras to begin with")
-    if differing := _differing(config):
-        remarks.append(f"today's differs in {', '.join(differing)}")
-    return [*earlier, f"{command}{options}{begin_with}" + (f"  # {'; '.join(remarks)}" if remarks else "")]
+    runs = [config]
+    while (before := runs[0].get("begins_with")) is not None:
+        runs.insert(0, before)
+    names = [*(f"{run}-{number:02}" for number in range(1, len(runs))), run]
+    return [_command(*made, data) for made in zip(runs, names, [None, *names[:-1]], strict=True)]
 
 
 def is_run_of(run: Path, asked: Mapping[str, Any]) -> bool:
@@ -46,6 +41,18 @@ def is_run_of(run: Path, asked: Mapping[str, Any]) -> bool:
         there["features"] = {k: v for k, v in there["features"].items() if k not in train_voice.FITTED}
     # As config.json has it: without tuples.
     return not differences(there, json.loads(json.dumps(asked)))
+
+
+def _command(config: Mapping[str, Any], run: str, begun_with: str | None, data: str) -> str:
+    options = _face_options(config) if config["task"] == "face" else _voice_options(config)
+    begin_with = "" if begun_with is None else f" --begin-with {begun_with}"
+    remarks = []
+    if "stopped_after" in config:
+        remarks.append(f"stopped after {config['stopped_after']} epochs, so it left no model.keras to begin with")
+    if differing := _differing(config):
+        remarks.append(f"today's differs in {', '.join(differing)}")
+    command = f"affectd-convert train {config['task']} --data {data} --run {run} --seed {config['plan']['seed']}"
+    return f"{command}{options}{begin_with}" + (f"  # {'; '.join(remarks)}" if remarks else "")
 
 
 def _face_options(config: Mapping[str, Any]) -> str:

@@ -157,11 +157,10 @@ def test_steps_of_older_programs_name_what_differs_and_every_line_names_its_engi
     assert command.endswith("--seed 1 --stages 24x6 32x4 40x3 48x4 --peak-rate 0.04 --augmentation 1 --engine keras")
     assert {"batch_size", "crop_scale", "smoothing", "spoilt", "warmup"} <= set(differing.split(", "))
     assert not {"seed", "stages", "rotation_deg", "mixup", "sharpness", "engine"} & set(differing.split(", "))
-    before = "-before" * (len(lines) - 2)
-    assert f"--mixup 0.2 --engine torch --begin-with runs/face-vgg16-slim{before}  # stopped" in lines[2]
+    assert "--mixup 0.2 --engine torch --begin-with runs/face-vgg16-slim-02  # stopped" in lines[2]
     assert "stopped after 3 epochs, so it left no model.keras to begin with; today's differs in smoothing" in lines[2]
     assert lines[3].endswith("  # today's differs in spoilt")
-    assert lines[-1].endswith(" --slim --taught --begin-with runs/face-vgg16-slim-before")
+    assert lines[-1].endswith(f" --slim --taught --begin-with runs/face-vgg16-slim-{len(lines) - 1:02}")
 
 
 def test_a_run_of_todays_settings_has_no_remark_and_names_its_precision():
