@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import wave
 from collections.abc import Iterable
@@ -19,7 +20,7 @@ def write_clip(
     path: Path,
     *,
     frames: Iterable[NDArray[np.uint8]] | None = None,
-    fps: int = 25,
+    fps: int | Fraction = 25,
     sound: NDArray[np.int16] | None = None,
     sample_rate: int = 48_000,
     options: dict[str, str] | None = None,
@@ -28,7 +29,7 @@ def write_clip(
     with av.open(str(path), "w", options=options or {}) as container:
         if frames is not None:
             frames = list(frames)
-            video = container.add_stream("libx264", rate=fps, options={"preset": "ultrafast", "g": str(fps)})
+            video = container.add_stream("libx264", rate=fps, options={"preset": "ultrafast", "g": str(math.ceil(fps))})
             video.height, video.width = frames[0].shape[:2]
             video.pix_fmt = "yuv420p"
         if sound is not None:

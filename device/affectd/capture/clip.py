@@ -30,9 +30,10 @@ class Clip:
     """A clip with `.camera` and `.microphone`; a track it lacks is None.
 
     `realtime`: read() waits until the media time is due; else it goes as fast as it is read, the two
-    tracks within a second of each other. `loop`: begin again at the end, media time still rising.
-    A track that is closed and opened again goes on where the other one is. Captured times are the
-    instant of the first open plus the media time.
+    tracks, once both are open, within a second of each other. `loop`: begin again at the end, media time
+    still rising. A track that is first opened later than the other begins at the clip's start all the same
+    (in real time only when less than a second late); one that is closed and opened again goes on where the
+    clip is. Captured times are the instant of the first open plus the media time.
     """
 
     def __init__(self, path: Path, *, realtime: bool, loop: bool, fps: float) -> None:

@@ -10,7 +10,7 @@ AHEAD_S = 1.0
 STALL_S = 5.0
 """A track that has not caught up for this long no longer holds the other."""
 JOIN_S = 1.0
-"""A track opened this early in the clip begins at its start, so that nothing of it is missed."""
+"""In real time, a track first opened this early in the clip begins at its start: it catches up, and misses nothing."""
 
 
 class ClipClock:
@@ -21,16 +21,24 @@ class ClipClock:
         self._started_at: float | None = None
         self._furthest = 0.0
         self._positions: dict[object, float] = {}
+        """Of the tracks that are open."""
+        self._known: set[object] = set()
+        """Tracks that were opened before."""
         self._changed = threading.Condition()
 
     def join(self, track: object) -> float:
-        """Count a track in; gives the media time at which it must begin."""
+        """Count a track in; gives the media time at which it must begin.
+
+        Opened again, it goes on where the clip is. As fast as possible, the other track may be through before
+        the thread of this one first opens it: that is no reason to lose anything, so it begins at the start.
+        """
         with self._changed:
             if self._started_at is None:
                 self._started_at = time.monotonic()
             position = time.monotonic() - self._started_at if self._realtime else self._furthest
-            if position < JOIN_S:
+            if track not in self._known and (not self._realtime or position < JOIN_S):
                 position = 0.0
+            self._known.add(track)
             self._positions[track] = position
             return position
 

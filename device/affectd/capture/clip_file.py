@@ -58,7 +58,7 @@ class ClipFile:
                 if early < samples.size:
                     yield max(time_s, start_s), samples[early:]
             rest = _samples(resampler.resample(None))
-            if rest.size:
+            if rest.size and end_s >= start_s:
                 yield end_s, rest
 
 
@@ -121,7 +121,7 @@ def _decoded(path: Path, container: Any, stream: Any, start_s: float) -> Iterato
     import av
 
     origin_s = (container.start_time or 0) / 1_000_000
-    time_s = start_s
+    time_s = end_s = start_s
     frames = 0
     try:
         if start_s > 0:
@@ -132,12 +132,14 @@ def _decoded(path: Path, container: Any, stream: Any, start_s: float) -> Iterato
                     f"clip {path}: has no time stamps; put it into an mp4 with `ffmpeg -i {path.name} clip.mp4`"
                 )
             time_s = frame.time - origin_s
+            # PyAV before 14.4 does not tell, nor do some files.
+            end_s = time_s + float((getattr(frame, "duration", None) or 0) * frame.time_base)
             frames += 1
             yield time_s, frame
     except (av.FFmpegError, OSError, ValueError) as error:
         raise CaptureError(f"clip {path}: cannot be decoded at second {time_s:.1f} ({_reason(error)})") from error
     declared_s = float(stream.duration * stream.time_base) if stream.duration else 0.0
-    if frames and time_s < declared_s - CUT_SHORT_S:
+    if frames and end_s < declared_s - CUT_SHORT_S:
         raise CaptureError(f"clip {path}: cut short at second {time_s:.1f} of {declared_s:.1f}")
 
 

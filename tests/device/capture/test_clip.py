@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import struct
 import sys
 import threading
 import time
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -203,6 +206,96 @@ def test_a_track_opened_again_goes_on_in_step(kiosk: Path, realtime: bool) -> No
     assert flashes(frames) == []  # it lies at 1.2 s, which is over
 
 
+def both_tracks(clip: Clip, first: str) -> tuple[Camera | Microphone, Camera | Microphone]:
+    """Give the track with this name, and the other one."""
+    assert clip.camera is not None
+    assert clip.microphone is not None
+    return (clip.camera, clip.microphone) if first == "camera" else (clip.microphone, clip.camera)
+
+
+def read_five_seconds(device: Camera | Microphone) -> list[Frame] | list[AudioChunk]:
+    """Read so much of a track, or to its end when that comes before."""
+    items: list[Any] = []
+    with contextlib.suppress(EndOfClipError):
+        while not items or items[-1].captured_at < items[0].captured_at + 4.8:
+            items.append(device.read())
+    return items
+
+
+@pytest.mark.parametrize("loop", [False, True])
+@pytest.mark.parametrize("late", ["camera", "microphone"])
+def test_at_full_speed_a_track_that_comes_late_misses_nothing(kiosk: Path, late: str, loop: bool) -> None:
+    latecomer, other = both_tracks(Clip(kiosk, realtime=False, loop=loop, fps=25), late)
+    other.open()
+    before = read_five_seconds(other)
+    latecomer.open()
+    after = read_five_seconds(latecomer)
+    frames, chunks = cast(Any, (after, before) if late == "camera" else (before, after))
+    seen, heard = flashes(frames), beeps(chunks)
+    assert len(seen) == (2 if loop else 1)
+    assert seen == pytest.approx(heard, abs=0.15)
+    assert seen[0] - frames[0].captured_at == pytest.approx(FLASH_S, abs=0.05)
+
+
+@pytest.mark.parametrize("late", ["camera", "microphone"])
+def test_in_real_time_a_track_that_comes_a_little_late_misses_nothing_and_is_in_step(kiosk: Path, late: str) -> None:
+    latecomer, other = both_tracks(Clip(kiosk, realtime=True, loop=False, fps=25), late)
+    other.open()
+    begun = other.read().captured_at
+    time.sleep(0.1)
+    latecomer.open()
+    read = latecomer.read()
+    assert read.captured_at == pytest.approx(begun, abs=0.15)
+    while read.captured_at < begun + 0.9:
+        read = latecomer.read()
+    assert -0.001 <= time.monotonic() - read.captured_at < 1.0
+
+
+@pytest.mark.parametrize("late", ["camera", "microphone"])
+def test_in_real_time_a_track_that_comes_much_too_late_begins_where_the_other_is(kiosk: Path, late: str) -> None:
+    latecomer, other = both_tracks(Clip(kiosk, realtime=True, loop=False, fps=25), late)
+    other.open()
+    begun = other.read().captured_at
+    time.sleep(1.5)
+    opened = time.monotonic()
+    latecomer.open()
+    read = latecomer.read()
+    assert opened > begun + 1.0
+    assert -0.001 <= read.captured_at - opened < 1.0
+
+
+@pytest.mark.parametrize("realtime", [True, False])
+@pytest.mark.parametrize("name", ["camera", "microphone"])
+def test_a_track_opened_again_soon_does_not_go_back(kiosk: Path, name: str, realtime: bool) -> None:
+    track, _ = both_tracks(Clip(kiosk, realtime=realtime, loop=False, fps=25), name)
+    track.open()
+    begun = read = track.read()
+    while read.captured_at < begun.captured_at + 0.4:
+        read = track.read()
+    track.open()
+    assert track.read().captured_at >= read.captured_at
+
+
+def test_a_shorter_sound_track_opened_again_after_its_end_is_silent_from_then_on(tmp_path: Path) -> None:
+    frames, _ = flash_and_beep(3.0, 0.5)
+    path = write_clip(tmp_path / "short.mp4", frames=frames, sound=tone(1.0, sample_rate=48_000))
+    clip = Clip(path, realtime=False, loop=True, fps=25)
+    assert clip.camera is not None
+    assert clip.microphone is not None
+    clip.microphone.open()
+    clip.microphone.close()
+    clip.camera.open()
+    frame = begun = clip.camera.read()
+    while frame.captured_at < begun.captured_at + 2.0:
+        frame = clip.camera.read()
+    clip.camera.close()
+    clip.microphone.open()
+    chunks = [clip.microphone.read() for _ in range(15)]
+    assert chunks[0].captured_at == pytest.approx(frame.captured_at + 0.1, abs=0.01)
+    assert {chunk.lost for chunk in chunks} == {0}
+    assert beeps(chunks)[0] == pytest.approx(begun.captured_at + 3.0, abs=0.05)
+
+
 def test_a_missing_track_is_none_and_the_other_plays(tmp_path: Path) -> None:
     frames, sound = flash_and_beep(1.0, 0.5)
     silent = Clip(write_clip(tmp_path / "silent.mp4", frames=frames), realtime=False, loop=False, fps=25)
@@ -268,6 +361,19 @@ def test_what_is_no_clip_is_refused_in_one_sentence(kiosk: Path, tmp_path: Path)
     refusal(tmp_path / "truncated.mp4")
     (tmp_path / "list.m3u8").write_text("#EXTM3U\n#EXTINF:10,\nhttp://127.0.0.1:9/a.ts\n#EXT-X-ENDLIST\n")
     refusal(tmp_path / "list.m3u8")
+
+
+def test_a_clip_whose_last_picture_stays_for_long_is_not_cut_short(tmp_path: Path) -> None:
+    frames, _ = flash_and_beep(0.2, 0.1)
+    path = write_clip(tmp_path / "slides.mp4", frames=frames, fps=Fraction(1, 3))
+    camera = Clip(path, realtime=False, loop=False, fps=25).camera
+    assert camera is not None
+    camera.open()
+    assert len(read_five_seconds(camera)) == 3
+    for _ in range(2):
+        camera.read()
+    with pytest.raises(EndOfClipError):
+        camera.read()
 
 
 @pytest.mark.parametrize("damage", ["cut", "overwritten"])
