@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,10 @@ def commands_of(config: Mapping[str, Any], run: str, data: str) -> list[str]:
     while (before := runs[0].get("begins_with")) is not None:
         runs.insert(0, before)
     names = [*(f"{run}-{number:02}" for number in range(1, len(runs))), run]
-    return [_command(*made, data) for made in zip(runs, names, [None, *names[:-1]], strict=True)]
+    return [
+        _command(*made, data, _teacher_of(made[0], runs, names))
+        for made in zip(runs, names, [None, *names[:-1]], strict=True)
+    ]
 
 
 def is_run_of(run: Path, asked: Mapping[str, Any]) -> bool:
@@ -43,8 +46,16 @@ def is_run_of(run: Path, asked: Mapping[str, Any]) -> bool:
     return not differences(there, json.loads(json.dumps(asked)))
 
 
-def _command(config: Mapping[str, Any], run: str, begun_with: str | None, data: str) -> str:
-    options = _face_options(config) if config["task"] == "face" else _voice_options(config)
+def _teacher_of(config: Mapping[str, Any], runs: Sequence[Mapping[str, Any]], names: Sequence[str]) -> str | None:
+    """Name the run that taught another than it began with; None: there is none. One of another lineage is "TEACHER"."""
+    teacher = config.get("teacher")
+    if teacher is None:
+        return None
+    return next((name for name, run in zip(names, runs, strict=True) if run == teacher), "TEACHER")
+
+
+def _command(config: Mapping[str, Any], run: str, begun_with: str | None, data: str, teacher: str | None) -> str:
+    options = _face_options(config, teacher) if config["task"] == "face" else _voice_options(config)
     begin_with = "" if begun_with is None else f" --begin-with {begun_with}"
     remarks = []
     if "stopped_after" in config:
@@ -55,16 +66,18 @@ def _command(config: Mapping[str, Any], run: str, begun_with: str | None, data: 
     return f"{command}{options}{begin_with}" + (f"  # {'; '.join(remarks)}" if remarks else "")
 
 
-def _face_options(config: Mapping[str, Any]) -> str:
+def _face_options(config: Mapping[str, Any], teacher: str | None) -> str:
     plan, how = config["plan"], config["augmentation"]
     stages = " ".join(f"{stage['size']}x{stage['epochs']}" for stage in plan["stages"])
     text = f" --stages {stages} --peak-rate {plan['peak_rate']:g} --augmentation {_strength(how):g}"
     text += f" --mixup {how['mixup']:g}" if how.get("mixup") else ""
     text += f" --sharpness {plan['sharpness']:g}" if plan.get("sharpness") else ""
-    # Which engine is the default depends on the machine.
-    text += f" --engine {_engine(plan)}{_precision(plan, train_face.PLAN)}"
+    # Which engine and which precision are the defaults depends on the machine.
+    text += f" --engine {_engine(plan)} --precision {plan['precision']}"
     slim = config["architecture"].endswith("slim")
     text += " --slim" if slim else ""
+    if teacher is not None:
+        return f"{text} --teacher {teacher}"
     # Slim runs older than the option were all taught.
     return text + (" --taught" if config.get("taught", slim) else "")
 
@@ -72,12 +85,9 @@ def _face_options(config: Mapping[str, Any]) -> str:
 def _voice_options(config: Mapping[str, Any]) -> str:
     plan, fold = config["plan"], config["data"]["fold"]
     epochs = sum(stage["epochs"] for stage in plan["stages"])
-    text = f" --epochs {epochs} --peak-rate {plan['peak_rate']:g}{_precision(plan, train_voice.PLAN)}"
+    text = f" --epochs {epochs} --peak-rate {plan['peak_rate']:g}"
+    text += "" if plan["precision"] == train_voice.PLAN.precision else f" --precision {plan['precision']}"
     return text + ("" if fold is None else f" --fold {fold}")
-
-
-def _precision(plan: Mapping[str, Any], default: Plan) -> str:
-    return "" if plan["precision"] == default.precision else f" --precision {plan['precision']}"
 
 
 def _engine(plan: Mapping[str, Any]) -> str:

@@ -154,13 +154,34 @@ def shipped_lines(name: str, data: str) -> list[str]:
 def test_steps_of_older_programs_name_what_differs_and_every_line_names_its_engine():
     lines = shipped_lines("face-vgg16-slim", "~/data/fer2013.npz")
     command, _, differing = lines[0].partition("  # today's differs in ")
-    assert command.endswith("--seed 1 --stages 24x6 32x4 40x3 48x4 --peak-rate 0.04 --augmentation 1 --engine keras")
+    assert command.endswith(
+        "--stages 24x6 32x4 40x3 48x4 --peak-rate 0.04 --augmentation 1 --engine keras --precision mixed_bfloat16"
+    )
     assert {"batch_size", "crop_scale", "smoothing", "spoilt", "warmup"} <= set(differing.split(", "))
     assert not {"seed", "stages", "rotation_deg", "mixup", "sharpness", "engine"} & set(differing.split(", "))
-    assert "--mixup 0.2 --engine torch --begin-with runs/face-vgg16-slim-02  # stopped" in lines[2]
+    assert "--mixup 0.2 --engine torch --precision mixed_bfloat16 --begin-with runs/face-vgg16-slim-02  #" in lines[2]
     assert "stopped after 3 epochs, so it left no model.keras to begin with; today's differs in smoothing" in lines[2]
     assert lines[3].endswith("  # today's differs in spoilt")
-    assert lines[-1].endswith(f" --slim --taught --begin-with runs/face-vgg16-slim-{len(lines) - 1:02}")
+    taught = " --slim --taught --begin-with runs/face-vgg16-slim-10"
+    assert lines[10].endswith(taught)
+
+
+def test_a_teacher_is_named_as_the_run_that_it_is_and_one_of_another_lineage_for_the_user_to_name():
+    slim, big = (
+        json.loads((MODELS / name / "training" / "config.json").read_text())
+        for name in ("face-vgg16-slim", "face-vgg16")
+    )
+    first_slim = slim
+    while first_slim["begins_with"]["architecture"] == "vgg16-slim":
+        first_slim = first_slim["begins_with"]
+    taught_by_its_grandparent = {**first_slim, "begins_with": first_slim, "teacher": first_slim["begins_with"]}
+    assert commands_of(taught_by_its_grandparent, "runs/slim", "fer2013.npz")[-1].endswith(
+        " --slim --teacher runs/slim-10 --begin-with runs/slim-11"
+    )
+    stranger = {**first_slim, "begins_with": first_slim, "teacher": {**big, "plan": {**big["plan"], "seed": 99}}}
+    assert (
+        " --slim --teacher TEACHER --begin-with runs/slim-11" in commands_of(stranger, "runs/slim", "fer2013.npz")[-1]
+    )
 
 
 def test_a_run_of_todays_settings_has_no_remark_and_names_its_precision():

@@ -21,7 +21,7 @@ from affectd_convert.datasets.fer2013 import FaceSet
 from affectd_convert.errors import TrainingError
 from affectd_convert.train_face import FaceRecipe, train_face
 from affectd_convert.train_voice import VoiceRecipe, train_voice
-from affectd_convert.training import face_batches, spoilt_faces
+from affectd_convert.training import engine, face_batches, spoilt_faces
 from affectd_convert.training.loop import Job, scores, train
 from affectd_convert.training.mixup import mixed
 from affectd_convert.training.plan import Plan, Stage
@@ -322,6 +322,12 @@ def test_a_student_learns_from_its_teacher_rather_than_from_the_labels(tmp_path:
         ("face --fold 0", "argument --fold: not for face"),
         ("voice --stages 40x3", "argument --stages: not for voice"),
         ("voice --slim", "argument --slim: not for voice"),
+        ("voice --teacher run", "argument --teacher: not for voice"),
+        ("face --taught", "argument --taught: by the network of --begin-with, which it needs; else give --teacher"),
+        (
+            "face --taught --teacher run --begin-with run",
+            "argument --taught: by the network of --begin-with, which it needs; else give --teacher",
+        ),
         ("voice --mixup 0.2", "argument --mixup: not for voice"),
         ("voice --epochs 0", "argument --epochs: '0': expected a whole number, 1 or more"),
         ("voice --epochs=-1", "argument --epochs: '-1': expected a whole number, 1 or more"),
@@ -339,6 +345,25 @@ def test_an_option_that_cannot_be_meant_is_a_sentence(
         main(["train", *options.split(), "--data", "data", "--run", "runs/any"])
     assert ended.value.code == 2
     assert f"affectd-convert train: error: {sentence}\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flags", "precision"),
+    [
+        ("avx2 avx512f", "float32"),
+        ("avx512f avx512_bf16", "mixed_bfloat16"),
+        ("asimd i8mm bf16", "mixed_bfloat16"),
+        (None, "float32"),
+    ],
+)
+def test_faces_train_in_bfloat16_only_where_the_processor_has_it(
+    flags: str | None, precision: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    processor = tmp_path / "cpuinfo"
+    if flags is not None:
+        processor.write_text(f"processor : 0\nflags : {flags}\n")
+    monkeypatch.setattr(engine, "CPU_INFO", processor)
+    assert engine.fastest_precision() == precision
 
 
 def test_scores_count_each_class_once_in_the_unweighted_recall() -> None:

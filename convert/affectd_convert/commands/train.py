@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from affectd_convert.commands import Steps
 from affectd_convert.training.plan import Plan, Stage
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from affectd_convert.train_voice import VoiceRecipe
 
 OF_ONE_TASK = {
-    "face": ("stages", "engine", "augmentation", "mixup", "sharpness", "slim", "taught"),
+    "face": ("stages", "engine", "augmentation", "mixup", "sharpness", "slim", "taught", "teacher"),
     "voice": ("epochs", "fold"),
 }
 """Options that the other task does not know."""
@@ -37,7 +37,9 @@ def add(steps: Steps) -> None:
     parser.add_argument("--data", type=Path, required=True, help="FER2013 for face; the folder of corpora for voice")
     parser.add_argument("--run", type=Path, required=True, help="folder of the run: checkpoint, history, curves, model")
     parser.add_argument("--seed", type=_seed, default=1)
-    parser.add_argument("--precision", choices=("float32", "mixed_bfloat16"))
+    parser.add_argument(
+        "--precision", choices=("float32", "mixed_bfloat16"), help="face: mixed_bfloat16 where the processor has it"
+    )
     parser.add_argument("--epochs", type=_count, help="voice: how many")
     parser.add_argument(
         "--fold",
@@ -64,6 +66,9 @@ def add(steps: Steps) -> None:
     )
     parser.add_argument(
         "--taught", action="store_true", help="face: learn the answers of --begin-with's network besides the labels"
+    )
+    parser.add_argument(
+        "--teacher", type=Path, metavar="RUN", help="face: as --taught, by the network of another run or bundle"
     )
     parser.set_defaults(command=_run, refuse=parser.error)
 
@@ -99,10 +104,21 @@ def _face_recipe(options: argparse.Namespace) -> FaceRecipe:
     from affectd_convert.training import engine
 
     _refuse_other_options(options)
-    plan = _changed(replace(PLAN, engine=engine.fastest()), options, ("engine", "sharpness"))
+    here = replace(PLAN, engine=engine.fastest(), precision=engine.fastest_precision())
+    plan = _changed(here, options, ("engine", "sharpness"))
     if "stages" in options:
         plan = replace(plan, stages=tuple(options.stages))
-    return FaceRecipe(plan, **_given(options, ("augmentation", "mixup", "begin_with", "slim", "taught")))
+    return FaceRecipe(
+        plan, teacher=_teacher(options), **_given(options, ("augmentation", "mixup", "begin_with", "slim"))
+    )
+
+
+def _teacher(options: argparse.Namespace) -> Path | None:
+    if "taught" in options:
+        if "teacher" in options or "begin_with" not in options:
+            options.refuse("argument --taught: by the network of --begin-with, which it needs; else give --teacher")
+        return cast("Path", options.begin_with)
+    return cast("Path | None", vars(options).get("teacher"))
 
 
 def _voice_recipe(options: argparse.Namespace) -> VoiceRecipe:

@@ -15,6 +15,9 @@ from affectd_convert.training.plan import Plan
 
 FloatArray = NDArray[np.float32]
 
+CPU_INFO = Path("/proc/cpuinfo")
+"""Names what the processor has: avx512_bf16 and amx_bf16 of x86, bf16 of Arm."""
+
 
 class Engine(Protocol):
     """A network in training, with its optimizer."""
@@ -41,6 +44,26 @@ class Engine(Protocol):
 def fastest() -> str:
     """Name the engine for networks of convolutions: torch where it is installed."""
     return "keras" if find_spec("torch") is None else "torch"
+
+
+def fastest_precision() -> str:
+    """Name the precision to train faces in: bfloat16 where GPU or processor has it; elsewhere it is emulated."""
+    return "mixed_bfloat16" if _has_gpu() or _processor_has_bfloat16() else "float32"
+
+
+def _has_gpu() -> bool:
+    if find_spec("torch") is None:
+        return False
+    import torch
+
+    return bool(torch.cuda.is_available())
+
+
+def _processor_has_bfloat16() -> bool:
+    try:
+        return "bf16" in CPU_INFO.read_text()
+    except OSError:
+        return False
 
 
 def start(name: str, build: Callable[[], Any], plan: Plan, checkpoint: Path | None) -> Engine:

@@ -32,7 +32,7 @@ class Plan:
     sharpness: float = 0.0
     """Radius of sharpness-aware minimization (Foret et al. 2021), the length of its step uphill; 0: not used."""
     precision: str = "mixed_bfloat16"
-    """mixed_bfloat16 is faster where the processor has it; else 'float32'."""
+    """'mixed_bfloat16' is faster where the processor has it, and where it has not, 50 times slower than 'float32'."""
     seed: int = 1
 
     @property
