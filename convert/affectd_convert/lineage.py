@@ -19,6 +19,9 @@ from affectd_convert.training.run_folder import differences
 from affectd_convert.training.sound_augment import SoundAugmentation
 from affectd_convert.training.voice_batches import WindowAugmentation
 
+STRANGER = "TEACHER"
+"""What commands call a teacher that is none of the runs that led to its pupil."""
+
 
 def commands_of(config: Mapping[str, Any], run: str, data: str) -> list[str]:
     """Give the commands that made the run with this config.json, those of the runs that led to it first.
@@ -47,17 +50,19 @@ def is_run_of(run: Path, asked: Mapping[str, Any]) -> bool:
 
 
 def _teacher_of(config: Mapping[str, Any], runs: Sequence[Mapping[str, Any]], names: Sequence[str]) -> str | None:
-    """Name the run that taught another than it began with; None: there is none. One of another lineage is "TEACHER"."""
+    """Name the teacher of a run that did not begin with it; None: there is none. One of another lineage is STRANGER."""
     teacher = config.get("teacher")
     if teacher is None:
         return None
-    return next((name for name, run in zip(names, runs, strict=True) if run == teacher), "TEACHER")
+    return next((name for name, run in zip(names, runs, strict=True) if run == teacher), STRANGER)
 
 
 def _command(config: Mapping[str, Any], run: str, begun_with: str | None, data: str, teacher: str | None) -> str:
     options = _face_options(config, teacher) if config["task"] == "face" else _voice_options(config)
     begin_with = "" if begun_with is None else f" --begin-with {begun_with}"
     remarks = []
+    if teacher == STRANGER:
+        remarks.append(f"{STRANGER} is a run that did not lead to this one; its commands are in a card of its own")
     if "stopped_after" in config:
         remarks.append(f"stopped after {config['stopped_after']} epochs, so it left no model.keras to begin with")
     if differing := _differing(config):
