@@ -14,7 +14,7 @@ MUTATIONS = {
     "environment": 200,
     "manifest": 400,
     "golden": 400,
-    "model": 40,
+    "model": 400,
     "command": 2000,
     "message": 2000,
     "listen": 400,

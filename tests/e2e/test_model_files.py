@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import re
 import shutil
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,7 +19,7 @@ import pytest
 from affectd.errors import ModelError
 from affectd.inference.installed import installed_models
 from affectd.inference.interpreter import installed_runtimes
-from e2e.program import DEVICE, Affectd
+from e2e.program import DEVICE, Affectd, command, environment
 from support.broker import Listener, Message, Mosquitto
 from support.fault_table import FaultTable
 from support.media import write_clip
@@ -44,6 +47,16 @@ def copies(folder: Path) -> Path:
 
 def cut_off(bundle: Path) -> None:
     os.truncate(int8_file(bundle), 4096)
+
+
+def cut_and_vouched_for(bundle: Path) -> None:
+    """Leave half of the model, with a manifest to which that is right."""
+    model = int8_file(bundle)
+    os.truncate(model, model.stat().st_size // 2)
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    digest = hashlib.sha256(model.read_bytes()).hexdigest()
+    manifest["variants"]["int8"].update(bytes=model.stat().st_size, sha256=digest)
+    (bundle / "manifest.json").write_text(json.dumps(manifest))
 
 
 def written_over(bundle: Path) -> None:
@@ -124,6 +137,31 @@ def test_a_model_file_harmed_while_running(
         recovered_s=None,
         remark="goes on with what it has loaded; the next start refuses them with exit code 4",
     )
+
+
+@pytest.mark.parametrize("runtime", installed_runtimes())
+def test_a_cut_model_file_that_its_manifest_vouches_for(broker: Mosquitto, tmp_path: Path, runtime: str) -> None:
+    models = copies(tmp_path / "models")
+    for name in BUNDLES:
+        cut_and_vouched_for(models / name)
+    daemon = program(tmp_path, broker, runtime)
+    checked = subprocess.run(
+        command("check", "--config", str(daemon.settings_file)),
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )
+    assert checked.returncode == ModelError.exit_code, checked
+    for name in BUNDLES:
+        file = int8_file(models / name)
+        [said] = [line for line in checked.stdout.splitlines() if str(file) in line]
+        assert re.search(rf"FAILED.*: cut or damaged: .* of {file.stat().st_size}; copy the file again", said)
+    with daemon:
+        assert daemon.wait() == ModelError.exit_code, daemon.log
+    assert "Traceback" not in daemon.log + checked.stderr
+    assert "cut or damaged" in daemon.log.splitlines()[-1]
 
 
 def test_a_bundle_replaced_by_another_while_running(broker: Mosquitto, tmp_path: Path, fault_table: FaultTable) -> None:

@@ -32,6 +32,7 @@ from affectd.events import LABELS, VOICE_LABELS, AudioChunk, Frame, Origin
 from affectd.face.preprocess import FacePreprocessing
 from affectd.face.reader import FaceReader
 from affectd.inference.bundle import MANIFEST, Bundle
+from affectd.inference.flatbuffer import check_model
 from affectd.inference.golden import Golden
 from affectd.publish.happenings import Arrived
 from affectd.publish.publisher import Publisher
@@ -92,7 +93,15 @@ def golden(data: bytes) -> None:
 
 
 def model(data: bytes) -> None:
-    """Open a variant that holds `data` under the checksum of another: nothing but the refusal may come of it."""
+    """Look at a model's layout, and open a variant that holds `data` under the checksum of another.
+
+    A layout may pass or be refused; of the variant, nothing but the refusal may come.
+    """
+    try:
+        check_model(data)
+    except ValueError as error:
+        if not str(error).isprintable():
+            raise UnclearAnswerError(f"a refusal of more than a line of print: {str(error)[:200]!r}") from error
     folder = _bundle()
     bundle = Bundle.load(folder)
     variant = bundle.variants["int8"]

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from affectd.errors import ModelError
+from affectd.inference.flatbuffer import check_model
 from affectd.inference.manifest import TensorType
 
 FloatArray = NDArray[np.float32]
@@ -79,7 +80,7 @@ class Interpreter:
     def __init__(self, path: Path, runtime: Runtime, *, threads: int = 1, delegate: Any = None) -> None:
         """Open `path` on `runtime`; `delegate` is what the runtime's load_delegate gave.
 
-        Raises ModelError when the runtime refuses the file or the delegate refuses the model, MemoryError.
+        Raises ModelError when the file is damaged, or runtime or delegate refuse it, MemoryError.
         """
         try:
             # Its content, not its path, which the runtimes would map: a file that is cut off or written over while
@@ -87,6 +88,10 @@ class Interpreter:
             content = path.read_bytes()
         except OSError as error:
             raise ModelError(f"{path}: cannot be read: {error.strerror}") from error
+        try:
+            check_model(content)
+        except ValueError as error:
+            raise ModelError(f"{path}: {error}; copy the file again, or convert the model again") from error
         try:
             self._interpreter = runtime.module.Interpreter(
                 model_content=content,
