@@ -71,9 +71,10 @@ class Split:
 
     def answers(self, logits: FloatArray) -> Answers:
         """Make a variant's logits (n, labels) for the inputs into answers, one for each clip."""
-        clips = np.arange(len(self.truth)) if self.clips is None else self.clips
         groups = random_halves(self.inputs) if self.groups is None else self.groups
-        return Answers.per_clip(logits, self.truth, groups, clips)
+        if self.clips is None:
+            return Answers(logits, self.truth, groups)
+        return Answers.per_clip(logits, self.truth, groups, self.clips)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,11 +149,18 @@ def write_bundle(
         bundle = _prove(draft)
         fitted_on = None if calibration is None else calibration.fitted_on
         if description.fold_of:
-            card = write_fold_card(bundle, description.fold_of, calibrated_on=fitted_on, figures_command=scored.command)
+            card = write_fold_card(
+                bundle,
+                description.fold_of,
+                windows=figures.windows,
+                calibrated_on=fitted_on,
+                figures_command=scored.command,
+            )
         else:
             card = write_card(
                 bundle,
                 figures.first,
+                windows=figures.windows,
                 parity=rows,
                 parity_on=held_out.described,
                 costs={kind: measure_costs(bundle.model_file(kind)) for kind in kinds},

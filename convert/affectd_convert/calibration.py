@@ -83,19 +83,16 @@ def temperature_without(group: Any, logits: FloatArray, truth: Truth, groups: ND
     return fit_temperature(logits[others], truth[others])
 
 
-def cross_fitted(logits: FloatArray, truth: Truth, groups: NDArray[Any]) -> NDArray[np.float64]:
-    """Give each sample's temperature (n,), fitted on the samples of all other groups.
+def cross_fitted(logits: FloatArray, truth: Truth, groups: NDArray[Any]) -> dict[Any, float]:
+    """Give each group's temperature, fitted on the samples of all other groups.
 
     `groups` (n,) names what must stay together, such as a fold of speakers. What is measured with these
     temperatures was not fitted on; the temperature to ship is fitted on all. Raises DataError for one group.
     """
-    names = np.unique(groups)
+    names = np.unique(groups).tolist()
     if len(names) < 2:
         raise DataError("the calibration error needs held-out samples of two groups or more, such as two folds")
-    temperatures = np.empty(len(truth))
-    for name in names:
-        temperatures[groups == name] = temperature_without(name, logits, truth, groups)
-    return temperatures
+    return {name: temperature_without(name, logits, truth, groups) for name in names}
 
 
 def calibrated(logits: FloatArray, temperatures: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -9,6 +9,7 @@ import numpy as np
 from affectd.inference.bundle import Bundle
 from affectd_convert.cost import Cost
 from affectd_convert.evaluate import Evaluation
+from affectd_convert.figures import WindowFigures
 from affectd_convert.robustness.table import Robustness
 from affectd_convert.verify import Row
 
@@ -32,10 +33,7 @@ CORPUS_LIMITS = {
     **dict.fromkeys(("RAVDESS", "SAVEE", "TESS", "CREMA-D"), _ACTED),
 }
 """What the public corpora do to a model trained on them, by the name in the manifest."""
-_PER_CLIP = (
-    " Temperature and ECE are per clip, of the mean of its windows' logits; the daemon divides every single window's "
-    "logits by the same temperature."
-)
+_PER_CLIP = " Temperature and ECE are per clip, of the mean of its windows' logits."
 MISUSE = (
     "Emotion inference at workplaces and in education is prohibited in the European Union, medical and safety reasons "
     "apart (AI Act, Regulation (EU) 2024/1689, Article 5(1)(f)); elsewhere people must be told that they are exposed "
@@ -49,6 +47,7 @@ def write_card(
     bundle: Bundle,
     evaluation: Evaluation,
     *,
+    windows: WindowFigures | None,
     parity: Sequence[Row],
     parity_on: str,
     costs: Mapping[str, Sequence[Cost]],
@@ -59,7 +58,7 @@ def write_card(
     note: str,
     protocol: str,
 ) -> str:
-    """Give CARD.md; `evaluation` is that of the first line of the bundle's metrics.
+    """Give CARD.md; `evaluation` is that of the first line of the bundle's metrics, `windows` is of voices.
 
     `parity_on` names the samples of `parity`, `costs` are by kind of variant. `calibrated_on` names the split that the
     temperature was fitted on; None where it was fitted on that of the metrics, whose ECE is cross-fitted. `commands`
@@ -72,7 +71,7 @@ def write_card(
         _section("Misuse", [f"- {sentence}" for sentence in MISUSE]),
         _section("Training data", _training_data(bundle)),
         _section("Protocol", protocol.strip().splitlines()) if protocol else [],
-        _section("Figures", [*_figures(bundle, calibrated_on), *_measured_by(figures_command)]),
+        _section("Figures", [*_figures(bundle, windows, calibrated_on), *_measured_by(figures_command)]),
         _section(f"Per label ({first.variant}, {first.split})", _per_label(evaluation)),
         _section("Known failures", known_failures(evaluation)),
         [] if robustness is None else _section("Robustness", _robustness(robustness)),
@@ -83,7 +82,9 @@ def write_card(
     return "\n".join(line for section in sections for line in section)
 
 
-def write_fold_card(bundle: Bundle, whole: str, *, calibrated_on: str | None, figures_command: str) -> str:
+def write_fold_card(
+    bundle: Bundle, whole: str, *, windows: WindowFigures | None, calibrated_on: str | None, figures_command: str
+) -> str:
     """Give CARD.md of one fold in the cross-validation of the bundle `whole`: what it is and what it scored."""
     sections = (
         [
@@ -93,7 +94,7 @@ def write_fold_card(bundle: Bundle, whole: str, *, calibrated_on: str | None, fi
             f"[{whole}](../../CARD.md) can be measured again; how it was made, and what must be known of it, is there.",
             "",
         ],
-        _section("Figures", [*_figures(bundle, calibrated_on), *_measured_by(figures_command)]),
+        _section("Figures", [*_figures(bundle, windows, calibrated_on), *_measured_by(figures_command)]),
         _section("Training data", _licences(bundle)),
     )
     return "\n".join(line for section in sections for line in section)
@@ -151,14 +152,14 @@ def _training_data(bundle: Bundle) -> list[str]:
     ]
 
 
-def _figures(bundle: Bundle, calibrated_on: str | None) -> list[str]:
+def _figures(bundle: Bundle, windows: WindowFigures | None, calibrated_on: str | None) -> list[str]:
     if calibrated_on is None:
         fitted = "fitted on this split; the ECE is cross-fitted: each part's with a temperature fitted on the others"
     else:
         fitted = f"fitted on {calibrated_on}"
     return [
         f"On the device runtime. ECE (15 bins) is after temperature scaling by {bundle.temperature:.3f}, {fitted}."
-        f"{_PER_CLIP if bundle.task == 'voice' else ''}",
+        f"{'' if windows is None else _PER_CLIP}",
         "",
         *_table(
             ("split", "samples", "variant", "accuracy", "macro F1", "UAR", "ECE"),
@@ -167,7 +168,16 @@ def _figures(bundle: Bundle, calibrated_on: str | None) -> list[str]:
                 for m in bundle.metrics
             ],
         ),
+        *([] if windows is None else ["", _single_windows(windows)]),
     ]
+
+
+def _single_windows(windows: WindowFigures) -> str:
+    errors = ", ".join(f"{ece:.4f} ({kind})" for kind, ece in windows.ece.items())
+    return (
+        "The daemon answers every single window, its logits divided by the same temperature: of these, "
+        f"{windows.samples} windows, the ECE is {errors}."
+    )
 
 
 def _measured_by(command: str) -> list[str]:

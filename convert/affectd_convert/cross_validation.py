@@ -20,7 +20,7 @@ from affectd_convert.figures import Answers, Scored
 from affectd_convert.held_out import Clips
 from affectd_convert.parent import parent_logits, parent_of
 from affectd_convert.quantize import quantize
-from affectd_convert.robustness.table import Robustness, Row, voice_rows
+from affectd_convert.robustness.table import Robustness, Row, mean_rows, voice_rows
 from affectd_convert.run_data import read_config, read_run_data
 from affectd_convert.scoring import FloatArray
 
@@ -65,16 +65,9 @@ class CrossValidation:
     @property
     def robustness(self) -> Robustness:
         """Each condition's mean over the folds."""
-        rows = [
-            Row(
-                same[0].condition,
-                round(float(np.mean([row.accuracy for row in same])), 6),
-                round(float(np.mean([row.uar for row in same])), 6),
-            )
-            for same in zip(*(fold.rows for fold in self.folds), strict=True)
-        ]
+        rows = mean_rows([fold.rows for fold in self.folds])
         samples = sum(fold.parent.samples for fold in self.folds)
-        return Robustness(self.scored.name + "; mean over folds", samples, self.kinds[0], tuple(rows))
+        return Robustness(self.scored.name + "; mean over folds", samples, self.kinds[0], rows)
 
     def table(self) -> str:
         """Give the folds' figures as a Markdown table, the mean and spread last."""
@@ -95,13 +88,7 @@ class CrossValidation:
         return [fold.parent.uar, *(_score(fold.answers[kind]).uar for kind in self.kinds)]
 
     def _pooled(self, kind: str) -> Answers:
-        each = [fold.answers[kind] for fold in self.folds]
-        groups = np.repeat(np.arange(len(each)), [len(answers.truth) for answers in each])
-        return Answers(
-            np.concatenate([answers.logits for answers in each]),
-            np.concatenate([answers.truth for answers in each]),
-            groups,
-        )
+        return Answers.pooled([fold.answers[kind] for fold in self.folds])
 
 
 def cross_validate(

@@ -31,6 +31,8 @@ class Answers:
     truth: Truth
     groups: NDArray[Any]
     """(n,) what must stay together when the calibration is cross-fitted."""
+    windows: Answers | None = None
+    """Of clips: the answers to every single window, which are what the daemon gives; else None."""
 
     @classmethod
     def per_clip(cls, logits: FloatArray, truth: Truth, groups: NDArray[Any], clips: NDArray[np.int64]) -> Answers:
@@ -39,7 +41,26 @@ class Answers:
         sums = np.zeros((len(first), logits.shape[1]))
         np.add.at(sums, clip, logits)
         means = sums / np.bincount(clip)[:, np.newaxis]
-        return cls(means.astype(np.float32), truth[first], groups[first])
+        return cls(means.astype(np.float32), truth[first], groups[first], cls(logits, truth, groups))
+
+    @classmethod
+    def pooled(cls, parts: Sequence[Answers]) -> Answers:
+        """Put the answers of several networks together, each network's a group of its own, numbered from 0."""
+        windows = [part.windows for part in parts if part.windows is not None]
+        return cls(
+            np.concatenate([part.logits for part in parts]),
+            np.concatenate([part.truth for part in parts]),
+            np.repeat(np.arange(len(parts)), [len(part.truth) for part in parts]),
+            cls.pooled(windows) if windows else None,
+        )
+
+    def calibration_error(self, temperature_of: Mapping[Any, float]) -> float:
+        """Give the ECE when each group has its own temperature."""
+        return calibration_error(self.calibrated(temperature_of), self.truth)
+
+    def calibrated(self, temperature_of: Mapping[Any, float]) -> NDArray[np.float64]:
+        """Give probabilities (n, labels) when each group has its own temperature."""
+        return calibrated(self.logits, np.array([temperature_of[group] for group in self.groups.tolist()]))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,6 +75,15 @@ class Scored:
     """What measures them again, for the card."""
 
 
+@dataclass(frozen=True, slots=True)
+class WindowFigures:
+    """How well the answers to single windows are calibrated, by a temperature fitted on other clips."""
+
+    samples: int
+    ece: Mapping[str, float]
+    """Kind of variant to its calibration error."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Figures:
     """Scores of every variant, in the order of what was scored."""
@@ -66,6 +96,8 @@ class Figures:
     """What the reliability diagram shows of the first variant: a name, and probabilities (n, labels)."""
     truth: Truth
     """(n,) of the reliability's samples."""
+    windows: WindowFigures | None = None
+    """Of clips."""
 
     @property
     def first(self) -> Evaluation:
@@ -83,19 +115,23 @@ def measure(scored: Scored, labels: Sequence[str], *, calibration: Calibration |
     first = next(iter(scored.by_kind.values()))
     if calibration is None:
         shipped = fit_temperature(first.logits, first.truth)
-        temperatures = cross_fitted(first.logits, first.truth, first.groups)
+        temperature_of = cross_fitted(first.logits, first.truth, first.groups)
         name = f"temperature {shipped:.2f}, cross-fitted"
     else:
         shipped = calibration.temperature
-        temperatures = np.full(len(first.truth), shipped)
+        temperature_of = dict.fromkeys(first.groups.tolist(), shipped)
         name = f"temperature {shipped:.2f}"
-    probabilities = {kind: calibrated(answers.logits, temperatures) for kind, answers in scored.by_kind.items()}
     evaluations = {
-        kind: replace(
-            evaluate(answers.logits, answers.truth, labels),
-            ece=calibration_error(probabilities[kind], answers.truth),
-        )
+        kind: replace(evaluate(answers.logits, answers.truth, labels), ece=answers.calibration_error(temperature_of))
         for kind, answers in scored.by_kind.items()
     }
-    curves = {"as trained": softmax(first.logits), name: next(iter(probabilities.values()))}
-    return Figures(shipped, evaluations, curves, first.truth)
+    curves = {"as trained": softmax(first.logits), name: first.calibrated(temperature_of)}
+    return Figures(shipped, evaluations, curves, first.truth, _window_figures(scored, temperature_of))
+
+
+def _window_figures(scored: Scored, temperature_of: Mapping[Any, float]) -> WindowFigures | None:
+    windows = {kind: answers.windows for kind, answers in scored.by_kind.items() if answers.windows is not None}
+    if not windows:
+        return None
+    samples = len(next(iter(windows.values())).truth)
+    return WindowFigures(samples, {kind: one.calibration_error(temperature_of) for kind, one in windows.items()})

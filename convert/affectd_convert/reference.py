@@ -39,7 +39,6 @@ _HEARD = (
     "Each clip is answered as the daemon hears it: windows of three seconds, one every half second, where somebody "
     "speaks."
 )
-_AND_SO_ON = "  # and so on: each fold by its own run"
 _NOT_AGAIN = (
     "# Today's program has other values of the settings that a remark names: such a step cannot be repeated to the",
     f"# digit. What those steps led to is shipped, and training can go on from there: --begin-with models/{_FACE}",
@@ -87,15 +86,15 @@ def make_bundle(
             robustness=_face_robustness(config, variants, data, evaluation) if face else None,
         )
     proof = cross_validate(folds, data, tuple(variants), leaking=leaking)
-    evaluation = _fold_evaluation(folder.name, data, folds[0], proof.kinds[0])
+    evaluation = _fold_evaluation(folder.name, config, data, FOLDS, proof.kinds[0])
     return write_bundle(
         folder,
         replace(description, protocol=_protocol(proof, evaluation), note=_voice_note(folds)),
         run=run,
         variants=variants,
         held_out=run_data.held_out,
-        scored=replace(proof.scored, command=f"{evaluation}{_AND_SO_ON}"),
-        robustness=replace(proof.robustness, command=f"{evaluation} --robustness{_AND_SO_ON}"),
+        scored=replace(proof.scored, command=evaluation),
+        robustness=replace(proof.robustness, command=f"{evaluation} --robustness"),
         beside=lambda draft: _write_folds(draft / FOLDS, folder.name, data, version, folds, proof),
     )
 
@@ -113,7 +112,7 @@ def _write_folds(  # noqa: PLR0917
             replace(description, name=f"{description.name}-{split}", fold_of=whole),
             run=run,
             variants=quantize(parent_of(run), run_data.representative, run / "tflite", proof.kinds[:1]),
-            held_out=replace(run_data.held_out, command=_fold_evaluation(whole, data, run, proof.kinds[0])),
+            held_out=replace(run_data.held_out, command=_fold_evaluation(whole, config, data, split, proof.kinds[0])),
             calibration=proof.calibration_of(number),
         )
 
@@ -175,11 +174,9 @@ def _shown(config: dict[str, Any], data: Path) -> str:
     return f"~/data/fer2013{data.suffix}" if config["task"] == "face" else "~/data/speech"
 
 
-def _fold_evaluation(name: str, data: Path, fold: Path, kind: str) -> str:
-    config = read_config(fold)
+def _fold_evaluation(name: str, config: dict[str, Any], data: Path, split: str, kind: str) -> str:
     variant = "" if kind == "int8" else f" --variant {kind}"
-    split = f" --split fold{config['data']['fold']}"
-    return f"affectd-convert evaluate --model models/{name}{variant} --data {_shown(config, data)}{split}"
+    return f"affectd-convert evaluate --model models/{name}{variant} --data {_shown(config, data)} --split {split}"
 
 
 def _protocol(proof: CrossValidation, evaluation: str) -> str:
@@ -187,7 +184,7 @@ def _protocol(proof: CrossValidation, evaluation: str) -> str:
         f"{proof.table()}\n\n"
         f"The deviation is that of a sample of {len(proof.folds)}. The last command of this card makes the table; "
         f"{proof.kinds[0]} is measured again by\n\n"
-        f"```\n{evaluation}{_AND_SO_ON}\n```"
+        f"```\n{evaluation}\n```"
     )
 
 

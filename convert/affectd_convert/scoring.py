@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from affectd.face.preprocess import FacePreprocessing, GrayImage
 from affectd.voice.features import VoiceFeatures
-from affectd_convert.clips import clip_logits
+from affectd_convert.clips import clip_logits, clip_windows
 
 FloatArray = NDArray[np.float32]
 Run = Callable[[FloatArray], FloatArray]
@@ -24,3 +24,8 @@ def logits_of_faces(run: Run, preprocessing: FacePreprocessing, crops: Iterable[
 def logits_of_clips(run: Run, features: VoiceFeatures, clips: Iterable[NDArray[np.int16]]) -> FloatArray:
     """Give logits (n, labels) for clips, each (samples,) mono at the features' rate; see `clips` for the rule."""
     return np.stack([clip_logits(samples, features, run) for samples in clips])
+
+
+def logits_of_windows(run: Run, features: VoiceFeatures, clips: Iterable[NDArray[np.int16]]) -> list[FloatArray]:
+    """Give the logits (windows, labels) of each clip's windows, whose mean is the clip's answer."""
+    return [run(clip_windows(samples, features)) for samples in clips]

@@ -157,6 +157,31 @@ def test_a_fold_is_answered_by_the_model_that_never_heard_it(tmp_path, capsys):
     assert "fold1 is not there" in err
 
 
+def test_all_folds_together_are_what_each_says_and_their_windows_are_counted_too(tmp_path, capsys):
+    spoken = speech(tmp_path, "Kids are talking by the door, and dogs are sitting by the door. " * 2) / 32768
+    corpora = tmp_path / "corpora"
+    corpora.mkdir()
+    for number, actor in enumerate(("02", "05", "03", "06", "10", "11", "08", "17")):
+        sound = np.roll(spoken, 3000 * number)[: 16_000 * (2 + number % 4)]
+        soundfile.write(corpora / f"03-01-05-01-01-01-{actor}.wav", sound, 16_000)
+    each = [evaluate(capsys, "--model", VOICE, "--data", corpora, "--split", f"fold{fold}")[1] for fold in range(4)]
+    code, together, _ = evaluate(capsys, "--model", VOICE, "--data", corpora, "--split", "folds")
+    assert code == 0
+    assert together["n"] == sum(one["n"] for one in each) == 8
+    assert np.array_equal(together["confusion"], np.sum([one["confusion"] for one in each], axis=0))
+    assert together["windows"]["n"] == sum(one["windows"]["n"] for one in each) > 8
+    assert [fold["accuracy"] for fold in together["folds"].values()] == [one["accuracy"] for one in each]
+    assert main(["evaluate", "--model", str(VOICE), "--data", str(corpora), "--split", "folds"]) == 0
+    assert f"of their {together['windows']['n']} windows, as the daemon answers: ECE " in capsys.readouterr().out
+
+
+def test_a_bundle_without_folds_says_so(tmp_path, capsys):
+    shutil.copytree(VOICE, tmp_path / "voice", ignore=shutil.ignore_patterns("training", "folds"))
+    code, _, err = evaluate(capsys, "--model", tmp_path / "voice", "--data", tmp_path, "--split", "folds")
+    assert code == 5
+    assert "folds is not there; the bundle was made without them" in err
+
+
 def test_a_table_and_pictures_for_people(clips, tmp_path, capsys):
     assert main(["evaluate", "--model", str(VOICE), "--data", str(clips), "--plots", str(tmp_path / "plots")]) == 0
     out = capsys.readouterr().out

@@ -16,6 +16,27 @@ def test_the_windows_of_a_clip_are_one_answer():
     np.testing.assert_array_equal(answers.logits, [[0, 4, 0], [2, 0, 0], [0, 0, 1]])
     assert answers.truth.tolist() == [0, 2, 1]
     assert answers.groups.tolist() == ["y", "x", "z"]
+    assert answers.windows is not None
+    np.testing.assert_array_equal(answers.windows.logits, logits)
+
+
+def test_answers_of_several_networks_are_a_group_each_and_their_windows_too():
+    first = Answers.per_clip(np.eye(3, dtype=np.float32), np.arange(3), np.zeros(3), np.array([0, 0, 1]))
+    second = Answers.per_clip(np.eye(3, dtype=np.float32)[:1], np.arange(1), np.zeros(1), np.array([0]))
+    both = Answers.pooled([first, second])
+    assert both.groups.tolist() == [0, 0, 1]
+    assert both.windows.groups.tolist() == [0, 0, 0, 1]
+    assert both.windows.truth.tolist() == [0, 1, 2, 0]
+
+
+def test_windows_are_measured_with_the_temperature_that_their_clips_were_not_fitted_on(answers):
+    clips = np.repeat(np.arange(2000), 2)
+    # Both windows of a clip alike, so that a clip's answer is its windows'.
+    twice = Answers.per_clip(answers.logits[clips], answers.truth[clips], answers.groups[clips], clips)
+    figures = measure(Scored("made up", {"int8": twice}), LABELS)
+    assert figures.windows.samples == 4000
+    assert figures.windows.ece["int8"] == pytest.approx(figures.first.ece)
+    assert measure(Scored("made up", {"int8": answers}), LABELS).windows is None
 
 
 @pytest.fixture

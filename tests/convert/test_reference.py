@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -104,12 +105,13 @@ def test_a_folds_card_says_what_it_is_and_no_more(made):
 
 def test_every_table_of_the_voice_has_its_command_and_says_what_it_is_of(made):
     card = (made / "CARD.md").read_text()
-    again = "affectd-convert evaluate --model models/voice --variant float16 --data ~/data/speech --split fold0"
+    again = "affectd-convert evaluate --model models/voice --variant float16 --data ~/data/speech --split folds"
     for title, command in (("Protocol", again), ("Figures", again), ("Robustness", f"{again} --robustness")):
         section = card.partition(f"## {title}\n")[2].partition("\n## ")[0]
-        assert f"```\n{command}  # and so on" in section, title
+        assert f"```\n{command}\n```" in section, title
     assert "On every window of RAVDESS actors 02, 03, 05, 06, all of them trained on.\n" in card
     assert "Temperature and ECE are per clip" in card
+    assert re.search(r"The daemon answers every single window, .* windows, the ECE is 0\.\d{4} \(float16\)\.", card)
     assert "chosen on fold 1, which" in card
     assert " --version 1.0 --maturity 'a trial' --kinds float16 --folds runs/voice-cnn-lstm-fold0 runs/" in card
 

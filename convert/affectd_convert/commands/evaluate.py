@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +16,9 @@ from affectd_convert.errors import DataError
 
 if TYPE_CHECKING:
     from affectd_convert.evaluate import Evaluation
-    from affectd_convert.robustness.table import Row
+    from affectd_convert.score_bundle import Scores
 
-SPLITS = ("training", "public", "private", "fold0", "fold1", "fold2", "fold3", "fold4")
+SPLITS = ("training", "public", "private", "fold0", "fold1", "fold2", "fold3", "fold4", "folds")
 
 
 def add(steps: Steps) -> None:
@@ -39,7 +38,7 @@ def add(steps: Steps) -> None:
         choices=SPLITS,
         metavar="SPLIT",
         help="face: training, public or private, else all that is not training; voice: fold0 to fold4, the actors of "
-        "a RAVDESS fold, by the model in the bundle that never heard them",
+        "a RAVDESS fold, by the model in the bundle that never heard them; folds, all of these",
     )
     parser.add_argument("--runtime", choices=("auto", *RUNTIMES), default="auto")
     parser.add_argument("--robustness", action="store_true", help="score adverse conditions too; takes minutes")
@@ -64,15 +63,26 @@ def _run(options: argparse.Namespace) -> int:
     if options.plots is not None:
         _plot(options.plots, scores.evaluation, scores.curves, scores.truth)
     if options.json:
-        document: dict[str, Any] = {**scores.evaluation.to_json(), "skipped": list(scores.skipped)}
-        if scores.robustness:
-            document["robustness"] = [
-                {"condition": row.condition, "accuracy": row.accuracy, "uar": row.uar} for row in scores.robustness
-            ]
-        print(json.dumps(document))
+        print(json.dumps(_document(scores)))
     else:
-        _print_table(f"{scores.model} on {scores.runtime}", scores.evaluation, scores.robustness)
+        _print_tables(scores)
     return 0
+
+
+def _document(scores: Scores) -> dict[str, Any]:
+    document: dict[str, Any] = {**scores.evaluation.to_json(), "skipped": list(scores.skipped)}
+    if scores.windows is not None:
+        document["windows"] = {"n": scores.windows.samples, "ece": round(scores.windows.ece, 6)}
+    if scores.folds:
+        document["folds"] = {
+            name: {"n": fold.samples, "accuracy": round(fold.accuracy, 6), "uar": round(fold.uar, 6)}
+            for name, fold in scores.folds.items()
+        }
+    if scores.robustness:
+        document["robustness"] = [
+            {"condition": row.condition, "accuracy": row.accuracy, "uar": row.uar} for row in scores.robustness
+        ]
+    return document
 
 
 def _plot(folder: Path, evaluation: Evaluation, curves: Any, truth: Any) -> None:
@@ -86,13 +96,28 @@ def _plot(folder: Path, evaluation: Evaluation, curves: Any, truth: Any) -> None
         raise DataError(f"{folder}: the plots cannot be written: {error}") from error
 
 
-def _print_table(title: str, evaluation: Evaluation, robustness: Sequence[Row]) -> None:
+def _print_tables(scores: Scores) -> None:
+    evaluation = scores.evaluation
     print(
-        f"{title}: {evaluation.samples} samples\n"
+        f"{scores.model} on {scores.runtime}: {evaluation.samples} samples\n"
         f"accuracy {evaluation.accuracy:.4f}  macro F1 {evaluation.macro_f1:.4f}  UAR {evaluation.uar:.4f}  "
-        f"ECE {evaluation.ece:.4f}\n"
+        f"ECE {evaluation.ece:.4f}"
     )
-    print(f"{'label':<10}{'precision':>10}{'recall':>8}{'F1':>8}{'n':>7}   taken for, true labels down")
+    if scores.windows is not None:
+        print(f"of their {scores.windows.samples} windows, as the daemon answers: ECE {scores.windows.ece:.4f}")
+    _print_labels(evaluation)
+    if scores.folds:
+        print(f"\n{'fold':<10}{'n':>7}{'accuracy':>10}{'UAR':>10}")
+    for name, fold in scores.folds.items():
+        print(f"{name:<10}{fold.samples:>7}{fold.accuracy:>10.4f}{fold.uar:>10.4f}")
+    if scores.robustness:
+        print(f"\n{'condition':<36}{'accuracy':>10}{'UAR':>10}")
+    for condition in scores.robustness:
+        print(f"{condition.condition:<36}{condition.accuracy:>10.4f}{condition.uar:>10.4f}")
+
+
+def _print_labels(evaluation: Evaluation) -> None:
+    print(f"\n{'label':<10}{'precision':>10}{'recall':>8}{'F1':>8}{'n':>7}   taken for, true labels down")
     print(f"{'':<46}" + "".join(f"{label:>9}" for label in evaluation.labels))
     shares = zip(evaluation.precision, evaluation.recall, evaluation.f1, strict=True)
     for label, values, row in zip(evaluation.labels, shares, evaluation.confusion, strict=True):
@@ -102,7 +127,3 @@ def _print_table(title: str, evaluation: Evaluation, robustness: Sequence[Row]) 
             precision = recall = f1 = "-"
         counts = "".join(f"{count:>9}" for count in row)
         print(f"{label:<10}{precision:>10}{recall:>8}{f1:>8}{row.sum():>7}   {counts}")
-    if robustness:
-        print(f"\n{'condition':<36}{'accuracy':>10}{'UAR':>10}")
-    for condition in robustness:
-        print(f"{condition.condition:<36}{condition.accuracy:>10.4f}{condition.uar:>10.4f}")

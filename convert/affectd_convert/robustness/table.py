@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -81,6 +81,18 @@ def voice_rows(run: Run, features: VoiceFeatures, data: Clips, *, report: Report
         )
         rows.append(_row(name, logits_of_clips(run, features, worse), data.truth, report))
     return tuple(rows)
+
+
+def mean_rows(tables: Sequence[Sequence[Row]]) -> tuple[Row, ...]:
+    """Give each condition's mean over several tables of the same conditions."""
+    return tuple(
+        Row(
+            same[0].condition,
+            round(float(np.mean([row.accuracy for row in same])), 6),
+            round(float(np.mean([row.uar for row in same])), 6),
+        )
+        for same in zip(*tables, strict=True)
+    )
 
 
 def _row(condition: str, logits: FloatArray, truth: Truth, report: Report) -> Row:
