@@ -8,7 +8,7 @@ import time
 AHEAD_S = 1.0
 """Played as fast as possible, neither track runs ahead of the other by more than this media time."""
 STALL_S = 5.0
-"""A track that has not caught up for this long no longer holds the other."""
+"""Longest that an item of one track waits for the other to catch up."""
 JOIN_S = 1.0
 """In real time, a track first opened this early in the clip begins at its start: it catches up, and misses nothing."""
 
