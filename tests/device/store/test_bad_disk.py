@@ -276,6 +276,9 @@ def test_a_disk_that_takes_nothing_at_the_start_is_waited_for(
         assert before == 0 or last_seq(path) == before
         switch.unlink()
         until(lambda: path.stat().st_size and last_seq(path) > before + 5, 20)
+        # A new file is told the number to go on from, then the events: killed in between, it would not know those sent.
+        begun_at = last_seq(path)
+        until(lambda: last_seq(path) > begun_at, 20)
         known = set(range(1, before + 1))
         listener.wait_for(lambda messages: known <= {m.json["seq"] for m in messages}, 20)  # those that waited in it
         process.kill()
