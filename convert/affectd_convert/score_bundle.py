@@ -30,14 +30,6 @@ from affectd_convert.robustness.table import Report, Row, face_rows, mean_rows, 
 from affectd_convert.scoring import logits_of_faces, logits_of_windows
 
 
-@dataclass(frozen=True, slots=True)
-class Windows:
-    """How well the answers to single windows are calibrated."""
-
-    samples: int
-    ece: float
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Scores:
     """What a variant scored."""
@@ -62,12 +54,6 @@ class Scores:
     def truth(self) -> Truth:
         """Give the label numbers (n,)."""
         return self.answers.truth
-
-    @property
-    def windows(self) -> Windows | None:
-        """Give the figures of single windows of speech, which are what the daemon answers; None of faces."""
-        windows = self.answers.windows
-        return None if windows is None else Windows(len(windows.truth), windows.calibration_error(self.temperature_of))
 
     @property
     def curves(self) -> Mapping[str, NDArray[np.float64]]:

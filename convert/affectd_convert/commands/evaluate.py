@@ -71,8 +71,9 @@ def _run(options: argparse.Namespace) -> int:
 
 def _document(scores: Scores) -> dict[str, Any]:
     document: dict[str, Any] = {**scores.evaluation.to_json(), "skipped": list(scores.skipped)}
-    if scores.windows is not None:
-        document["windows"] = {"n": scores.windows.samples, "ece": round(scores.windows.ece, 6)}
+    if (windows := scores.answers.windows) is not None:
+        error = windows.calibration_error(scores.temperature_of)
+        document["windows"] = {"n": len(windows.truth), "ece": round(error, 6)}
     if scores.folds:
         document["folds"] = {
             name: {"n": fold.samples, "accuracy": round(fold.accuracy, 6), "uar": round(fold.uar, 6)}
@@ -103,8 +104,9 @@ def _print_tables(scores: Scores) -> None:
         f"accuracy {evaluation.accuracy:.4f}  macro F1 {evaluation.macro_f1:.4f}  UAR {evaluation.uar:.4f}  "
         f"ECE {evaluation.ece:.4f}"
     )
-    if scores.windows is not None:
-        print(f"of their {scores.windows.samples} windows, as the daemon answers: ECE {scores.windows.ece:.4f}")
+    if (windows := scores.answers.windows) is not None:
+        error = windows.calibration_error(scores.temperature_of)
+        print(f"of their {len(windows.truth)} windows, as the daemon answers: ECE {error:.4f}")
     _print_labels(evaluation)
     if scores.folds:
         print(f"\n{'fold':<10}{'n':>7}{'accuracy':>10}{'UAR':>10}")
