@@ -23,6 +23,10 @@ Probabilities = tuple[float, ...]
 Agreement = Literal["agree", "disagree", "single", "none"]
 """Whether face and voice name the same emotion; `single`: one of them spoke; `none`: neither did."""
 Strategy = Literal["weighted_average", "hybrid", "adaptive", "face", "voice"]
+Reason = Literal[
+    "shown", "unsure", "disagree", "nobody", "privacy", "no_camera", "no_microphone", "starting", "offline"
+]
+"""Why a state names an emotion (`shown`), or why it names none."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,6 +96,8 @@ class FaceReading:
     captured_at: float
     faces: tuple[TrackedFace, ...] = ()
     """The person in front first: the primary face is the one that is fused."""
+    picture: tuple[int, int] = (0, 0)
+    """Width and height of the picture, pixels."""
 
     @property
     def primary(self) -> TrackedFace | None:
@@ -124,8 +130,24 @@ class VoiceReading:
 
 
 @dataclass(frozen=True, slots=True)
+class Person:
+    """One person in view, and what their face shows, smoothed."""
+
+    number: int
+    """Counts up in one run of the daemon; the same while the face stays in view or is back within two seconds."""
+    face: TrackedFace
+    """As last seen."""
+    emotion: str | None
+    """One of LABELS; None while nothing leads clearly."""
+    confidence: float
+    """Probability of `emotion`; 0 when it is None."""
+    since: float
+    """When `emotion` began, on the clock of captured_at."""
+
+
+@dataclass(frozen=True, slots=True)
 class EmotionState:
-    """What the person in front shows now, fused and smoothed."""
+    """What a person shows now, fused and smoothed: the one in front, unless `person` is another."""
 
     captured_at: float
     """Capture time of the newest evidence in it; without any, the moment of which it speaks."""
@@ -143,10 +165,13 @@ class EmotionState:
     """How long `previous` had lasted, seconds."""
     agreement: Agreement
     strategy: Strategy
+    reason: Reason
     face: TrackedFace | None = None
     """The face in the evidence; None when the face is absent or too old."""
     voice: VoiceReading | None = None
     """The voice in the evidence; None when there is no voice path or its reading is too old."""
+    person: int | None = None
+    """Number of the person; None when nobody is seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +181,8 @@ class Origin:
     device: str
     boot: str
     """Id of the system's boot: while `clock_synced` is false, times compare only within one boot."""
+    run: str
+    """Id of this run of the daemon, 8 hexadecimal digits: numbers of tracks and people count from 1 in each."""
     models: dict[str, str] = field(default_factory=dict)
     """Modality to 'name version variant' of the models in use."""
 
@@ -166,6 +193,8 @@ class Stamp:
 
     time: str
     """RFC 3339 UTC with milliseconds."""
+    captured_at: str
+    """When the newest evidence was captured, on the clock of `time`."""
     clock_synced: bool
     latency_ms: float
     """From the capture of the newest evidence to this stamp."""
@@ -183,29 +212,80 @@ class EmotionEvent:
     state: EmotionState
 
     def to_json(self) -> dict[str, Any]:
-        """Give the event document of schema 1; `held_s` is how long `previous` had lasted."""
+        """Return the event document; its `held_s` is how long `previous` had lasted."""
         return {
-            "schema": SCHEMA,
+            **head_json(self.origin, self.stamp),
             "id": self.id,
-            "device": self.origin.device,
-            "boot": self.origin.boot,
             "seq": self.seq,
-            **_common_json(self.state, self.stamp),
+            **_common_json(self.state, self.origin, self.stamp),
             "held_s": round(self.state.previous_held_s, 3),
+            "strategy": self.state.strategy,
             "models": dict(self.origin.models),
         }
 
 
-def state_json(state: EmotionState, origin: Origin, stamp: Stamp, *, now: float) -> dict[str, Any]:
-    """Give the state document of schema 1; `held_s` is how long `emotion` has lasted at `now`."""
+def head_json(origin: Origin, stamp: Stamp) -> dict[str, Any]:
+    """Return what every message begins with: who says it, in which run, and when."""
     return {
         "schema": SCHEMA,
         "device": origin.device,
         "boot": origin.boot,
-        **_common_json(state, stamp),
-        "held_s": round(max(0.0, now - state.since), 3),
-        "models": dict(origin.models),
+        "run": origin.run,
+        "time": stamp.time,
+        "captured_at": stamp.captured_at,
+        "clock_synced": stamp.clock_synced,
     }
+
+
+def state_json(state: EmotionState, origin: Origin, stamp: Stamp, *, now: float) -> dict[str, Any]:
+    """Return the state document; its `held_s` is how long `emotion` has lasted at `now`."""
+    return {
+        **head_json(origin, stamp),
+        **_common_json(state, origin, stamp),
+        "held_s": round(max(0.0, now - state.since), 3),
+    }
+
+
+def people_json(people: Sequence[Person], origin: Origin, stamp: Stamp, *, now: float) -> dict[str, Any]:
+    """Return the people document: who is in view, the person in front first."""
+    return {
+        **head_json(origin, stamp),
+        "count": len(people),
+        "people": [
+            {
+                "person": person_id(origin, person.number),
+                "track": person.face.track,
+                "box": person.face.box.to_json(),
+                "quality": round(person.face.quality, 3),
+                "emotion": person.emotion,
+                "confidence": round(person.confidence, 4),
+                "held_s": round(max(0.0, now - person.since), 3),
+            }
+            for person in people
+        ],
+    }
+
+
+def faces_json(reading: FaceReading, origin: Origin, stamp: Stamp) -> dict[str, Any]:
+    """Return the faces document: every face of one frame, not smoothed."""
+    width, height = reading.picture
+    return {
+        **head_json(origin, stamp),
+        "latency_ms": round(stamp.latency_ms, 1),
+        "picture": {"width": width, "height": height},
+        "faces": [{**face.to_json(), **_leading(face.probabilities, LABELS)} for face in reading.faces],
+    }
+
+
+def voice_json(reading: VoiceReading, origin: Origin, stamp: Stamp) -> dict[str, Any]:
+    """Return the voice document: what was heard in one window, not smoothed."""
+    leading = _leading(reading.probabilities, VOICE_LABELS)
+    return {**head_json(origin, stamp), "latency_ms": round(stamp.latency_ms, 1), **reading.to_json(), **leading}
+
+
+def person_id(origin: Origin, number: int | None) -> str | None:
+    """Return an id that no other person has, in this run or another; None for nobody."""
+    return None if number is None else f"{origin.run}-{number}"
 
 
 def label_map(probabilities: Sequence[float], labels: Sequence[str]) -> dict[str, float]:
@@ -221,18 +301,29 @@ def fold_calm(probabilities: Sequence[float]) -> Probabilities:
     return (*shared[:-1], shared[-1] + calm)
 
 
-def _common_json(state: EmotionState, stamp: Stamp) -> dict[str, Any]:
-    face, voice = state.face, state.voice
+def _common_json(state: EmotionState, origin: Origin, stamp: Stamp) -> dict[str, Any]:
     return {
-        "time": stamp.time,
-        "clock_synced": stamp.clock_synced,
+        "reason": state.reason,
         "emotion": state.emotion,
         "confidence": round(state.confidence, 4),
         "probabilities": label_map(state.probabilities, LABELS),
         "previous": state.previous,
-        "face": {"present": False} if face is None else {"present": True, **face.to_json()},
-        "voice": {"active": False} if voice is None else voice.to_json(),
+        "person": person_id(origin, state.person),
+        "face": {"present": state.face is not None, **(NO_FACE if state.face is None else state.face.to_json())},
+        "voice": (NO_VOICE if state.voice is None else state.voice).to_json(),
         "agreement": state.agreement,
-        "strategy": state.strategy,
         "latency_ms": round(stamp.latency_ms, 1),
     }
+
+
+def _leading(probabilities: Probabilities | None, labels: Sequence[str]) -> dict[str, Any]:
+    """Return the likeliest label and its probability."""
+    if probabilities is None:
+        return {"emotion": None, "confidence": 0.0}
+    best = max(range(len(labels)), key=lambda i: probabilities[i])
+    return {"emotion": labels[best], "confidence": round(probabilities[best], 4)}
+
+
+NO_FACE: dict[str, Any] = {"track": None, "quality": None, "box": None, "probabilities": None}
+NO_VOICE = VoiceReading(0.0, active=False, snr_db=None, quality=0.0, probabilities=None)
+"""Messages keep one shape whether there is a face, a voice, or none."""

@@ -1,8 +1,10 @@
-"""Readings in, fused and smoothed state out: the whole of fusion behind three calls."""
+"""Readings in, fused and smoothed states out: the whole of fusion behind three calls."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
@@ -12,14 +14,17 @@ from affectd.events import (
     Agreement,
     EmotionState,
     FaceReading,
+    Person,
     Probabilities,
+    Reason,
     Strategy,
+    TrackedFace,
     VoiceReading,
     fold_calm,
 )
-from affectd.fusion.hysteresis import Hysteresis
-from affectd.fusion.smoothing import Belief
-from affectd.fusion.strategies import STRATEGIES, UNIFORM, Fused, Opinion, Vector, agreement
+from affectd.fusion.people import People
+from affectd.fusion.person import Announced, PersonFilter, Smoothing
+from affectd.fusion.strategies import STRATEGIES, UNIFORM, Opinion, Vector, agreement, face_only
 
 EVEN_SKILL: Probabilities = (1.0,) * len(LABELS)
 """A modality of which no per-class figures are known."""
@@ -27,11 +32,25 @@ LEAST_SKILL = 0.01
 """A class never told right on held-out data still counts when nothing else speaks."""
 
 
+@dataclass(frozen=True, slots=True)
+class Fusion:
+    """What one step of fusion gives."""
+
+    state: EmotionState
+    """Of the person in front."""
+    events: tuple[EmotionState, ...]
+    """States that are changes to be told: of the person in front, and of the others where all are asked for."""
+    people: tuple[Person, ...]
+    """Everybody in view, the person in front first; who is out of sight for less than two seconds counts."""
+
+
 class Fuser:
     """Fuses the newest face with the newest voice. Deterministic, without a clock; not thread-safe.
 
     All times are on one clock, that of `captured_at`. A reading's reliability is its quality, halved
-    for every `half_life_s` of age, and 0 from `absent_s` on: it is too old to be evidence.
+    for every `half_life_s` of age, and 0 from `absent_s` on: it is too old to be evidence. Everybody in
+    view has a belief and a hysteresis of their own. The voice is taken for that of the person in front, and
+    counts for 1/n of itself while n people are in view.
     """
 
     def __init__(
@@ -44,6 +63,7 @@ class Fuser:
         dwell_s: float = 0.8,
         half_life_s: float = 1.0,
         absent_s: float = 2.0,
+        people: Literal["front", "all"] = "front",
         face_skill: Sequence[float] = EVEN_SKILL,
         voice_skill: Sequence[float] = EVEN_SKILL,
     ) -> None:
@@ -56,74 +76,139 @@ class Fuser:
         self._face_weight = face_weight
         self._half_life_s = half_life_s
         self._absent_s = absent_s
+        self._events_of_all = people == "all"
         self._face_skill = _skill("face", face_skill)
         self._voice_skill = _skill("voice", voice_skill)
-        self._belief = Belief(half_life_s)
-        self._hysteresis = Hysteresis(enter=enter, leave=leave, dwell_s=dwell_s, absent_s=absent_s)
+        self._smoothing = Smoothing(
+            enter=enter, leave=leave, dwell_s=dwell_s, half_life_s=half_life_s, absent_s=absent_s
+        )
+        self._people = People(self._new_person)
+        self._front = self._new_person()
+        self._ended: list[PersonFilter] = []
+        """Whose emotion was ended by `forget`, and is to be told."""
+        self._front_since = 0.0
+        """When that person came to the front, where another had been."""
+        self._announced = Announced()
         self._face: FaceReading | None = None
         self._voice: VoiceReading | None = None
-        self._track: int | None = None
-        self._evidence_at: float | None = None
 
     def update_face(self, reading: FaceReading) -> None:
         """Hold this face reading, unless a newer one is held. One without faces ends the face's evidence."""
-        if self._face is None or reading.captured_at >= self._face.captured_at:
-            self._face = reading
+        if self._face is not None and reading.captured_at < self._face.captured_at:
+            return
+        self._face = reading
+        if self._strategy == "voice":
+            self._people.take(reading, None)
+            return
+        # Who was heard first and is seen now is one person.
+        self._people.take(reading, self._front if self._front.number is None else None)
+        if reading.faces and self._people.all[0] is not self._front:
+            self._front, self._front_since = self._people.all[0], reading.captured_at
 
     def update_voice(self, reading: VoiceReading) -> None:
         """Hold this voice reading, unless a newer one is held. One without speech ends the voice's evidence."""
         if self._voice is None or reading.captured_at >= self._voice.captured_at:
             self._voice = reading
 
-    def step(self, now: float) -> tuple[EmotionState, bool]:
-        """Give the state at `now`, and whether it is an event: the emotion changed with this step.
+    def end_face(self) -> None:
+        """Forget the newest face reading: the camera gives none any more."""
+        self._face = None
 
-        Only readings newer than the last step's move the belief, so stepping more often changes nothing
+    def end_voice(self) -> None:
+        """Forget the newest voice reading: the microphone gives none any more."""
+        self._voice = None
+
+    def forget(self, now: float) -> None:
+        """Forget everybody at once: camera and microphone are closed on purpose."""
+        self._face = self._voice = None
+        for person in {self._front, *self._people.all}:
+            if person.emotion is not None:
+                person.end(now)
+                self._ended.append(person)
+        self._people.forget()
+
+    def step(self, now: float) -> Fusion:
+        """Return the state at `now`, and what is to be told.
+
+        Only readings newer than the last step's move a belief, so stepping more often changes nothing
         but how soon an absence is seen.
         """
-        face, voice = self._face_opinion(now), self._voice_opinion(now)
-        fused = self._pool(face, voice)
-        changed = self._absence(now) if fused is None else self._presence(fused)
-        return self._state(now, agreement(face, voice)), changed
+        face, voice = self._face_opinion(self._primary, now), self._voice_opinion(now)
+        changed = [self._front] if self._front.observe(self._pool(face, voice), now) else []
+        changed += self._observe_others(now)
+        is_news = self._announce(now)
+        state = self._state(self._front, self._announced, now, agreement(face, voice))
+        if self._events_of_all:
+            events = tuple(state if person is self._front else self._others_state(person, now) for person in changed)
+        else:
+            events = (state,) if is_news else ()
+        if self._front.gone(now) and self._front not in self._people.all:
+            self._front = self._new_person()  # whoever is heard from now on may be another
+            self._announced = replace(self._announced, person=None)
+        return Fusion(state, events, tuple(_person(each, now) for each in self._people.all))
 
-    def _presence(self, fused: Fused) -> bool:
-        self._forget_if_other_person()
-        self._belief.update(fused.probabilities, fused.captured_at)
-        self._evidence_at = max(fused.captured_at, self._evidence_at or fused.captured_at)
-        return self._hysteresis.observe(self._belief.probabilities, self._evidence_at, withheld=fused.withheld)
+    @property
+    def _primary(self) -> TrackedFace | None:
+        return None if self._face is None else self._face.primary
 
-    def _forget_if_other_person(self) -> None:
-        face = None if self._face is None else self._face.primary
-        if face is None or face.track == self._track:
-            return
-        if self._track is not None and self._strategy != "voice":
-            self._belief.reset()
-        self._track = face.track
+    def _new_person(self) -> PersonFilter:
+        return PersonFilter(self._smoothing)
 
-    def _absence(self, now: float) -> bool:
-        if self._evidence_at is None:
-            return self._hysteresis.absent(now)
-        if now - self._evidence_at < self._absent_s:
+    def _observe_others(self, now: float) -> list[PersonFilter]:
+        """Read everybody but the person in front by the face alone; return whose emotion changed."""
+        changed, self._ended = self._ended, []
+        for person in self._people.all:
+            if person is not self._front:
+                face = None if self._strategy == "voice" else self._visible(person)
+                if person.observe(face_only(self._face_opinion(face, now), self._nothing_heard(now)), now):
+                    changed.append(person)
+        for person in self._people.end_lost(now):
+            if person is not self._front and person.emotion is not None:
+                person.end(person.seen_at)
+                changed.append(person)
+        return changed
+
+    def _visible(self, person: PersonFilter) -> TrackedFace | None:
+        """Return the person's face in the newest frame."""
+        return next((face for face in (self._face.faces if self._face else ()) if face is person.face), None)
+
+    def _announce(self, now: float) -> bool:
+        """Take in what the person in front shows; whether that is news: another emotion, or another's emotion."""
+        front, told = self._front, self._announced
+        since = now if front.since is None else front.since
+        began = since if told.since is None else told.since
+        replaced = None not in (front.number, told.person) and front.number != told.person
+        person = told.person if front.number is None else front.number
+        if front.emotion == told.emotion and (front.emotion is None or not replaced):
+            self._announced = replace(told, person=person, since=began)
             return False
-        self._belief.reset()
-        return self._hysteresis.absent(self._evidence_at)
+        ended = self._front_since if replaced else since
+        self._announced = Announced(
+            front.emotion, person, since if replaced else max(since, began), told.emotion, max(0.0, ended - began)
+        )
+        return True
 
-    def _face_opinion(self, now: float) -> Opinion:
-        reading = self._face
-        face = None if reading is None else reading.primary
-        if reading is None or face is None:
+    def _face_opinion(self, face: TrackedFace | None, now: float) -> Opinion:
+        if self._face is None or face is None:
             return Opinion(UNIFORM, 0.0, self._face_skill, self._face_weight, now)
-        reliability = face.quality * self._freshness(reading, now)
-        return _opinion(face.probabilities, reliability, self._face_skill, self._face_weight, reading.captured_at)
+        reliability = face.quality * self._freshness(self._face, now)
+        return _opinion(face.probabilities, reliability, self._face_skill, self._face_weight, self._face.captured_at)
 
     def _voice_opinion(self, now: float) -> Opinion:
         reading = self._voice
-        share = 1.0 - self._face_weight
         if reading is None or not reading.active or reading.probabilities is None:
-            return Opinion(UNIFORM, 0.0, self._voice_skill, share, now)
-        reliability = reading.quality * self._freshness(reading, now)
+            return self._nothing_heard(now)
+        in_view = 1 if self._face is None else max(1, len(self._face.faces))
+        reliability, share = reading.quality * self._freshness(reading, now) / in_view, self._voice_share / in_view
         folded = fold_calm(reading.probabilities)
         return _opinion(folded, reliability, self._voice_skill, share, reading.captured_at)
+
+    def _nothing_heard(self, now: float) -> Opinion:
+        return Opinion(UNIFORM, 0.0, self._voice_skill, self._voice_share, now)
+
+    @property
+    def _voice_share(self) -> float:
+        return 1.0 - self._face_weight
 
     def _freshness(self, reading: FaceReading | VoiceReading, now: float) -> float:
         if self._too_old(reading, now):
@@ -134,24 +219,60 @@ class Fuser:
     def _too_old(self, reading: FaceReading | VoiceReading, now: float) -> bool:
         return now - reading.captured_at >= self._absent_s
 
-    def _state(self, now: float, agreed: Agreement) -> EmotionState:
-        probabilities = tuple(float(p) for p in self._belief.probabilities)
-        emotion, since = self._hysteresis.emotion, self._hysteresis.since
+    def _state(self, person: PersonFilter, told: Announced, now: float, agreed: Agreement) -> EmotionState:
+        """Return the state of the person in front."""
         seen = None if self._face is None or self._too_old(self._face, now) else self._face
         voice = None if self._voice is None or self._too_old(self._voice, now) else self._voice
+        face = None if seen is None else seen.primary
+        somebody = face is not None or (voice is not None and voice.active)
         return EmotionState(
             captured_at=max((reading.captured_at for reading in (seen, voice) if reading is not None), default=now),
-            emotion=emotion,
-            confidence=0.0 if emotion is None else probabilities[LABELS.index(emotion)],
-            probabilities=probabilities,
-            previous=self._hysteresis.previous,
-            since=now if since is None else since,
-            previous_held_s=self._hysteresis.previous_held_s,
+            emotion=person.emotion,
+            confidence=person.confidence,
+            probabilities=person.probabilities,
+            previous=told.previous,
+            since=now if told.since is None else told.since,
+            previous_held_s=told.previous_held_s,
             agreement=agreed,
             strategy=self._strategy,
-            face=None if seen is None else seen.primary,
+            reason=_reason(person, somebody=somebody),
+            face=face,
             voice=voice,
+            person=None if face is None else self._people.all[0].number,
         )
+
+    def _others_state(self, person: PersonFilter, now: float) -> EmotionState:
+        """Return the state of somebody who is not in front, or who has left: the face's alone."""
+        face, own = self._visible(person), person.told
+        return EmotionState(
+            captured_at=now if face is None or self._face is None else self._face.captured_at,
+            emotion=person.emotion,
+            confidence=person.confidence,
+            probabilities=person.probabilities,
+            previous=own.previous,
+            since=now if own.since is None else own.since,
+            previous_held_s=own.previous_held_s,
+            agreement="none" if face is None else "single",
+            strategy=self._strategy,
+            reason=_reason(person, somebody=face is not None),
+            face=face,
+            person=person.number,
+        )
+
+
+def _reason(person: PersonFilter, *, somebody: bool) -> Reason:
+    if person.emotion is not None:
+        return "shown"
+    if not somebody:
+        return "nobody"
+    return "disagree" if person.withheld else "unsure"
+
+
+def _person(person: PersonFilter, now: float) -> Person:
+    assert person.number is not None
+    assert person.face is not None
+    since = now if person.since is None else person.since
+    return Person(person.number, person.face, person.emotion, person.confidence, since)
 
 
 def _skill(modality: str, values: Sequence[float]) -> Vector:

@@ -7,7 +7,7 @@ import functools
 import logging
 import os
 import time
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from affectd.events import Stamp
@@ -23,9 +23,13 @@ _TIME_ERROR = 5
 
 def stamp(captured_at: float) -> Stamp:
     """Stamp a message now; its evidence was captured at `captured_at` on the monotonic clock."""
-    now = datetime.now(timezone.utc)
-    text = now.strftime("%Y-%m-%dT%H:%M:%S.") + f"{now.microsecond // 1000:03d}Z"
-    return Stamp(text, clock_synced(), max(0.0, (time.monotonic() - captured_at) * 1000))
+    now, age_s = datetime.now(timezone.utc), max(0.0, time.monotonic() - captured_at)
+    return Stamp(rfc3339(now), rfc3339(now - timedelta(seconds=age_s)), clock_synced(), age_s * 1000)
+
+
+def rfc3339(moment: datetime) -> str:
+    """Write a UTC time with milliseconds, as in 2026-01-02T03:04:05.678Z (RFC 3339)."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
 
 
 def clock_synced() -> bool:

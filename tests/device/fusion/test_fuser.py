@@ -17,9 +17,12 @@ def leaning(label, p=0.85, labels=LABELS):
     return tuple(p if name == label else rest for name in labels)
 
 
-def face(at, label, p=0.85, track=1, quality=0.8):
-    tracked = TrackedFace(track, Box(0.4, 0.3, 0.2, 0.3), quality, leaning(label, p))
-    return FaceReading(at, (tracked,))
+def tracked(label, p=0.85, track=1, quality=0.8, x=0.4):
+    return TrackedFace(track, Box(x, 0.3, 0.2, 0.3), quality, leaning(label, p))
+
+
+def face(at, label, p=0.85, track=1, quality=0.8, x=0.4):
+    return FaceReading(at, (tracked(label, p, track, quality, x),))
 
 
 def voice(at, label, p=0.85, quality=0.8):
@@ -37,6 +40,8 @@ class Run:
         self.fuser = fuser
         self.now = 100.0
         self.events = []
+        self.told = []
+        """The events' states."""
         self.state = None
 
     def play(self, seconds, reading, rate=10):
@@ -48,14 +53,21 @@ class Run:
                     self.fuser.update_face(one)
                 elif isinstance(one, VoiceReading):
                     self.fuser.update_voice(one)
-            self.state, changed = self.fuser.step(self.now + 0.02)
-            if changed:
-                self.events.append((self.now, self.state.emotion))
+            self.fusion = self.fuser.step(self.now + 0.02)
+            self.state = self.fusion.state
+            self.events += [(self.now, event.emotion) for event in self.fusion.events]
+            self.told += self.fusion.events
         return self
 
     @property
     def emotions(self):
         return [emotion for _, emotion in self.events]
+
+
+def stepped(fuser, now):
+    """Return the state after a step, and whether it is an event."""
+    fusion = fuser.step(now)
+    return fusion.state, bool(fusion.events)
 
 
 @pytest.fixture
@@ -64,8 +76,8 @@ def run():
 
 
 def test_before_anything_the_state_is_nobody():
-    state, changed = Fuser().step(5.0)
-    assert not changed
+    state, events = stepped(Fuser(), 5.0)
+    assert not events
     assert (state.emotion, state.confidence, state.agreement) == (None, 0.0, "none")
     assert state.probabilities == pytest.approx((1 / 7,) * 7)
     assert state.face is None
@@ -152,8 +164,8 @@ def test_stepping_more_often_changes_nothing():
         at = index * 0.1
         for fuser in (seldom, often):
             fuser.update_face(face(at, label, 0.4))
-        extra = [often.step(at + delay) for delay in (0.0, 0.01, 0.02, 0.05)]
-        one, changed = seldom.step(at)
+        extra = [stepped(often, at + delay) for delay in (0.0, 0.01, 0.02, 0.05)]
+        one, changed = stepped(seldom, at)
         assert one.probabilities == pytest.approx(extra[-1][0].probabilities)
         assert changed == any(event for _, event in extra)
 
@@ -161,7 +173,7 @@ def test_stepping_more_often_changes_nothing():
 def test_a_single_reading_never_dwells_by_being_stepped():
     fuser = Fuser()
     fuser.update_face(face(0.0, "angry", 0.99))
-    assert not any(fuser.step(now)[1] for now in np.arange(0, 5, 0.01))
+    assert not any(fuser.step(now).events for now in np.arange(0, 5, 0.01))
 
 
 def test_old_reading_does_not_replace_a_newer_one():
@@ -170,7 +182,7 @@ def test_old_reading_does_not_replace_a_newer_one():
     fuser.update_face(face(1.0, "angry"))
     fuser.update_voice(voice(2.0, "sad"))
     fuser.update_voice(silence(1.5))
-    state, _ = fuser.step(2.0)
+    state = fuser.step(2.0).state
     assert state.face.probabilities == leaning("happy")
     assert state.voice.active
 
@@ -180,21 +192,106 @@ def test_older_reading_weighs_less():
         fuser = Fuser()
         fuser.update_face(face(10.0, "happy"))
         fuser.update_voice(voice(10.0 - voice_age, "angry"))
-        return fuser.step(10.0)[0].probabilities[0]
+        return fuser.step(10.0).state.probabilities[0]
 
     shares = [angry_share(age) for age in (0.0, 0.5, 1.0, 1.9, 2.5)]
     assert all(earlier > later for earlier, later in itertools.pairwise(shares))
     assert shares[-1] == pytest.approx(0.025, abs=1e-6)  # too old to count: the face's own figure
 
 
-def test_another_person_in_front_starts_a_new_belief(run):
-    run.play(10, lambda at: face(at, "happy", track=1))
-    run.play(0.1, lambda at: face(at, "sad", track=2))
+def test_another_person_in_front_starts_anew_and_is_told_at_once(run):
+    run.play(10, lambda at: face(at, "happy", track=1, x=0.0))
+    run.play(0.1, lambda at: face(at, "sad", track=2, x=0.7))
     assert run.state.probabilities == pytest.approx(leaning("sad"))
-    assert run.state.emotion == "happy"
-    run.play(3, lambda at: face(at, "sad", track=2))
-    assert run.emotions == ["happy", "sad"]
-    assert run.events[1][0] == pytest.approx(110 + DWELL_S, abs=0.25)
+    assert (run.state.emotion, run.state.reason, run.state.person) == (None, "unsure", 2)
+    run.play(3, lambda at: face(at, "sad", track=2, x=0.7))
+    assert run.emotions == ["happy", None, "sad"]
+    assert run.events[1][0] == pytest.approx(110.1)
+    assert run.events[2][0] == pytest.approx(110 + DWELL_S, abs=0.25)
+    assert [event.person for event in run.told] == [1, 2, 2]
+    assert run.told[1].previous_held_s == pytest.approx(10.0)
+
+
+def test_somebody_happy_replaced_by_somebody_happy_is_told(run):
+    run.play(10, lambda at: face(at, "happy", track=1, x=0.0)).play(5, lambda at: face(at, "happy", track=2, x=0.7))
+    assert [(event.emotion, event.person) for event in run.told] == [("happy", 1), (None, 2), ("happy", 2)]
+    assert run.state.since == pytest.approx(110.1)
+
+
+def test_who_stood_behind_is_known_when_they_come_to_the_front(run):
+    both = tracked("happy", track=1, x=0.0), tracked("happy", track=2, x=0.7)
+    run.play(10, lambda at: FaceReading(at, both)).play(5, lambda at: FaceReading(at, both[::-1]))
+    assert [(event.emotion, event.person, event.previous) for event in run.told] == [
+        ("happy", 1, None),
+        ("happy", 2, "happy"),
+    ]
+    assert run.told[1].previous_held_s == pytest.approx(10.0)
+    assert [person.number for person in run.fusion.people] == [2, 1]
+    assert [person.emotion for person in run.fusion.people] == ["happy", "happy"]
+
+
+def test_others_emotions_are_events_where_all_are_asked_for():
+    run = Run(Fuser(people="all"))
+    behind = lambda label: tracked(label, track=2, x=0.7)  # noqa: E731
+    run.play(5, lambda at: FaceReading(at, (tracked("happy", track=1, x=0.0), behind("sad"))))
+    run.play(5, lambda at: FaceReading(at, (tracked("happy", track=1, x=0.0), behind("angry"))))
+    run.play(5, lambda at: face(at, "happy", track=1, x=0.0))
+    told = [(event.person, event.emotion, event.previous) for event in run.told]
+    assert told == [(1, "happy", None), (2, "sad", None), (2, "angry", "sad"), (2, None, "angry")]
+    run.fuser.forget(run.now)
+    run.play(0.1, FaceReading)
+    assert [(event.person, event.emotion) for event in run.told[4:]] == [(None, None)]
+
+
+@pytest.mark.parametrize(("gap_s", "x", "person"), [(1.5, 0.45, 1), (1.5, 0.75, 2), (2.5, 0.4, 2)])
+def test_a_face_back_within_two_seconds_near_where_it_was_is_the_same_person(run, gap_s, x, person):
+    run.play(5, lambda at: face(at, "happy", track=1)).play(gap_s, FaceReading)
+    run.play(5, lambda at: face(at, "happy", track=2, x=x))
+    assert run.state.person == person
+    assert run.emotions == (["happy"] if person == 1 else ["happy", None, "happy"])
+
+
+def test_two_who_stand_side_by_side_stay_apart_when_both_are_lost_and_found(run):
+    pair = lambda a, b: (tracked("happy", track=a, x=0.1), tracked("sad", track=b, x=0.35))  # noqa: E731
+    run.play(5, lambda at: FaceReading(at, pair(1, 2))).play(1, FaceReading)
+    run.play(1, lambda at: FaceReading(at, pair(8, 9)))
+    assert [(each.number, each.emotion) for each in run.fusion.people] == [(1, "happy"), (2, "sad")]
+
+
+def test_who_was_heard_before_they_are_seen_is_one_person(run):
+    run.play(5, lambda at: voice(at, "happy"))
+    assert run.state.person is None
+    run.play(5, lambda at: (face(at, "happy"), voice(at, "happy")))
+    assert run.emotions == ["happy"]
+    assert run.state.person == 1
+
+
+def test_who_is_heard_after_somebody_left_is_nobody_known(run):
+    run.play(5, lambda at: face(at, "happy")).play(5, FaceReading).play(5, lambda at: voice(at, "sad"))
+    run.play(5, lambda at: face(at, "happy", track=7, x=0.4))
+    assert [(event.emotion, event.person) for event in run.told] == [
+        ("happy", 1), (None, None), ("sad", None), ("happy", 2),
+    ]  # fmt: skip
+
+
+def test_the_voice_counts_for_less_while_others_are_in_view():
+    def angry_share(*others):
+        fuser = Fuser()
+        faces = (tracked("happy", 0.5), *(tracked("neutral", track=2 + i, x=0.7) for i in range(len(others))))
+        fuser.update_face(FaceReading(10.0, faces))
+        fuser.update_voice(voice(10.0, "angry"))
+        return fuser.step(10.0).state.probabilities[0]
+
+    assert angry_share() > angry_share("one") > angry_share("one", "two") > 0.5 / 6
+
+
+def test_what_is_forgotten_is_told_at_once(run):
+    run.play(5, lambda at: (face(at, "happy"), voice(at, "happy")))
+    run.fuser.forget(run.now)
+    fusion = run.fuser.step(run.now)
+    assert [event.emotion for event in fusion.events] == [None]
+    assert (fusion.state.face, fusion.state.voice, fusion.state.person, fusion.people) == (None, None, None, ())
+    assert fusion.state.reason == "nobody"
 
 
 def test_calm_counts_as_neutral(run):
@@ -208,9 +305,9 @@ def test_silence_ends_the_voice_at_once():
     fuser = Fuser()
     fuser.update_face(face(1.0, "happy"))
     fuser.update_voice(voice(1.0, "happy"))
-    assert fuser.step(1.0)[0].agreement == "agree"
+    assert fuser.step(1.0).state.agreement == "agree"
     fuser.update_voice(silence(1.5))
-    state, _ = fuser.step(1.5)
+    state = fuser.step(1.5).state
     assert state.agreement == "single"
     assert state.voice is not None
     assert not state.voice.active
@@ -221,7 +318,7 @@ def test_hybrid_disagreement_becomes_no_emotion_and_recovers():
     run.play(5, lambda at: (face(at, "happy"), voice(at, "happy")))
     run.play(5, lambda at: (face(at, "happy"), voice(at, "angry")))
     assert run.emotions == ["happy", None]
-    assert run.state.agreement == "disagree"
+    assert (run.state.agreement, run.state.reason) == ("disagree", "disagree")
     assert run.events[1][0] == pytest.approx(105 + DWELL_S, abs=0.25)
     run.play(5, lambda at: (face(at, "happy"), voice(at, "happy")))
     assert run.emotions == ["happy", None, "happy"]
@@ -261,7 +358,7 @@ def test_random_life_keeps_every_invariant(strategy):
             fuser.update_voice(VoiceReading(at, True, 10.0, rng.uniform(), tuple(rng.dirichlet(np.full(8, 0.3)))))
         else:
             fuser.update_voice(silence(at))
-        state, changed = fuser.step(now)
+        state, changed = stepped(fuser, now)
         assert sum(state.probabilities) == pytest.approx(1)
         assert min(state.probabilities) >= 0
         assert changed == (state.emotion != emotion)
