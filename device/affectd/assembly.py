@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from pathlib import Path
-from typing import cast
+from typing import Literal, cast
 
 from affectd.config import Config
 from affectd.errors import ModelError
@@ -78,6 +78,7 @@ def make_fuser(config: Config, face: Model | None, voice: Model | None) -> Fuser
         dwell_s=settings.dwell_s,
         half_life_s=settings.half_life_s,
         absent_s=settings.absent_s,
+        people=cast(Literal["front", "all"], settings.people),
         face_skill=EVEN_SKILL if face is None else face.bundle.skill,
         voice_skill=EVEN_SKILL if voice is None else _skill_without_calm(voice.bundle.skill),
     )
@@ -107,13 +108,13 @@ def privacy_sources(config: Config) -> PrivacySources:
     )
 
 
-def make_origin(config: Config, models: dict[str, Model]) -> Origin:
+def make_origin(config: Config, models: dict[str, Model], run: str) -> Origin:
     """Say who publishes."""
     try:
         boot = BOOT_ID.read_text().strip()
     except OSError:
         boot = "unknown"
-    return Origin(device_id(config), boot, {task: model.description for task, model in models.items()})
+    return Origin(device_id(config), boot, run, {task: model.description for task, model in models.items()})
 
 
 def _skill_without_calm(skill: tuple[float, ...]) -> tuple[float, ...]:

@@ -136,6 +136,11 @@ class FusionConfig:
         1.0, "Memory of the smoothing: an emotion persists with this half-life.", low=0.05, high=60
     )
     absent_s: float = setting(2.0, "Without evidence for this long nobody is there.", low=0.2, high=600)
+    people: str = setting(
+        "front",
+        "Whose changes are events: those of the person in front, or of all in view. /people has everybody anyway.",
+        choices=("front", "all"),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,8 +165,8 @@ class MqttConfig:
     )
     faces: bool = setting(False, "Publish per-face readings on /faces.")
     voice: bool = setting(False, "Publish voice readings on /voice.")
-    heartbeat_s: float = setting(30.0, "Publish /state at least this often.", low=1, high=3600)
-    health_s: float = setting(30.0, "Publish /health this often.", low=1, high=3600)
+    heartbeat_s: float = setting(30.0, "Publish /state and /people at least this often.", low=1, high=3600)
+    health_s: float = setting(30.0, "Publish /health this often, and whenever a part changes.", low=1, high=3600)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

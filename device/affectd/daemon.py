@@ -6,24 +6,24 @@ import logging
 import threading
 import time
 from contextlib import suppress
-from datetime import datetime, timedelta, timezone
 from functools import partial
+from typing import cast
 
 from affectd import __version__, assembly
 from affectd.capture import sources
 from affectd.capture.clip import Clip
 from affectd.config import Config
 from affectd.errors import ConfigError
+from affectd.events import Reason, Strategy, no_state
 from affectd.face.reader import FaceReader
 from affectd.inference.model import Model
 from affectd.pipeline import Pipeline
-from affectd.publish.clock import stamp
-from affectd.publish.health_document import ComponentHealth, HealthDocument, ModelHealth
 from affectd.publish.publisher import Publisher
 from affectd.publish.session import SessionStatus
 from affectd.service.component import Component
 from affectd.service.component_status import ComponentStatus, State
-from affectd.service.health import Meters, rss_mb, temperature_c, throttled
+from affectd.service.health import Meters, temperature_c
+from affectd.service.health_report import HealthReport
 from affectd.service.notify import Notifier, Watchdog, first_pass_made
 from affectd.service.privacy import PrivacyState, PrivacySwitch
 from affectd.service.spares import Spares
@@ -53,7 +53,9 @@ class Daemon:
         self._config = config
         self._notifier = notifier or Notifier()
         self._meters = Meters()
-        self._began = self._health_due = time.monotonic()
+        self._health_due = time.monotonic()
+        self._shown: list[tuple[str, State]] = []
+        """Components and their states in the newest health message."""
         self._ready = False
         self._models: dict[str, Model] = {}
         clip = sources.make_clip(
@@ -66,7 +68,7 @@ class Daemon:
         self._outbox = assembly.open_outbox(config)
         self._publisher = Publisher(
             config.mqtt,
-            origin=assembly.make_origin(config, self._models),
+            origin=assembly.make_origin(config, self._models, self._outbox.run_id),
             device_name=assembly.device_name(config),
             version=__version__,
             outbox=self._outbox,
@@ -75,9 +77,12 @@ class Daemon:
         self._pipeline = self._make_pipeline(clip)
         self._privacy = PrivacySwitch(
             assembly.privacy_sources(config),
-            close=lambda: self._supervisor.pause(self._pipeline.devices, STOP_S),
-            open_again=lambda: self._supervisor.resume(self._pipeline.devices),
+            close=self._close_devices,
+            open_again=self._open_devices,
             on_change=self._privacy_changed,
+        )
+        self._report = HealthReport(
+            meters=self._meters, pipeline=self._pipeline, outbox=self._outbox, models=self._models
         )
         self._supervisor = Supervisor([*self._pipeline.components, Component("privacy", self._privacy.run)])
 
@@ -136,6 +141,7 @@ class Daemon:
         """
         self._privacy.poll()  # before any device is opened
         self._publisher.publish_privacy(self._privacy.state.closed)
+        self._introduce()
         self._publisher.start()
         self._supervisor.start()
         try:
@@ -144,6 +150,18 @@ class Daemon:
             self._end()
         if self._supervisor.failure is not None:
             raise self._supervisor.failure
+
+    def _introduce(self) -> None:
+        """Replace what an earlier run has left at the broker, before the box is called online."""
+        has = [*self._pipeline.devices, *(["thermometer"] if temperature_c() is not None else [])]
+        self._publisher.describe(self._config, has)
+        self._publish_no_state("privacy" if self._privacy.state.on else "starting")
+        self._publish_health(self._statuses(), phase="starting")
+
+    def _publish_no_state(self, reason: Reason) -> None:
+        now = time.monotonic()
+        self._publisher.publish_state(no_state(reason, cast(Strategy, self._config.fusion.strategy), now), now)
+        self._publisher.publish_people((), now)
 
     def _tend(self, stop: threading.Event) -> None:
         watchdog = Watchdog(self._notifier, time.monotonic())
@@ -172,9 +190,10 @@ class Daemon:
         if not self._ready and first_pass_made(statuses, now):
             self._ready = True
             self._notifier.ready()
-        if now >= self._health_due:
-            self._health_due = now + self._config.mqtt.health_s
-            self._publisher.publish_health(self._health(statuses))
+        shown = [(status.name, status.state) for status in statuses]
+        if now >= self._health_due or shown != self._shown:
+            self._health_due, self._shown = now + self._config.mqtt.health_s, shown
+            self._publish_health(statuses)
 
     def _statuses(self) -> list[ComponentStatus]:
         """Tell how each supervised component is, and the publisher, which looks after itself."""
@@ -192,16 +211,25 @@ class Daemon:
         if hanging:
             log.error("%s did not stop within %g s and is left behind", " and ".join(hanging), STOP_S)
         with suppress(MemoryError):
-            self._publisher.publish_health(self._health(self._statuses()))
+            self._publish_no_state("offline")
+            self._publish_health(self._statuses(), phase="offline")
         self._publisher.stop(flush_s=LAST_EVENTS_S)
         self._outbox.close()
 
     def _take_privacy_command(self, command: str) -> None:
         self._privacy.command(command)
 
+    def _close_devices(self) -> list[str]:
+        self._pipeline.keep_private(True)
+        return self._supervisor.pause(self._pipeline.devices, STOP_S)
+
+    def _open_devices(self) -> None:
+        self._pipeline.keep_private(False)
+        self._supervisor.resume(self._pipeline.devices)
+
     def _privacy_changed(self, state: PrivacyState) -> None:
         self._publisher.publish_privacy(state.closed)
-        self._publisher.publish_health(self._health(self._statuses()))
+        self._publish_health(self._statuses())
 
     def _sentence(self, statuses: list[ComponentStatus]) -> str:
         """Say in one sentence how the daemon is."""
@@ -215,49 +243,9 @@ class Daemon:
             parts.append(self._outbox.fault)
         return "; ".join(parts)
 
-    def _health(self, statuses: list[ComponentStatus]) -> HealthDocument:
-        now = time.monotonic()
-        meters, session, stamped = self._meters, self._publisher.status, stamp(now)
-        latency = {name: meters.percentiles(name) for name in ("face", "voice", "event")}
-        failing = any(status.failing for status in statuses)
-        sound = self._pipeline.sound_check
-        heard = sound.loudness
-        troubles = (session.last_error, session.subscription_error, self._outbox.fault, sound.trouble == "dead")
-        return HealthDocument(
-            device=assembly.device_id(self._config),
-            boot=self._publisher.origin.boot,
-            time=stamped.time,
-            clock_synced=stamped.clock_synced,
-            version=__version__,
-            status="degraded" if failing or any(troubles) else "ok",
-            uptime_s=now - self._began,
-            privacy=self._privacy.state.closed,
-            privacy_notice=self._privacy.state.notice or session.subscription_error,
-            frames_per_s=meters.rate("frames"),
-            face_readings_per_s=meters.rate("face_readings"),
-            voice_readings_per_s=meters.rate("voice_readings"),
-            microphone_level_db=None if heard is None else heard.level_db,
-            microphone_notice=sound.notice,
-            latency={name: taken for name, taken in latency.items() if taken is not None},
-            frames_dropped=self._pipeline.frames_dropped,
-            samples_lost=self._pipeline.samples_lost,
-            readings_waiting=self._pipeline.readings_waiting,
-            outbox_waiting=self._outbox.depth,
-            outbox_unstored=self._outbox.unstored,
-            outbox_dropped=self._outbox.dropped,
-            outbox_damaged=self._outbox.damaged_files,
-            outbox_error=self._outbox.fault,
-            events_sent=session.sent,
-            events_denied=session.denied,
-            broker_protocol=session.protocol,
-            broker_reconnects=session.reconnects,
-            broker_error=session.last_error,
-            temperature_c=temperature_c(),
-            throttled=throttled(),
-            rss_mb=rss_mb(),
-            components={status.name: _component_health(status, now) for status in statuses},
-            models={task: _model_health(model) for task, model in self._models.items()},
-        )
+    def _publish_health(self, statuses: list[ComponentStatus], *, phase: str | None = None) -> None:
+        document = self._report.document(statuses, self._publisher.status, self._privacy.state, phase=phase)
+        self._publisher.publish_health(document)
 
 
 def _publisher_status(session: SessionStatus, now: float) -> ComponentStatus:
@@ -268,18 +256,3 @@ def _publisher_status(session: SessionStatus, now: float) -> ComponentStatus:
     return ComponentStatus(
         "publisher", state, session.since, session.reconnects, session.last_error, session.last_progress
     )
-
-
-def _component_health(status: ComponentStatus, now: float) -> ComponentHealth:
-    """Give the time of day reckoned back from now: the clock may have been set since."""
-    since = datetime.now(timezone.utc) - timedelta(seconds=now - status.since)
-    return ComponentHealth(
-        status.state,
-        since.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        status.restarts,
-        status.last_error,
-    )
-
-
-def _model_health(model: Model) -> ModelHealth:
-    return ModelHealth(model.bundle.name, model.bundle.version, model.kind, model.runtime, model.delegate)

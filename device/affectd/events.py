@@ -174,6 +174,11 @@ class EmotionState:
     """Number of the person; None when nobody is seen."""
 
 
+def no_state(reason: Reason, strategy: Strategy, now: float) -> EmotionState:
+    """Return the state of a box that sees and hears nothing: before it has begun, or after its end."""
+    return EmotionState(now, None, 0.0, (1 / len(LABELS),) * len(LABELS), None, now, 0.0, "none", strategy, reason)
+
+
 @dataclass(frozen=True, slots=True)
 class Origin:
     """Who publishes: the same in every message of one run of the daemon."""

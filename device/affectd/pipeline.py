@@ -8,6 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 
 from affectd.capture.handover import AudioQueue, LatestFrame
 from affectd.capture.protocols import Camera, EndOfClipError, Microphone
@@ -15,10 +16,12 @@ from affectd.capture.resample import SAMPLE_RATE
 from affectd.config import Config
 from affectd.events import EmotionState, FaceReading, VoiceReading
 from affectd.face.reader import FaceReader
-from affectd.fusion.fuser import Fuser
+from affectd.fusion.fuser import Fuser, Fusion
+from affectd.publish.news import News
 from affectd.publish.publisher import Publisher
 from affectd.service.component import Beat, Component
 from affectd.service.health import Meters
+from affectd.service.senses import Senses
 from affectd.service.spares import Spares
 from affectd.voice.reader import VoiceReader
 from affectd.voice.sound_check import SoundCheck
@@ -85,6 +88,7 @@ class Pipeline:
         """In the order of the flow: stopping them in it drains each into the next."""
         self.devices: list[str] = []
         """Names of the components that hold a device: what the privacy switch closes."""
+        self._senses = Senses(config.fusion.strategy, config.fusion.absent_s, clip=clip)
         if camera is not None and face is not None:
             self._add_modality(
                 "face",
@@ -109,6 +113,11 @@ class Pipeline:
         self._working.add(name)
         self.devices.append(device.name)
         self.components += [device, worker]
+        self._senses.add(name, device, worker)
+
+    def keep_private(self, private: bool) -> None:
+        """Forget at once what was seen and heard, and take in nothing, until it is called with false."""
+        self._senses.private = private
 
     @property
     def frames_dropped(self) -> int:
@@ -220,8 +229,7 @@ class Pipeline:
 
     def _fuse(self, stop: threading.Event, beat: Beat) -> None:
         newest = began = 0.0 if self._lossless else time.monotonic()
-        shown: tuple[object, ...] | None = None
-        told_at = float("-inf")
+        news = News(self._config.mqtt.heartbeat_s)
         while not stop.is_set() and (self._working or not self._readings.empty()):
             try:
                 reading, began = self._readings.get(timeout=IDLE_S)
@@ -233,15 +241,30 @@ class Pipeline:
             else:
                 newest = max(newest, reading.captured_at)
                 self._take_in(reading)
-            state, is_event = self._fuser.step(newest)
-            if is_event:
-                self._unpublished.append(state)
+            fusion = self._step(newest)
+            self._unpublished.extend(fusion.events)
             self._publish_events(began)
-            shows = _what_shows(state)
-            if shows != shown or newest - told_at >= self._config.mqtt.heartbeat_s:
-                self._publisher.publish_state(state, newest)
-                shown, told_at = shows, newest
+            if news.is_in_state(fusion.state, newest):
+                self._publisher.publish_state(fusion.state, newest)
+            if news.is_in_people(fusion.people, newest):
+                self._publisher.publish_people(fusion.people, newest)
             beat()  # the first says that the pipeline has made its first pass
+
+    def _step(self, now: float) -> Fusion:
+        """Fuse what there is; where nobody is seen or heard, say why."""
+        if self._senses.private:
+            self._fuser.forget(now)
+        elif not self._lossless:
+            if self._senses.has_failed("face", now):
+                self._fuser.end_face()
+            if self._senses.has_failed("voice", now):
+                self._fuser.end_voice()
+        fusion, reason = self._fuser.step(now), self._senses.why_nobody(now)
+
+        def explained(state: EmotionState) -> EmotionState:
+            return replace(state, reason=reason) if state.reason == "nobody" else state
+
+        return replace(fusion, state=explained(fusion.state), events=tuple(map(explained, fusion.events)))
 
     def _publish_events(self, began: float) -> None:
         while self._unpublished:
@@ -256,6 +279,8 @@ class Pipeline:
             self._meters.took("event", max(0.0, time.monotonic() - since))
 
     def _take_in(self, reading: Reading) -> None:
+        if self._senses.private:
+            return
         if isinstance(reading, FaceReading):
             self._fuser.update_face(reading)
             self._publisher.publish_faces(reading)
@@ -264,9 +289,3 @@ class Pipeline:
             self._fuser.update_voice(reading)
             self._publisher.publish_voice(reading)
             self._meters.tick("voice_readings")
-
-
-def _what_shows(state: EmotionState) -> tuple[object, ...]:
-    """Give what a subscriber of the state must hear of at once."""
-    speaking = state.voice is not None and state.voice.active
-    return (state.emotion, state.face is not None, speaking)

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Collection
+from typing import Any, get_args
 
-from affectd.events import LABELS
+from affectd.events import LABELS, Reason
 from affectd.publish.topics import Topics
 
-NOBODY = "none"
-"""How a null emotion reads in Home Assistant."""
-_EMOTIONS = [*LABELS, NOBODY]
-_EMOTION = f"{{{{ value_json.emotion or '{NOBODY}' }}}}"
+NO_EMOTION = [reason for reason in get_args(Reason) if reason != "shown"]
+"""What stands for the emotion where none is named."""
 
 
-def discovery_document(topics: Topics, device_name: str, version: str) -> dict[str, Any]:
-    """Give the payload for `topics.discovery`."""
+def discovery_document(topics: Topics, device_name: str, version: str, has: Collection[str]) -> dict[str, Any]:
+    """Return the payload for `topics.discovery`; `has`: which of camera, microphone and thermometer there are."""
     identifier = f"affectd_{topics.device_id}"
-    components = {**_what_it_sees(topics), **_how_it_is(topics)}
+    slug = identifier.lower().replace("-", "_")
+    components = {**_what_it_sees(topics, has), **_how_it_is(topics, has)}
     for key, component in components.items():
         component["unique_id"] = f"{identifier}_{key}"
+        component["default_entity_id"] = f"{component['platform']}.{slug}_{key}"
     return {
         "device": {
             "identifiers": [identifier],
@@ -34,53 +35,45 @@ def discovery_document(topics: Topics, device_name: str, version: str) -> dict[s
     }
 
 
-def _what_it_sees(topics: Topics) -> dict[str, dict[str, Any]]:
-    return {
+def _what_it_sees(topics: Topics, has: Collection[str]) -> dict[str, dict[str, Any]]:
+    components: dict[str, dict[str, Any]] = {
         "emotion": {
             "platform": "sensor",
             "name": "Emotion",
             "device_class": "enum",
-            "options": _EMOTIONS,
+            "options": list(LABELS),
             "state_topic": topics.state,
-            "value_template": _EMOTION,
-            "json_attributes_topic": topics.state,
-            "json_attributes_template": (
-                "{{ {'probabilities': value_json.probabilities, 'agreement': value_json.agreement, "
-                "'strategy': value_json.strategy, 'held_s': value_json.held_s} | tojson }}"
-            ),
+            "value_template": "{{ value_json.emotion }}",  # null reads None there: unknown
             "icon": "mdi:emoticon-outline",
+        },
+        "reason": {
+            "platform": "sensor",
+            "name": "Reason",
+            "device_class": "enum",
+            "options": list(get_args(Reason)),
+            "state_topic": topics.state,
+            "value_template": "{{ value_json.reason }}",
+            "icon": "mdi:help-circle-outline",
         },
         "confidence": {
             "platform": "sensor",
             "name": "Confidence",
             "state_topic": topics.state,
-            "value_template": "{{ (value_json.confidence * 100) | round(0) }}",
+            "value_template": "{{ (value_json.confidence * 100) | round(0) if value_json.emotion else None }}",
             "unit_of_measurement": "%",
             "state_class": "measurement",
+            "icon": "mdi:percent-outline",
         },
         "change": {
             "platform": "event",
             "name": "Change of emotion",
-            "event_types": _EMOTIONS,
+            "event_types": [*LABELS, *NO_EMOTION],
             "state_topic": topics.event,
             "value_template": (
-                f"{{{{ {{'event_type': value_json.emotion or '{NOBODY}', 'previous': value_json.previous, "
-                "'confidence': value_json.confidence, 'id': value_json.id} | tojson }}"
+                "{{ {'event_type': value_json.emotion or value_json.reason, 'previous': value_json.previous, "
+                "'confidence': value_json.confidence, 'person': value_json.person, 'id': value_json.id} | tojson }}"
             ),
-        },
-        "face": {
-            "platform": "binary_sensor",
-            "name": "Face",
-            "device_class": "occupancy",
-            "state_topic": topics.state,
-            "value_template": "{{ 'ON' if value_json.face.present else 'OFF' }}",
-        },
-        "voice": {
-            "platform": "binary_sensor",
-            "name": "Voice",
-            "device_class": "sound",
-            "state_topic": topics.state,
-            "value_template": "{{ 'ON' if value_json.voice.active else 'OFF' }}",
+            "icon": "mdi:emoticon-happy-outline",
         },
         "privacy": {
             "platform": "switch",
@@ -93,33 +86,85 @@ def _what_it_sees(topics: Topics) -> dict[str, dict[str, Any]]:
             "optimistic": False,
         },
     }
+    if "camera" in has:
+        components["people"] = {
+            "platform": "sensor",
+            "name": "People",
+            "state_topic": topics.people,
+            "value_template": "{{ value_json.count }}",
+            "state_class": "measurement",
+            "icon": "mdi:account-multiple",
+            **_while_running(topics, "camera"),
+        }
+        components["face"] = {
+            "platform": "binary_sensor",
+            "name": "Face",
+            "device_class": "occupancy",
+            "state_topic": topics.state,
+            "value_template": "{{ 'ON' if value_json.face.present else 'OFF' }}",
+            **_while_running(topics, "camera"),
+        }
+    if "microphone" in has:
+        components["voice"] = {
+            "platform": "binary_sensor",
+            "name": "Voice",
+            "device_class": "sound",
+            "state_topic": topics.state,
+            "value_template": "{{ 'ON' if value_json.voice.active else 'OFF' }}",
+            **_while_running(topics, "microphone"),
+        }
+    return components
 
 
-def _how_it_is(topics: Topics) -> dict[str, dict[str, Any]]:
+def _while_running(topics: Topics, source: str) -> dict[str, Any]:
+    """Make an entity unavailable while the device that it goes by is away or closed."""
+    template = f"{{{{ 'online' if value_json.components.{source}.state == 'running' else 'offline' }}}}"
+    return {
+        "availability": [{"topic": topics.availability}, {"topic": topics.health, "value_template": template}],
+        "availability_mode": "all",
+    }
+
+
+def _how_it_is(topics: Topics, has: Collection[str]) -> dict[str, dict[str, Any]]:
     def diagnostic(name: str, template: str, **more: Any) -> dict[str, Any]:
         return {
             "platform": "sensor",
             "name": name,
             "entity_category": "diagnostic",
+            "enabled_by_default": False,  # each would fill the recorder
             "state_topic": topics.health,
             "value_template": template,
             "state_class": "measurement",
             **more,
         }
 
-    return {
-        "frame_rate": diagnostic("Frame rate", "{{ value_json.frames_per_s }}", unit_of_measurement="fps"),
+    components: dict[str, dict[str, Any]] = {
+        "problem": {
+            "platform": "binary_sensor",
+            "name": "Problem",
+            "device_class": "problem",
+            "entity_category": "diagnostic",
+            "state_topic": topics.health,
+            "value_template": "{{ 'ON' if value_json.status == 'degraded' else 'OFF' }}",
+            "json_attributes_topic": topics.health,
+            "json_attributes_template": "{{ {'problem': value_json.problem} | tojson }}",
+        },
+        "outbox": diagnostic(
+            "Events waiting", "{{ value_json.outbox_waiting }}", icon="mdi:tray-full", enabled_by_default=True
+        ),
         "latency": diagnostic(
             "Event latency (p95)",
             "{{ value_json.latency.event.p95_ms if value_json.latency.event is defined else None }}",
             unit_of_measurement="ms",
             device_class="duration",
         ),
-        "outbox": diagnostic("Events waiting", "{{ value_json.outbox_waiting }}"),
-        "temperature": diagnostic(
-            "Temperature",
-            "{{ value_json.temperature_c }}",
-            unit_of_measurement="°C",
-            device_class="temperature",
-        ),
     }
+    if "camera" in has:
+        components["frame_rate"] = diagnostic(
+            "Frame rate", "{{ value_json.frames_per_s }}", unit_of_measurement="fps", icon="mdi:speedometer"
+        )
+    if "thermometer" in has:
+        components["temperature"] = diagnostic(
+            "Temperature", "{{ value_json.temperature_c }}", unit_of_measurement="°C", device_class="temperature"
+        )
+    return components

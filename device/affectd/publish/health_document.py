@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from affectd.events import SCHEMA
+from affectd.events import Origin, Stamp, head_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +43,11 @@ class ModelHealth:
 class HealthDocument:
     """Everything the daemon says of itself."""
 
-    device: str
-    boot: str
-    time: str
-    clock_synced: bool
     version: str
     status: str
-    """`ok`, or `degraded` while a component fails or is away."""
+    """`ok`, `degraded` while something fails or is away, `starting`, or `offline` after a clean end."""
+    problem: str | None
+    """What is wrong, in a sentence; None while nothing is."""
     uptime_s: float
     privacy: bool
     privacy_notice: str | None
@@ -82,9 +80,9 @@ class HealthDocument:
     components: dict[str, ComponentHealth]
     models: dict[str, ModelHealth]
 
-    def to_json(self) -> dict[str, Any]:
-        """Give the document of schema 1."""
-        document: dict[str, Any] = {"schema": SCHEMA, **asdict(self)}
+    def to_json(self, origin: Origin, stamp: Stamp) -> dict[str, Any]:
+        """Return the health document."""
+        document: dict[str, Any] = {**head_json(origin, stamp), **asdict(self)}
         for name, digits in (
             ("uptime_s", 1),
             ("frames_per_s", 2),

@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from affectd.config import MqttConfig
-from affectd.events import SCHEMA, EmotionEvent, EmotionState, FaceReading, Origin, VoiceReading, state_json
+from affectd.config import Config, MqttConfig
+from affectd.events import (
+    EmotionEvent,
+    EmotionState,
+    FaceReading,
+    Origin,
+    Person,
+    VoiceReading,
+    faces_json,
+    people_json,
+    state_json,
+    voice_json,
+)
 from affectd.publish.clock import stamp
 from affectd.publish.discovery import discovery_document
 from affectd.publish.happenings import Arrived
 from affectd.publish.health_document import HealthDocument
+from affectd.publish.info_document import info_document
 from affectd.publish.session import Session, SessionStatus
 from affectd.publish.topics import Topics
 from affectd.store.outbox import Outbox
@@ -44,6 +57,7 @@ class Publisher:
         self.origin = origin
         self._config, self._outbox = config, outbox
         self._device_name, self._version, self._on_privacy = device_name, version, on_privacy
+        self._has: Sequence[str] = ()
         self._session = Session(
             config,
             self.topics,
@@ -84,38 +98,53 @@ class Publisher:
         document = state_json(state, self.origin, stamp(state.captured_at), now=now)
         self._session.retain(self.topics.state, _encode(document))
 
+    def publish_people(self, people: Sequence[Person], now: float) -> None:
+        """Make this the retained list of everybody in view; `now` is on the clock of captured_at."""
+        seen_at = now if people else time.monotonic()
+        self._session.retain(self.topics.people, _encode(people_json(people, self.origin, stamp(seen_at), now=now)))
+
+    def describe(self, config: Config, has: Sequence[str]) -> None:
+        """Make the retained description of what stays the same; `has`: camera, microphone, thermometer."""
+        self._has = has
+        document = info_document(
+            config,
+            self.topics,
+            self.origin,
+            stamp(time.monotonic()),
+            name=self._device_name,
+            version=self._version,
+            sources=[source for source in has if source != "thermometer"],
+        )
+        self._session.retain(self.topics.info, _encode(document))
+
     def publish_faces(self, reading: FaceReading) -> None:
         """Publish the per-face readings of a frame, if that is asked for."""
         if self._config.faces:
-            faces = [face.to_json() for face in reading.faces]
-            self._session.pass_on(self.topics.faces, self._passing(reading.captured_at, {"faces": faces}))
+            document = faces_json(reading, self.origin, stamp(reading.captured_at))
+            self._session.pass_on(self.topics.faces, _encode(document))
 
     def publish_voice(self, reading: VoiceReading) -> None:
         """Publish a voice reading, if that is asked for."""
         if self._config.voice:
-            self._session.pass_on(self.topics.voice, self._passing(reading.captured_at, reading.to_json()))
+            document = voice_json(reading, self.origin, stamp(reading.captured_at))
+            self._session.pass_on(self.topics.voice, _encode(document))
 
     def publish_health(self, document: HealthDocument) -> None:
         """Make this the retained health."""
-        self._session.retain(self.topics.health, _encode(document.to_json()))
+        self._session.retain(self.topics.health, _encode(document.to_json(self.origin, stamp(time.monotonic()))))
 
     def publish_privacy(self, on: bool) -> None:
         """Make this the retained state of the privacy switch."""
         self._session.retain(self.topics.privacy, b"on" if on else b"off")
 
-    def _passing(self, captured_at: float, content: dict[str, Any]) -> bytes:
-        stamped = stamp(captured_at)
-        head = {"schema": SCHEMA, "device": self.origin.device, "time": stamped.time}
-        return _encode({**head, "latency_ms": round(stamped.latency_ms, 1), **content})
-
     def _announce(self) -> None:
         if self._config.discovery_prefix:
-            document = discovery_document(self.topics, self._device_name, self._version)
+            document = discovery_document(self.topics, self._device_name, self._version, self._has)
             self._session.retain(self.topics.discovery, _encode(document))
 
     def _on_message(self, message: Arrived) -> None:
         topic, payload = message.topic, message.payload
-        if topic == self.topics.home_assistant_status:
+        if topic in {self.topics.home_assistant_status, self.topics.discovery_status}:
             if payload == b"online":
                 self._announce()
             return

@@ -213,7 +213,8 @@ class _Conversation:
         session, topics = self._session, self._session._topics
         self._connection.subscribe(topics.privacy_command)
         if topics.discovery_prefix:
-            self._connection.subscribe(topics.home_assistant_status)
+            for topic in dict.fromkeys((topics.home_assistant_status, topics.discovery_status)):
+                self._connection.subscribe(topic)
         session._on_connected()
         session._documents.begin()
         session._sender.begin()

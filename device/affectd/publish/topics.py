@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Topics:
-    """Topics below `base`/`device_id`, and Home Assistant's two."""
+    """Topics below `base`/`device_id`, and Home Assistant's."""
 
     base: str
     device_id: str
@@ -30,6 +30,11 @@ class Topics:
         return f"{self.root}/state"
 
     @property
+    def people(self) -> str:
+        """Everybody in view, retained."""
+        return f"{self.root}/people"
+
+    @property
     def event(self) -> str:
         """One message per change of state, never retained."""
         return f"{self.root}/event"
@@ -50,6 +55,11 @@ class Topics:
         return f"{self.root}/health"
 
     @property
+    def info(self) -> str:
+        """What stays the same while the daemon runs, retained."""
+        return f"{self.root}/info"
+
+    @property
     def privacy(self) -> str:
         """`on` or `off`, retained: whether camera and microphone are closed."""
         return f"{self.root}/privacy"
@@ -66,5 +76,10 @@ class Topics:
 
     @property
     def home_assistant_status(self) -> str:
-        """Where Home Assistant says `online` after it started."""
+        """Where Home Assistant says `online` after it started, whatever its discovery prefix is."""
+        return "homeassistant/status"
+
+    @property
+    def discovery_status(self) -> str:
+        """Where it says so when its birth message was set up to follow the discovery prefix."""
         return f"{self.discovery_prefix}/status"

@@ -54,7 +54,8 @@ class Outbox:
         """
         self._path, self._max_events, self._max_bytes = path, max_events, max_bytes
         self._lock = threading.Lock()
-        self._run_id = secrets.token_hex(4)
+        self.run_id = secrets.token_hex(4)
+        """Begins the id of every event of this run."""
         self._file: EventFile | None = None
         self._last_seq = self._files_dropped = 0
         self._unstored: deque[Stored] = deque()
@@ -113,7 +114,7 @@ class Outbox:
         """Keep `build(seq, id)`, JSON with that `seq`, durably unless `fault` then says why not, and give its seq."""
         with self._lock:
             seq = self._last_seq + 1
-            self._unstored.append(Stored(seq, build(seq, f"{self._run_id}-{seq}")))
+            self._unstored.append(Stored(seq, build(seq, f"{self.run_id}-{seq}")))
             self._last_seq = seq
             self._store()
             if len(self._unstored) > UNSTORED_KEPT:

@@ -1,0 +1,32 @@
+"""When a retained document is worth sending: it says something new, or the heartbeat is due."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from affectd.events import EmotionState, Person
+
+
+class News:
+    """Remembers what was sent last. For one thread."""
+
+    def __init__(self, heartbeat_s: float) -> None:
+        self._heartbeat_s = heartbeat_s
+        self._sent: dict[str, tuple[object, float]] = {}
+
+    def is_in_state(self, state: EmotionState, now: float) -> bool:
+        """Whether a subscriber of the state must hear of this one at `now`."""
+        track = None if state.face is None else state.face.track
+        speaking = state.voice is not None and state.voice.active
+        return self._is_due("state", (state.emotion, state.reason, state.person, track, speaking), now)
+
+    def is_in_people(self, people: Sequence[Person], now: float) -> bool:
+        """Whether somebody has come, gone, moved to the front, or shows another emotion."""
+        return self._is_due("people", [(person.number, person.emotion) for person in people], now)
+
+    def _is_due(self, document: str, content: object, now: float) -> bool:
+        sent, at = self._sent.get(document, (None, float("-inf")))
+        if content == sent and now - at < self._heartbeat_s:
+            return False
+        self._sent[document] = (content, now)
+        return True
