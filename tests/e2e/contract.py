@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
 from jsonschema import Draft202012Validator, FormatChecker
 
 from support.broker import Message
-from support.message_schemas import FOLDER, REGISTRY
+from support.message_schemas import FOLDER, REGISTRY, SCHEMAS
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Channel:
 
 def published_channels() -> list[Channel]:
     """Give every channel with an operation that sends."""
-    document = yaml.safe_load((FOLDER / "asyncapi.yaml").read_text())
+    document = json.loads((FOLDER / "asyncapi.json").read_text())
     channels = []
     for operation in document["operations"].values():
         if operation["action"] != "send":
@@ -47,12 +47,15 @@ def published_channels() -> list[Channel]:
                 qos=operation["bindings"]["mqtt"]["qos"],
                 retain=operation["bindings"]["mqtt"]["retain"],
                 text=message.get("contentType") == "text/plain",
-                validator=Draft202012Validator(
-                    payload.get("schema", payload), registry=REGISTRY, format_checker=FormatChecker()
-                ),
+                validator=Draft202012Validator(_schema(payload), registry=REGISTRY, format_checker=FormatChecker()),
             )
         )
     return channels
+
+
+def _schema(payload: dict[str, Any]) -> Any:
+    """Return the closed schema of a message's payload."""
+    return SCHEMAS[payload["schema"]["$ref"]] if "schema" in payload else payload
 
 
 def follow(document: dict[str, Any], reference: dict[str, str]) -> dict[str, Any]:

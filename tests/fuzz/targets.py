@@ -299,7 +299,7 @@ def _publisher() -> tuple[Publisher, list[str]]:
     """Give a publisher that never connects, and the commands that it handed on."""
     obeyed: list[str] = []
     box = Outbox(_folder() / "unused.db", max_events=100, max_bytes=100_000)
-    origin = Origin("box", "boot", {})
+    origin = Origin("box", "boot", "0badcafe", {})
     publisher = Publisher(
         MqttConfig(), origin=origin, device_name="box", version="0", outbox=box, on_privacy=obeyed.append
     )

@@ -25,7 +25,7 @@ from support.waiting import until
 
 OUTBOX = "outbox.db"
 TOPICS = Topics("affectd", "box")
-ORIGIN = Origin("box", "boot-1", {"face": "face-vgg16 1.0.0 int8", "voice": "voice-cnn-lstm 1.0.0 dynamic"})
+ORIGIN = Origin("box", "boot-1", "0badcafe", {"face": "face-vgg16 1.0.0 int8", "voice": "voice-cnn-lstm 1.0.0 dynamic"})
 
 
 def face() -> TrackedFace:
@@ -55,8 +55,10 @@ def state(emotion: str | None = "happy", **changes: Any) -> EmotionState:
         "previous_held_s": 4.2,
         "agreement": "agree",
         "strategy": "adaptive",
+        "reason": "unsure" if emotion is None else "shown",
         "face": face(),
         "voice": voice(),
+        "person": 1,
     }
     return EmotionState(**{**fields, **changes})
 

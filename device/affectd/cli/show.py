@@ -67,8 +67,7 @@ class Shower:
         emotion, confidence = document["emotion"], float(document["confidence"])
         filled = round(BAR * min(1.0, max(0.0, confidence)))
         bar = self._in(COLOURS[emotion], "█" * filled) + "░" * (BAR - filled)
-        somebody = document["face"]["present"] or document["voice"]["active"]
-        name = self._in(COLOURS[emotion], f"{emotion or ('unsure' if somebody else 'nobody'):<8}")
+        name = self._in(COLOURS[emotion], f"{_plain(emotion or _reason(document)):<8}")
         evidence = f"{_face(document['face']):<24} {_voice(document['voice']):<22}"
         return f"{name} {bar} {confidence:4.0%}  {_plain(document['agreement']):<8} {evidence}".rstrip()
 
@@ -78,7 +77,13 @@ class Shower:
 
 def _gist(document: Mapping[str, Any]) -> tuple[Any, ...]:
     """What has to differ for a state to be worth a line."""
-    return document["emotion"], document["face"]["present"], document["voice"]["active"]
+    return document["emotion"], _reason(document), document["face"]["present"], document["voice"]["active"]
+
+
+def _reason(document: Mapping[str, Any]) -> str:
+    """Return why no emotion is named; events stored before there was a reason have none."""
+    somebody = document["face"]["present"] or document["voice"]["active"]
+    return str(document.get("reason", "unsure" if somebody else "nobody")).replace("_", " ")
 
 
 def _face(face: Mapping[str, Any]) -> str:

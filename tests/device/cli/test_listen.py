@@ -14,7 +14,7 @@ from support.broker import Listener, Mosquitto, free_port
 from support.processes import HEED_CTRL_C
 from support.waiting import until
 
-STAMP = Stamp("2026-01-02T03:04:05.678Z", True, 41.2)
+STAMP = Stamp("2026-01-02T03:04:05.678Z", "2026-01-02T03:04:05.637Z", True, 41.2)
 HAPPY = (0.02, 0.02, 0.02, 0.85, 0.03, 0.03, 0.03)
 
 
@@ -29,10 +29,11 @@ def event(seq: int = 1, device: str = "hall", emotion: str | None = "happy") -> 
         previous_held_s=2.0,
         agreement="agree" if emotion else "none",
         strategy="adaptive",
+        reason="shown" if emotion else "nobody",
         face=TrackedFace(1, Box(0.1, 0.1, 0.2, 0.3), 0.9, HAPPY) if emotion else None,
         voice=VoiceReading(10.0, True, 12.0, 0.8, (*HAPPY, 0.0)) if emotion else None,
     )
-    origin = Origin(device, "boot")
+    origin = Origin(device, "boot", "0badcafe")
     return json.dumps(EmotionEvent(f"x-{seq}", seq, origin, STAMP, state).to_json()).encode()
 
 
@@ -173,8 +174,8 @@ def test_the_state_document_is_understood_too():
     from affectd.cli.show import Shower
     from affectd.publish.happenings import Arrived
 
-    state = EmotionState(1.0, None, 0.0, HAPPY, None, 0.0, 0.0, "none", "adaptive")
-    document = state_json(state, Origin("hall", "boot"), STAMP, now=2.0)
+    state = EmotionState(1.0, None, 0.0, HAPPY, None, 0.0, 0.0, "none", "adaptive", "nobody")
+    document = state_json(state, Origin("hall", "boot", "0badcafe"), STAMP, now=2.0)
     line = Shower(colours=True).line(Arrived("affectd/hall/state", json.dumps(document).encode()))
     assert line is not None
     assert "nobody" in line

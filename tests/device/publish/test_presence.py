@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
-from affectd.events import LABELS
+from affectd.config import Config
+from affectd.events import LABELS, Reason
 from affectd.publish import document_sender
-from affectd.publish.discovery import NOBODY
 from support.broker import Listener, Message, Mosquitto
 from support.message_schemas import SCHEMAS
 from support.publishing import TOPICS, running, start_process, state
@@ -177,9 +177,12 @@ def test_an_empty_prefix_turns_discovery_off(broker: Mosquitto, tmp_path: Path) 
         assert {message.topic for message in listener.messages} == {TOPICS.availability, "marker"}
 
 
-def announced(broker: Mosquitto, folder: Path) -> Any:
-    with Listener(broker, TOPICS.discovery) as listener, running(broker.port, folder):
-        return listener.wait_for(len)[0].json
+def announced(broker: Mosquitto, folder: Path, has: tuple[str, ...] = ("camera", "microphone", "thermometer")) -> Any:
+    with Listener(broker, TOPICS.discovery) as listener, running(broker.port, folder) as box:
+        listener.wait_for(len)
+        box.publisher.describe(Config(), has)
+        listener.publish("homeassistant/status", "online")
+        return listener.wait_for(lambda messages: len(messages) > 1)[-1].json
 
 
 def test_discovery_has_what_home_assistant_requires(broker: Mosquitto, tmp_path: Path) -> None:
@@ -191,6 +194,10 @@ def test_discovery_has_what_home_assistant_requires(broker: Mosquitto, tmp_path:
     assert document["device"]["name"] == "Box"
     assert document["origin"]["name"] == "affectd"
     assert document["availability_topic"] == TOPICS.availability
+    assert len({component["default_entity_id"] for component in document["components"].values()}) == len(
+        document["components"]
+    )
+    assert document["components"]["emotion"]["default_entity_id"] == "sensor.affectd_box_emotion"
     components = document["components"]
     required = {
         "sensor": {"state_topic"},
@@ -205,18 +212,36 @@ def test_discovery_has_what_home_assistant_requires(broker: Mosquitto, tmp_path:
 
     emotion = components["emotion"]
     assert emotion["device_class"] == "enum"
-    assert set(emotion["options"]) == {*LABELS, NOBODY}
+    assert set(emotion["options"]) == set(LABELS)
+    assert set(components["reason"]["options"]) == set(get_args(Reason))
     assert not {"state_class", "unit_of_measurement"} & emotion.keys()  # not allowed beside `options`
-    assert set(components["change"]["event_types"]) == {*LABELS, NOBODY}
+    assert set(components["change"]["event_types"]) == {*LABELS, *get_args(Reason)} - {"shown"}
     privacy = components["privacy"]
     assert (privacy["command_topic"], privacy["state_topic"]) == (TOPICS.privacy_command, TOPICS.privacy)
     assert (privacy["payload_on"], privacy["payload_off"]) == ("on", "off")
 
 
 def test_discovery_reads_only_fields_that_the_messages_have(broker: Mosquitto, tmp_path: Path) -> None:
-    kinds = {TOPICS.state: "state", TOPICS.event: "event", TOPICS.health: "health"}
+    kinds = {TOPICS.state: "state", TOPICS.event: "event", TOPICS.health: "health", TOPICS.people: "people"}
     for component in announced(broker, tmp_path)["components"].values():
         templates = component.get("value_template", "") + component.get("json_attributes_template", "")
         fields = set(re.findall(r"value_json\.(\w+)", templates))
         if fields:
             assert fields <= SCHEMAS[f"{kinds[component['state_topic']]}.schema.json"]["properties"].keys()
+
+
+def test_entities_are_there_only_for_what_the_box_has(broker: Mosquitto, tmp_path: Path) -> None:
+    assert (
+        not {"face", "people", "voice", "frame_rate", "temperature"}
+        & announced(broker, tmp_path, ())["components"].keys()
+    )
+
+
+def test_what_a_device_sees_is_unavailable_while_the_device_is(broker: Mosquitto, tmp_path: Path) -> None:
+    components = announced(broker, tmp_path)["components"]
+    for name, source in (("face", "camera"), ("people", "camera"), ("voice", "microphone")):
+        assert components[name]["availability_mode"] == "all"
+        own, device = components[name]["availability"]
+        assert own == {"topic": TOPICS.availability}
+        assert device["topic"] == TOPICS.health
+        assert f"components.{source}.state == 'running'" in device["value_template"]

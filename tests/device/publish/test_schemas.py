@@ -9,25 +9,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from jsonschema import Draft202012Validator
+from referencing import Registry, Resource
 
-from affectd.events import FaceReading
+from affectd.config import Config
+from affectd.events import FaceReading, Person
 from affectd.publish.health_document import ComponentHealth, HealthDocument, Latency, ModelHealth
 from affectd.publish.topics import Topics
 from support.broker import Listener, Message, Mosquitto
-from support.message_schemas import FOLDER, SCHEMAS, faults
+from support.message_schemas import FOLDER, PUBLISHED, SCHEMAS, faults
 from support.publishing import TOPICS, face, running, state, voice
 
-ASYNCAPI = yaml.safe_load((FOLDER / "asyncapi.yaml").read_text())
+ASYNCAPI = json.loads((FOLDER / "asyncapi.json").read_text())
 
 HEALTH = HealthDocument(
-    device="box",
-    boot="boot-1",
-    time="2026-01-02T03:04:05.678Z",
-    clock_synced=True,
     version="0.1.0",
     status="ok",
+    problem=None,
     uptime_s=12.345,
     privacy=False,
     privacy_notice=None,
@@ -59,6 +57,7 @@ HEALTH = HealthDocument(
 BARE_HEALTH = replace(
     HEALTH,
     status="degraded",
+    problem="camera: /dev/video0: gone",
     privacy_notice="switch file /run/x: cannot be read",
     microphone_level_db=None,
     microphone_notice="microphone default: digital silence for 10 s",
@@ -79,7 +78,7 @@ def received(tmp_path_factory: pytest.TempPathFactory) -> list[Message]:
     folder = tmp_path_factory.mktemp("all-messages")
     states = [
         state("happy"),
-        state(None, previous=None, face=None, voice=None, agreement="none"),
+        state(None, previous=None, face=None, voice=None, agreement="none", reason="nobody", person=None),
         state("sad", voice=voice(active=False), agreement="single", strategy="face"),
     ]
     with Mosquitto(folder) as broker, Listener(broker, "#") as listener:
@@ -95,6 +94,15 @@ def received(tmp_path_factory: pytest.TempPathFactory) -> list[Message]:
             for active in (True, False):
                 publisher.publish_voice(voice(active=active))
             publisher.publish_privacy(True)
+            publisher.describe(Config(), ["camera", "thermometer"])
+            for people in ((), (Person(1, face(), "happy", 0.9, 0.0), Person(2, face(), None, 0.0, 0.0))):
+                publisher.publish_people(people, states[0].captured_at)
+                count = len(people)
+                listener.wait_for(
+                    lambda _, n=count: (
+                        listener.on(TOPICS.people)[-1:] and listener.on(TOPICS.people)[-1].json["count"] == n
+                    )
+                )
             for health in (HEALTH, BARE_HEALTH):
                 publisher.publish_health(health)
                 listener.wait_for(
@@ -105,7 +113,10 @@ def received(tmp_path_factory: pytest.TempPathFactory) -> list[Message]:
         return listener.wait_for(lambda _: listener.on(TOPICS.availability)[-1].payload == b"offline")
 
 
-@pytest.mark.parametrize(("kind", "least"), [("event", 3), ("state", 1), ("faces", 2), ("voice", 2), ("health", 2)])
+@pytest.mark.parametrize(
+    ("kind", "least"),
+    [("event", 3), ("state", 1), ("people", 2), ("faces", 2), ("voice", 2), ("health", 2), ("info", 1)],
+)
 def test_every_message_is_as_its_schema_says(received: list[Message], kind: str, least: int) -> None:
     documents = [message.json for message in received if message.topic == getattr(TOPICS, kind)]
     assert len(documents) >= least
@@ -118,7 +129,37 @@ def test_nothing_is_published_on_topics_that_are_not_described(received: list[Me
     assert {message.topic for message in received} <= addresses
 
 
-@pytest.mark.parametrize("kind", ["event", "state", "faces", "voice", "health"])
+KINDS = ["event", "state", "people", "faces", "voice", "health", "info"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_reader_of_the_published_schema_takes_fields_that_come_later(received: list[Message], kind: str) -> None:
+    document = next(message.json for message in received if message.topic == getattr(TOPICS, kind))
+    registry: Registry[Any] = Registry().with_resources(
+        (schema["$id"], Resource.from_contents(schema)) for schema in PUBLISHED.values()
+    )
+    validator = Draft202012Validator(PUBLISHED[f"{kind}.schema.json"], registry=registry)
+
+    def grown(value: Any) -> Any:
+        if isinstance(value, dict):
+            open_map = set(value) <= {"camera", "face", "voice"} or "state" in value
+            return {**{k: grown(v) for k, v in value.items()}, **({} if open_map else {"new_field": 1})}
+        return [grown(each) for each in value] if isinstance(value, list) else value
+
+    validator.validate(grown(document))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_examples_are_valid_and_every_schema_has_a_name(kind: str) -> None:
+    schema = PUBLISHED[f"{kind}.schema.json"]
+    assert schema["title"]
+    assert schema["$id"].endswith(f"/1/{kind}.schema.json")
+    assert kind == "health" or schema["examples"]
+    for example in schema.get("examples", []):
+        assert faults(kind, example) == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_schemas_are_strict(received: list[Message], kind: str) -> None:
     document = next(message.json for message in received if message.topic == getattr(TOPICS, kind))
     assert faults(kind, {**document, "more": 1})
@@ -141,6 +182,9 @@ def test_wrong_values_are_refused(received: list[Message]) -> None:
     assert broken(face={"present": True})
     assert broken(face={**event["face"], "box": [0, 0, 1]})
     assert broken(voice={"active": True})
+    assert broken(reason="nobody")  # an emotion is named
+    assert broken(person="1")
+    assert broken(run="x")
     assert broken(probabilities={"happy": 1.0})
 
 
@@ -199,6 +243,8 @@ def test_asyncapi_tells_qos_and_retain_as_they_are(broker: Mosquitto, tmp_path: 
             box.publisher.publish_faces(FaceReading(0.0))
             box.publisher.publish_voice(voice())
             box.publisher.publish_privacy(False)
+            box.publisher.publish_people((), 0.0)
+            box.publisher.describe(Config(), [])
             box.publisher.publish_health(HEALTH)
             early.wait_for(lambda messages: {m.topic for m in messages} == set(promised))
         with Listener(broker, "#") as late:
