@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import cast
 
 from affectd.config import Config
-from affectd.errors import ModelError
+from affectd.config_paths import home
+from affectd.errors import ConfigError, ModelError
 from affectd.events import Origin, Strategy
 from affectd.face.preprocess import FacePreprocessing
 from affectd.face.reader import FaceReader
@@ -41,7 +42,7 @@ def open_configured_model(config: Config, task: str) -> Model | None:
     name = settings.face if task == "face" else settings.voice
     if name == "off":
         return None
-    folder = Path(settings.models).expanduser() if settings.models else installed_models()
+    folder = Path(settings.models) if settings.models else installed_models()
     bundle = Bundle.load(folder / name)
     if bundle.task != task:
         raise ModelError(f"{bundle.folder}: is a {bundle.task} model; inference.{task} needs one for the {task}")
@@ -84,11 +85,22 @@ def make_fuser(config: Config, face: Model | None, voice: Model | None) -> Fuser
 
 
 def outbox_path(config: Config) -> Path:
-    """Give the configured file, else one in systemd's state directory, else one below the home directory."""
+    """Return the configured file, else one in systemd's state directory, else one below the home directory.
+
+    Raises ConfigError where there is neither.
+    """
     if config.outbox.path:
-        return Path(config.outbox.path).expanduser()
+        return Path(config.outbox.path)
     state = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
-    return Path(state) / "outbox.db" if state else Path("~/.local/state/affectd/outbox.db").expanduser()
+    if state:
+        return Path(state) / "outbox.db"
+    try:
+        return Path(home("", os.environ), ".local/state/affectd/outbox.db")
+    except ConfigError:
+        raise ConfigError(
+            "no place for the events that wait and for the privacy switch's last command: STATE_DIRECTORY and HOME are "
+            f"not set, and user {os.getuid()} has no home folder; set outbox.path to a file that stays over restarts"
+        ) from None
 
 
 def open_outbox(config: Config, *, lock_wait_s: float = LOCK_WAIT_S) -> Outbox:

@@ -170,7 +170,7 @@ def switch(data: bytes) -> None:
     file = _file("switch", data)
     privacy = _privacy_switch(file)
     privacy.poll()
-    if not privacy.state.on and data.decode("ascii", "replace").strip() != "0":
+    if not privacy.state.on and data.decode("utf-8-sig", "replace").strip() != "0":
         raise UnclearAnswerError(f"privacy is off while the switch says {data[:40]!r}")
 
 

@@ -5,9 +5,14 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+from affectd.capture.naming import is_clip
+from affectd.config import Config
 from affectd.config_file import load, warnings, write_default
+from affectd.config_keys import keys_of, shown
+from affectd.config_paths import is_file, is_folder
 from affectd.errors import ConfigError
 
 HELP = "write a commented settings file, or check one"
@@ -47,11 +52,32 @@ def _init(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> int:
-    from affectd.capture.sources import refuse_unknown
+    from affectd.assembly import outbox_path
 
     config = load(args.file, os.environ)
-    refuse_unknown(config.camera.source)
-    for sentence in warnings(config):
+    outbox = outbox_path(config)
+    for sentence in [*warnings(config), *_absent(config), *_unwritable(outbox)]:
         print(f"affectd: warning: {sentence}", file=sys.stderr)
     print(f"{args.file}: in order")
     return 0
+
+
+def _absent(config: Config) -> Iterator[str]:
+    """Say what the settings name and is not there, one sentence each: it may come later."""
+    camera = config.camera.source
+    without = "affectd run ends with exit code 5" if is_clip(camera) else "affectd run waits for it"
+    for table, key, path, then in (
+        ("camera", "source", f"/dev/video{camera}" if camera.isdecimal() else camera, without),
+        ("inference", "models", config.inference.models, "affectd run ends with exit code 4"),
+        ("inference", "delegate", config.inference.delegate, "the CPU does its work"),
+        ("privacy", "switch_file", config.privacy.switch_file, "privacy stays on"),
+    ):
+        if path.startswith("/") and not (is_file(path) or is_folder(path)):
+            yield f"{table}.{key} = {shown(keys_of(table)[key], path)} is not there; while it is not, {then}."
+
+
+def _unwritable(outbox: Path) -> Iterator[str]:
+    """Say that this user cannot make or write the outbox, in one sentence: the service may be another's."""
+    there = next(each for each in (outbox, *outbox.parents) if is_file(str(each)) or is_folder(str(each)))
+    if not os.access(there, os.W_OK):
+        yield f"outbox.path: this user cannot write {outbox}; if affectd run cannot either, it ends with exit code 7."
