@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import cast
 
 from affectd.config import Config
-from affectd.config_paths import home
-from affectd.errors import ConfigError, ModelError
+from affectd.config_paths import default_outbox
+from affectd.errors import ModelError
 from affectd.events import Origin, Strategy
 from affectd.face.preprocess import FacePreprocessing
 from affectd.face.reader import FaceReader
@@ -85,22 +85,8 @@ def make_fuser(config: Config, face: Model | None, voice: Model | None) -> Fuser
 
 
 def outbox_path(config: Config) -> Path:
-    """Return the configured file, else one in systemd's state directory, else one below the home directory.
-
-    Raises ConfigError where there is neither.
-    """
-    if config.outbox.path:
-        return Path(config.outbox.path)
-    state = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
-    if state:
-        return Path(state) / "outbox.db"
-    try:
-        return Path(home("", os.environ), ".local/state/affectd/outbox.db")
-    except ConfigError:
-        raise ConfigError(
-            "no place for the events that wait and for the privacy switch's last command: STATE_DIRECTORY and HOME are "
-            f"not set, and user {os.getuid()} has no home folder; set outbox.path to a file that stays over restarts"
-        ) from None
+    """Return the file that holds the events: the configured or the default one. Raises ConfigError without either."""
+    return Path(config.outbox.path) if config.outbox.path else default_outbox(os.environ)
 
 
 def open_outbox(config: Config, *, lock_wait_s: float = LOCK_WAIT_S) -> Outbox:

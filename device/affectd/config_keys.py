@@ -12,7 +12,7 @@ from affectd.capture.address import concealed
 from affectd.config import Config
 
 ENVIRONMENT_PREFIX = "AFFECTD_"
-SHOWN_CHARACTERS = 80
+SHOWN_CHARACTERS = 200
 
 Field = dataclasses.Field[Any]
 

@@ -1,4 +1,4 @@
-"""Make a path of the settings absolute, so that the check and the service mean the same file wherever they run."""
+"""Make the paths of the settings absolute, so that the check and the service mean the same files wherever they run."""
 
 from __future__ import annotations
 
@@ -28,6 +28,20 @@ def home(user: str, environ: Mapping[str, str]) -> str:
     except (KeyError, ValueError):
         who = f"this system knows no user {user!r}" if user else f"HOME is not set, and user {os.getuid()} has no entry"
         raise ConfigError(f"~{user} is no folder, for {who}; write the whole path") from None
+
+
+def default_outbox(environ: Mapping[str, str]) -> Path:
+    """Return the outbox's file in systemd's state directory, else below the home folder. Raises ConfigError."""
+    state = environ.get("STATE_DIRECTORY", "").partition(":")[0]
+    if state:
+        return Path(state) / "outbox.db"
+    try:
+        return Path(home("", environ), ".local/state/affectd/outbox.db")
+    except ConfigError:
+        raise ConfigError(
+            "no place for the events that wait and for the privacy switch's last command: STATE_DIRECTORY and HOME are "
+            f"not set, and user {os.getuid()} has no home folder; set outbox.path to a file that stays over restarts"
+        ) from None
 
 
 def is_file(path: str) -> bool:

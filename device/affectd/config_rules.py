@@ -7,6 +7,8 @@ import re
 import socket
 from contextlib import suppress
 
+from affectd.capture.address import concealed
+
 _TLS = ("mqtts", "ssl", "tls")
 _PLAIN = ("mqtt", "tcp")
 _WEBSOCKET = ("ws", "wss")
@@ -44,7 +46,7 @@ def topic_fault(topic: str) -> str:
     if _is_topic(topic):
         return ""
     meant = re.sub("/+", "/", re.sub(r"/[#+]$", "", topic.strip())).strip("/ ")
-    suggestion = f'; write "{meant}"' if _is_topic(meant) else ""
+    suggestion = f'; write "{meant}"' if _is_topic(meant) and concealed(topic) == topic else ""
     return (
         "must be 1 to 128 characters without blanks, #, + or a $ at the beginning, and with no / at the beginning, at "
         f"the end, or after another{suggestion}"

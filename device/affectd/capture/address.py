@@ -40,7 +40,8 @@ def address_fault(address: str) -> str:
     scheme, rest = _split(address)
     outermost = re.split(r"[:+,]", scheme)[0]
     if outermost not in _SCHEMES:
-        close = difflib.get_close_matches(outermost, _SCHEMES, n=1)
+        usual, all_there_are = (difflib.get_close_matches(outermost, names, n=1) for names in (_ASKING, _SCHEMES))
+        close = usual or all_there_are
         meant = f"; did you mean {close[0]}://?" if close else f", as {FORM}"
         return f"begin with rtsp://, http:// or another scheme that FFmpeg knows{meant}"
     if scheme not in _ASKING or _readings(rest):
@@ -62,15 +63,15 @@ def encoding_advice(address: str) -> str:
 
 
 def encoded(address: str) -> str:
-    """Return an address as FFmpeg understands it: its scheme in small letters, no / ? or # in the password.
+    """Return an address as FFmpeg understands it: its scheme in small letters, and / ? # in the password encoded.
 
-    A % stays, for people who have encoded their password already; FFmpeg itself finds the last @ before the path.
+    Who wrote one of these has encoded nothing, so a % beside them is a % too. FFmpeg itself finds the last @.
     """
     scheme, rest = _split(address)
     readings = _readings(rest)
-    if readings and readings[0].credentials:
+    if readings and re.search("[/?#]", readings[0].credentials):
         first = readings[0]
-        credentials = re.sub("[/?#]", lambda found: quote(found[0], safe=""), first.credentials)
+        credentials = re.sub("[/?#%]", lambda found: quote(found[0], safe=""), first.credentials)
         rest = f"{credentials}@{first.place}{first.path}"
     return f"{scheme}://{rest}"
 
@@ -93,7 +94,7 @@ def without_secrets(address: str) -> str:
 
 def concealed(text: str) -> str:
     """Return text in which an address may be hidden, in any form, without what may be a secret, fit for an error."""
-    scheme = re.match(r"[\w+.-]*:?//|", text)
+    scheme = re.match(r"[\w+.-]*:?//?|", text)
     if "@" in text:
         return f"{scheme[0] if scheme else ''}..."
     return re.sub(r"(?<=[?#]).+", "...", text)
