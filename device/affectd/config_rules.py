@@ -64,12 +64,11 @@ def _is_topic(text: str) -> bool:
 
 def _meant(text: str) -> str:
     """Return the settings that an address or 'host:port' stands for, as they follow a sentence; empty if unclear."""
-    written = re.match(r"(?:([a-z]+):?//)?(.*)", text, re.IGNORECASE | re.DOTALL)
-    scheme, rest = (written[1] or "").lower() if written else "", written[2] if written else text
+    scheme_given = re.match(r"([a-z]+):?//", text, re.IGNORECASE)
+    scheme, rest = (scheme_given[1].lower(), text[scheme_given.end() :]) if scheme_given else ("", text)
     place = re.split("[/?#]", rest.rpartition("@")[2], maxsplit=1)[0]
-    found = re.fullmatch(r"\[(?P<v6>[^\]]*)\](:(?P<port6>[0-9]+))?|(?P<name>[^:]*)(:(?P<port>[0-9]+))?|.*", place)
-    host = (found["v6"] or found["name"] or place) if found else place
-    port = (found["port6"] or found["port"]) if found else None
+    found = re.fullmatch(r"\[?([^\[\]]*?)\]?(?::([0-9]+))?", place)
+    host, port = (found[1], found[2]) if found else (place, None)
     if not is_host(host):
         return ""
     forms = [f'mqtt.host = "{host}"']

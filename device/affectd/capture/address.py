@@ -51,7 +51,7 @@ def address_fault(address: str) -> str:
 
 
 def is_unclear(address: str) -> bool:
-    """Whether an @ may end the password or belong to the path; it then counts as the path's, as FFmpeg has it."""
+    """Whether more than one @ may end the password; `encoded` takes the first that may, as FFmpeg does."""
     return len(_readings(_split(address)[1])) > 1
 
 

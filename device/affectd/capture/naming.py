@@ -48,9 +48,7 @@ def camera_fault(source: str, *, is_file: bool) -> str:
 
 def microphone_fault(source: str) -> str:
     """Return what is wrong with a microphone's source that can be none, as it follows the setting, or nothing."""
-    if source != source.strip() or not source:
-        return "must be text without blanks around it; 'auto' or 'default' takes the default input"
-    if "://" in source or source.startswith("/dev/"):
+    if "://" in source or source.startswith("/dev/snd/"):
         return (
             "must be 'auto', 'default', 'off', or part of an input device's name, which 'affectd check' lists; a "
             "camera on the network is seen, not heard"
