@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import re
-import socket
 from contextlib import suppress
 
 from affectd.capture.address import concealed
@@ -26,19 +25,19 @@ def host_fault(host: str) -> str:
 
 
 def is_host(text: str) -> bool:
-    """Whether the system's resolver takes this for a name or an address."""
+    """Whether the system's resolver may take this for a name or an address."""
     with suppress(ValueError):
         ipaddress.IPv6Address(text)
         return True
-    with suppress(OSError, ValueError):
-        socket.getaddrinfo(text, None, flags=socket.AI_NUMERICHOST)
-        return True
     try:
-        name = text.encode("idna").decode("ascii").removesuffix(".")  # as Python does before it asks the resolver
+        encoded = text.encode("idna").decode("ascii")  # as Python does before it asks the resolver
     except UnicodeError:
         return False
-    numbers = re.fullmatch(r"[0-9.]+", name)  # an address is taken above, and every domain has a letter
-    return re.fullmatch(r"[\w.-]+", name) is not None and not numbers and len(name) <= _LONGEST_HOST
+    name = encoded.removesuffix(".")
+    parts = name.split(".")
+    if len(parts) >= 4 and all(part.isdecimal() for part in parts):  # fewer are an address too, as in 127.1
+        return len(parts) == 4 and all(int(part) <= 255 for part in parts) and name == encoded
+    return re.fullmatch(r"[\w.-]+", name) is not None and len(name) <= _LONGEST_HOST
 
 
 def topic_fault(topic: str) -> str:

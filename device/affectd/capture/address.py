@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import re
 from dataclasses import dataclass
-from urllib.parse import quote
 
 # fmt: off
 _SCHEMES = (
@@ -71,7 +70,7 @@ def encoded(address: str) -> str:
     readings = _readings(rest)
     if readings and re.search("[/?#]", readings[0].credentials):
         first = readings[0]
-        credentials = re.sub("[/?#%]", lambda found: quote(found[0], safe=""), first.credentials)
+        credentials = re.sub("[/?#%]", lambda found: f"%{ord(found[0]):02X}", first.credentials)
         rest = f"{credentials}@{first.place}{first.path}"
     return f"{scheme}://{rest}"
 
