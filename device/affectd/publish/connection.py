@@ -6,6 +6,7 @@ has not acknowledged is sent again over the next one.
 
 from __future__ import annotations
 
+import codecs
 import os
 import queue
 import socket
@@ -259,9 +260,18 @@ def read_password(config: MqttConfig) -> str | None:
     if not config.password_file and not (folder and path.exists()):
         return None
     try:
-        return path.read_text(encoding="utf-8").rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BrokerError(f"password file {path}: cannot be read: {error}") from error
+        content = path.read_bytes()
+    except OSError as error:
+        raise BrokerError(f"password file {path}: cannot be read: {error.strerror}") from error
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in content:
+        raise BrokerError(f"password file {path}: is saved as UTF-16 or is no text; save it as UTF-8")
+    try:
+        password = content.decode("utf-8-sig").rstrip("\r\n")
+    except UnicodeDecodeError as error:
+        raise BrokerError(f"password file {path}: is not UTF-8 (byte {error.start + 1}); save it as UTF-8") from error
+    if not password.strip():
+        raise BrokerError(f"password file {path}: is empty; write the password of {config.username!r} into it")
+    return password
 
 
 def _keep_little_unsent(_client: Any, _data: Any, sock: Any) -> None:
