@@ -33,18 +33,18 @@ def untrusted(error: ssl.SSLCertVerificationError, config: MqttConfig) -> str:
         return "its certificate has expired: renew it on the broker, if this box's clock is right"
     if code == _EXPIRED:  # trusted by itself it is in order
         return (
-            "the certificate of its authority has expired: if this box's clock is right, make it anew with the same key "
-            f"('{_RENEW_CA}') and put it into mqtt.ca_file"
+            "the certificate of its authority has expired: if this box's clock is right, make it anew with the same "
+            f"key ('{_RENEW_CA}') and put it into mqtt.ca_file"
         )
     return f"its certificate is not trusted: {what}; {_remedy(code, config)}"
 
 
 def _remedy(code: int, config: MqttConfig) -> str:
-    ca = f"mqtt.ca_file {config.ca_file}" if config.ca_file else "mqtt.ca_file, which is empty: only the system's count,"
+    ca = f"mqtt.ca_file {config.ca_file}" if config.ca_file else "mqtt.ca_file, which is empty (the system's count)"
     if code in {_NO_ISSUER, _UNVERIFIED_LEAF}:
         return (
-            f"see {ca}: it lacks the certificate of {_issuer(config)}; if that is an intermediate authority, the broker "
-            "must send its certificate too: 'cat broker.crt intermediate.crt > chain.crt', and chain.crt as its certfile"
+            f"see {ca}: it lacks the certificate of {_issuer(config)}; if that is an intermediate authority, the "
+            "broker must send its certificate too: 'cat broker.crt intermediate.crt > chain.crt' makes the certfile"
         )
     if code in {_SELF_SIGNED, _SELF_SIGNED_ABOVE}:
         return f"see {ca}: it must hold the certificate of the broker's authority, or a self-signed one itself"
@@ -57,14 +57,14 @@ def _remedy(code: int, config: MqttConfig) -> str:
         )
     if code == _BAD_PURPOSE:
         return (
-            "its extendedKeyUsage must be absent or name serverAuth (and an authority's keyUsage keyCertSign); this adds "
-            f"it: '{_sign(config, 'extendedKeyUsage=serverAuth')}'"
+            "its extendedKeyUsage must be absent or name serverAuth (and an authority's keyUsage keyCertSign); this "
+            f"adds it: '{_sign(config, 'extendedKeyUsage=serverAuth')}'"
         )
     if code == _WEAK_DIGEST:
         return f"it is signed with MD5 or SHA-1; this signs it with SHA-256: '{_sign(config)}'"
     if code in {_WEAK_KEY, _WEAK_CA_KEY}:
         whose = "the broker's key" if code == _WEAK_KEY else "the key of its authority"
-        return f"{whose} is too short: make one of 2048 bits ('openssl genrsa -out new.key 2048') and certificates for it"
+        return f"{whose} is too short: make one of 2048 bits ('openssl genrsa -out new.key 2048'), and certificates"
     return f"see {ca}"
 
 
