@@ -181,8 +181,8 @@ class OutboxConfig:
     )
     replay_per_s: float = setting(
         500.0,
-        "Events sent a second at most, in order: a new one waits for those before it. The pace begins at 50, rises while "
-        "the broker acknowledges promptly and falls when it does not.",
+        "Events sent a second at most, in order: a new one waits for those before it. The pace begins at 50, rises "
+        "while the broker acknowledges promptly and falls when it does not.",
         low=1,
         high=100_000,
     )

@@ -189,8 +189,10 @@ class Connection:
         size = len(payload) + len(topic.encode()) + _PACKET_OVERHEAD
         if self._largest is not None and size > self._largest:
             raise TooLargeError(f"larger than the {self._largest} bytes that the broker takes")
-        info = self._client.publish(topic, payload, qos=qos, retain=retain)
-        return info.mid if info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS else None
+        if not self._client.is_connected():
+            return None
+        # Its return code does not count: the broker may have hung up at this very message by now.
+        return self._client.publish(topic, payload, qos=qos, retain=retain).mid
 
     def subscribe(self, topic: str) -> None:
         """Ask for the messages of this topic; a refusal comes as `Unsubscribed`."""

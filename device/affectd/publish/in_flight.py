@@ -11,6 +11,8 @@ from affectd.publish.size_limit import SizeLimit
 HANG_UP_S = 1.0
 """A connection that ends without goodbye so soon after a message was ended at that message; later it was the network.
 Twice the time that CONNECT took to be answered is added."""
+SMALL = 128
+"""Bytes; no broker has a limit so low, so a message that is shorter is never to blame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +67,15 @@ class InFlight:
         doubtful = self.limit.doubtful_from
         return size >= self._suspected.get(topic, size + 1) or (doubtful is not None and size >= doubtful)
 
-    def rank(self, topic: str, size: int) -> tuple[bool, int, int]:
-        """Suspects first, for all else waits for them; of these the one that was blamed least, then the smallest."""
-        return (False, self._blamed.get(topic, 0), size) if self.suspects(topic, size) else (True, 0, 0)
+    def rank(self, topic: str, size: int) -> tuple[int, int]:
+        """In which order messages go: suspects first, for all else waits for them, the smallest of them first.
+
+        One at which a connection ended goes last: then it is seen whether larger ones are taken.
+        """
+        if not self.suspects(topic, size):
+            return 1, 0
+        blamed = self._blamed.get(topic, 0)
+        return (1 + blamed if blamed else 0), size
 
     @property
     def full(self) -> bool:
@@ -107,9 +115,10 @@ class InFlight:
 
     def ended(self, closed: Closed) -> Sent | None:
         """Return the message at which the connection ended; None when it was none, or cannot be told yet."""
-        to_blame = self._recent(closed.at) if closed.hung_up else []
+        at_hand = self._recent(closed.at) if closed.hung_up else []
         if closed.complaint:
-            to_blame = [*self._on_way.values(), *self._passing.values()]
+            at_hand = [*self._on_way.values(), *self._passing.values()]
+        to_blame = [sent for sent in at_hand if sent.size >= SMALL]
         self.suspicious = bool(to_blame)
         for sent in to_blame:
             self._suspected[sent.topic] = min(sent.size, self._suspected.get(sent.topic, sent.size))

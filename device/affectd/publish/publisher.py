@@ -37,7 +37,10 @@ class Publisher:
         replay_per_s: float,
         on_privacy: Callable[[str], None],
     ) -> None:
-        """Prepare; events go out at most `replay_per_s` a second, `on_privacy` is called with 'on' or 'off' as commanded, on the session's thread."""
+        """Prepare; events go out at most `replay_per_s` a second.
+
+        `on_privacy` is called with 'on' or 'off' as commanded, on the session's thread.
+        """
         self.topics = Topics(config.base_topic, origin.device, config.discovery_prefix)
         self.commands_ignored = 0
         self._ignored = ""

@@ -77,7 +77,10 @@ class Session:
         on_message: Callable[[Arrived], None],
         on_connected: Callable[[], None],
     ) -> None:
-        """Prepare; events go out at most so many a second, `on_message` and `on_connected` are called on the session's thread."""
+        """Prepare; events go out at most `replay_per_s` a second.
+
+        `on_message` and `on_connected` are called on the session's thread.
+        """
         self._config, self._topics, self._outbox, self._client_id = config, topics, outbox, client_id
         self._on_connected = on_connected
         self._wake = threading.Event()
