@@ -273,14 +273,18 @@ def test_a_line_that_becomes_slow_slows_the_replay_down_and_loses_nothing(tmp_pa
 
 
 def test_no_more_is_on_its_way_than_the_broker_wants_to_acknowledge(tmp_path: Path) -> None:
-    """mosquitto ends the connection of who sends more, and announces its number."""
-    waited = 60
+    waited, wanted = 60, 3
+    on_way: list[int] = []
     publishing.store_events(tmp_path / publishing.OUTBOX, waited)
     with (
-        Mosquitto(tmp_path, more="max_inflight_messages 3\nmax_queued_messages 0\n") as broker,
+        Mosquitto(tmp_path, more=f"max_inflight_messages {wanted}\nmax_queued_messages 0\n") as broker,
         Proxy(broker.port, delay_s=0.02) as network,
         Listener(broker, TOPICS.event) as listener,
         running(network.port, tmp_path) as box,
     ):
+        while waited not in seqs(listener.messages):
+            on_way.append(len(box.publisher._session._in_flight._on_way))
+            time.sleep(0.005)
         assert_all_arrived(listener, waited)
+        assert max(on_way) == wanted
         assert box.publisher.status.reconnects == 0
