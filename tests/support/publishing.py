@@ -108,7 +108,7 @@ def running(
 ) -> Iterator[Running]:
     """Start a publisher with its outbox in `folder`, and stop it cleanly; `mqtt` are settings of MqttConfig."""
     commands: list[str] = []
-    outbox = Outbox(folder / OUTBOX, max_events=10_000, max_bytes=10**8)
+    outbox = Outbox(folder / OUTBOX, max_events=50_000, max_bytes=10**8)
     publisher = Publisher(
         MqttConfig(port=port, **mqtt),
         origin=ORIGIN,
