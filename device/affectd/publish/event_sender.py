@@ -88,8 +88,9 @@ class EventSender:
         self._refused: set[int] = set()
         self._passed_over: dict[int, str] = {}
         """Not sent at all, and why."""
-        self._withheld = self._offer_again = False
+        self._withheld = False
         """Whether events were left out that are too large for the broker."""
+        self._offer_again = False
         self._resume_at: float | None = None
 
     @property

@@ -159,12 +159,13 @@ class Session:
                 cut_short = 0
             elif not suspicious:  # else it may have been what we sent
                 cut_short += 1
-            if cut_short >= SUSPICIOUS and not suspicious:
+            rival = cut_short >= SUSPICIOUS and not suspicious
+            if rival:
                 reason += (
                     f", {SUSPICIOUS} times in a row soon after connecting; if another client has the same client id "
                     f"({self._client_id}), give each device an id of its own (device.id)"
                 )
-            self._rival = reason if (cut_short >= SUSPICIOUS and not suspicious) or "same client id" in reason else None
+            self._rival = reason if rival or "same client id" in reason else None
             self._lost(reason)
             self._went_round()
             self._stopping.wait(_backoff(failures))

@@ -70,6 +70,7 @@ class SizeLimit:
             self._limit = self.doubtful_from = min(self._ended_at)
             self._ended_at.clear()
             self._needed = 1
+            self._withheld.setdefault(topic, size)
             self._wait()
 
     def lost_otherwise(self) -> None:
@@ -82,7 +83,7 @@ class SizeLimit:
         self._again_at = min(self._again_at, self._tried_at + AGAIN_S)
 
     def offer_again(self) -> bool:
-        """Whether the time has come to offer again what is withheld; then the smallest of it is not withheld now."""
+        """Whether the time has come to offer again what is withheld; then some of it is withheld no more."""
         if (self._limit is None and not self._barred) or time.monotonic() < self._again_at:
             return False
         self._wait_s = min(AGAIN_AT_MOST_S, 2 * self._wait_s)
@@ -90,6 +91,7 @@ class SizeLimit:
         self._barred.clear()  # the next time bars it again
         if not self._withheld:
             self._limit = self.doubtful_from = None
+            self._needed = TRIES
         else:
             assert self.doubtful_from is not None
             self._limit = max(min(self._withheld.values()) + 1, 2 * self.doubtful_from if self._raised else 0)
