@@ -205,6 +205,13 @@ class OutboxConfig:
     max_mb: float = setting(
         64.0, "Megabytes kept; beyond this the oldest is dropped and counted.", low=0.1, high=10_000
     )
+    replay_per_s: float = setting(
+        500.0,
+        "Events sent a second at most, in order: a new one waits for those before it. The pace begins at 50, rises "
+        "while the broker acknowledges promptly and falls when it does not.",
+        low=1,
+        high=100_000,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -301,7 +301,13 @@ def _publisher() -> tuple[Publisher, list[str]]:
     box = Outbox(_folder() / "unused.db", max_events=100, max_bytes=100_000)
     origin = Origin("box", "boot", {})
     publisher = Publisher(
-        MqttConfig(), origin=origin, device_name="box", version="0", outbox=box, on_privacy=obeyed.append
+        MqttConfig(),
+        origin=origin,
+        device_name="box",
+        version="0",
+        outbox=box,
+        replay_per_s=50.0,
+        on_privacy=obeyed.append,
     )
     return publisher, obeyed
 
