@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal, cast
 
 from affectd.config import Config
+from affectd.config_paths import default_outbox
 from affectd.errors import ModelError
 from affectd.events import Origin, Strategy
 from affectd.face.preprocess import FacePreprocessing
@@ -41,7 +42,7 @@ def open_configured_model(config: Config, task: str) -> Model | None:
     name = settings.face if task == "face" else settings.voice
     if name == "off":
         return None
-    folder = Path(settings.models).expanduser() if settings.models else installed_models()
+    folder = Path(settings.models) if settings.models else installed_models()
     bundle = Bundle.load(folder / name)
     if bundle.task != task:
         raise ModelError(f"{bundle.folder}: is a {bundle.task} model; inference.{task} needs one for the {task}")
@@ -85,11 +86,8 @@ def make_fuser(config: Config, face: Model | None, voice: Model | None) -> Fuser
 
 
 def outbox_path(config: Config) -> Path:
-    """Give the configured file, else one in systemd's state directory, else one below the home directory."""
-    if config.outbox.path:
-        return Path(config.outbox.path).expanduser()
-    state = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
-    return Path(state) / "outbox.db" if state else Path("~/.local/state/affectd/outbox.db").expanduser()
+    """Return the file that holds the events: the configured or the default one. Raises ConfigError without either."""
+    return Path(config.outbox.path) if config.outbox.path else default_outbox(os.environ)
 
 
 def open_outbox(config: Config, *, lock_wait_s: float = LOCK_WAIT_S) -> Outbox:

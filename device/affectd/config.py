@@ -6,9 +6,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from affectd.capture.naming import is_clip, microphone_fault
+from affectd.config_rules import host_fault, prefix_fault, topic_fault
 
 
 def setting(
@@ -19,14 +22,32 @@ def setting(
     low: float | None = None,
     high: float | None = None,
     pattern: str = "",
+    fault: Callable[[str], str] | None = None,
+    path: Callable[[str], bool] | None = None,
     secret: bool = False,
 ) -> Any:
     """Declare one key: its default, its doc (one or two sentences) and what is allowed.
 
-    `pattern` is a regular expression that the whole string must match; a `secret` is never printed.
+    `pattern` is a regular expression that the whole string must match; `fault` returns what is wrong with a string, as
+    it follows the value, or nothing; `path` tells whether a string is a path, which is then made absolute (`bool`:
+    any that is not empty); a `secret` is never printed.
     """
-    metadata = {"doc": doc, "choices": tuple(choices), "low": low, "high": high, "pattern": pattern, "secret": secret}
+    metadata = {
+        "doc": doc,
+        "choices": tuple(choices),
+        "low": low,
+        "high": high,
+        "pattern": pattern,
+        "fault": fault,
+        "path": path,
+        "secret": secret,
+    }
     return dataclasses.field(default=default, metadata=metadata)
+
+
+def _is_library_path(delegate: str) -> bool:
+    """Whether a delegate is a path; a name alone is looked for where the system's libraries are."""
+    return "/" in delegate or delegate.startswith("~")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +70,7 @@ class CameraConfig:
         "auto",
         "'auto' (Raspberry Pi camera if there is one, else the first V4L2 camera), 'picamera', 'off', a number, a "
         "path below /dev/, an rtsp:// or http:// address, or a clip's path.",
+        path=is_clip,
     )
     width: int = setting(640, "Picture width asked of the camera, pixels.", low=160, high=4096)
     height: int = setting(480, "Picture height asked of the camera, pixels.", low=120, high=4096)
@@ -70,6 +92,7 @@ class MicrophoneConfig:
         "auto",
         "'auto' (the clip's sound track when the camera is a clip, else the default input), 'default', 'off', or part "
         "of an input device's name.",
+        fault=microphone_fault,
     )
     timeout_s: float = setting(5.0, "A microphone silent in callbacks for this long is reopened.", low=0.5, high=120)
 
@@ -86,7 +109,7 @@ class ClipConfig:
 class InferenceConfig:
     """Which models run, and on what."""
 
-    models: str = setting("", "Folder of bundles. Empty: the one that came with affectd.")
+    models: str = setting("", "Folder of bundles. Empty: the one that came with affectd.", path=bool)
     face: str = setting("face-vgg16", "Bundle for faces; 'off' for none.")
     voice: str = setting("voice-cnn-lstm", "Bundle for voices; 'off' for none.")
     variant: str = setting("int8", "Which variant of the models.", choices=("float32", "float16", "dynamic", "int8"))
@@ -96,6 +119,7 @@ class InferenceConfig:
     delegate: str = setting(
         "cpu",
         "'cpu', 'edgetpu', or a TFLite delegate library's path. One that fails or answers wrongly is left for the CPU.",
+        path=_is_library_path,
     )
     threads: int = setting(1, "Threads of one model.", low=1, high=8)
 
@@ -147,21 +171,22 @@ class FusionConfig:
 class MqttConfig:
     """The broker and what is published to it."""
 
-    host: str = setting("localhost", "The broker's host name or address.")
+    host: str = setting("localhost", "The broker's host name or address.", fault=host_fault)
     port: int = setting(1883, "The broker's port; 8883 is usual with TLS.", low=1, high=65535)
     tls: bool = setting(False, "Encrypt, and check the broker's certificate and host name.")
-    ca_file: str = setting("", "CA certificate (PEM) to trust instead of the system's.")
-    cert_file: str = setting("", "Client certificate (PEM).")
-    key_file: str = setting("", "Key of the client certificate (PEM).")
+    ca_file: str = setting("", "CA certificate (PEM) to trust instead of the system's.", path=bool)
+    cert_file: str = setting("", "Client certificate (PEM).", path=bool)
+    key_file: str = setting("", "Key of the client certificate (PEM).", path=bool)
     username: str = setting("", "User name; empty for none.")
     password_file: str = setting(
         "",
         "File that holds the password. Empty: the systemd credential 'mqtt-password' when there is one.",
+        path=bool,
         secret=True,
     )
-    base_topic: str = setting("affectd", "First part of every topic.", pattern=r"[^#+\s$][^#+\s]{0,127}")
+    base_topic: str = setting("affectd", "First part of every topic.", fault=topic_fault)
     discovery_prefix: str = setting(
-        "homeassistant", "Home Assistant's discovery prefix; empty turns discovery off.", pattern=r"[^#+\s$]{0,128}"
+        "homeassistant", "Home Assistant's discovery prefix; empty turns discovery off.", fault=prefix_fault
     )
     faces: bool = setting(False, "Publish per-face readings on /faces.")
     voice: bool = setting(False, "Publish voice readings on /voice.")
@@ -177,12 +202,20 @@ class OutboxConfig:
         "",
         "SQLite file; the last privacy command is kept beside it. Empty: $STATE_DIRECTORY/outbox.db under systemd, "
         "else ~/.local/state/affectd/outbox.db.",
+        path=bool,
     )
     max_events: int = setting(
         50_000, "Events kept; beyond this the oldest is dropped and counted.", low=10, high=10_000_000
     )
     max_mb: float = setting(
         64.0, "Megabytes kept; beyond this the oldest is dropped and counted.", low=0.1, high=10_000
+    )
+    replay_per_s: float = setting(
+        500.0,
+        "Events sent a second at most, in order: a new one waits for those before it. The pace begins at 50, rises "
+        "while the broker acknowledges promptly and falls when it does not.",
+        low=1,
+        high=100_000,
     )
 
 
@@ -194,7 +227,9 @@ class PrivacyConfig:
         False, "Closed before the first command; the last command is remembered and holds over restarts."
     )
     switch_file: str = setting(
-        "", "File (such as a GPIO's value) read twice a second; '1' closes camera and microphone. Empty: none."
+        "",
+        "File (such as a GPIO's value) read twice a second; '1' closes camera and microphone. Empty: none.",
+        path=bool,
     )
 
 

@@ -5,24 +5,25 @@ The environment wins over the file, the file over the defaults. `AFFECTD_MQTT_PO
 
 from __future__ import annotations
 
-import bisect
 import dataclasses
 import difflib
 import os
-import sys
 import textwrap
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TextIO
 
+from affectd import config_text
+from affectd.capture.address import ENCODING, concealed, is_unclear
+from affectd.capture.naming import camera_fault
 from affectd.config import Config, MqttConfig
 from affectd.config_keys import (
     ENVIRONMENT_PREFIX,
     TABLES,
     Field,
-    allows,
+    fault_of,
     from_text,
     keys_of,
     plain,
@@ -31,33 +32,32 @@ from affectd.config_keys import (
     toml,
     variable,
 )
+from affectd.config_paths import absolute, is_file, is_folder, working_folder
 from affectd.errors import ConfigError
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
-MAX_BYTES = 256 * 1024
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
-def load(path: Path | None, environ: Mapping[str, str]) -> Config:
-    """Give the settings of `path` (None: no file) and `environ` over the defaults.
+def load(path: Path | None, environ: Mapping[str, str], options: Mapping[str, str] = MappingProxyType({})) -> Config:
+    """Return the settings of `path` (None: no file), over the defaults, under `environ` and, over all, `options`.
 
-    Raises ConfigError naming the place, the key, its value and what is allowed.
+    `options` is the command line's, under the names that the environment has for the keys. Paths come back absolute:
+    those of the file start from its folder, all others from the working directory. Raises ConfigError naming the
+    place, the key, its value and what is allowed.
     """
-    text = "" if path is None else _read(path)
-    given = _Given(path, text, _parse(path, text), environ)
+    text = "" if path is None else config_text.read(path)
+    given = _Given(path, text, config_text.parse(path, text), environ, options)
     _refuse_unknown(given)
     tables = {}
     for table, defaults in TABLES.items():
         values = {name: _checked(given, table, key) for name, key in keys_of(table).items() if given.has(table, name)}
         tables[table] = dataclasses.replace(defaults, **values)
     config = Config(**tables)
+    _check_camera(config, given)
     _check_fusion(config, given)
     _check_pace(config, given)
     _check_mqtt(config.mqtt, given)
+    _check_outbox(config, given)
     return config
 
 
@@ -70,6 +70,8 @@ def warnings(config: Config) -> list[str]:
         found.append("mqtt.ca_file and mqtt.cert_file have no effect while mqtt.tls is false.")
     if not mqtt.tls and mqtt.password_file and mqtt.host not in LOOPBACK:
         found.append(f"The password travels unencrypted to {mqtt.host}; set mqtt.tls = true.")
+    if is_unclear(config.camera.source):
+        found.append(f"camera.source: it is unclear where the password ends; {ENCODING}.")
     return found
 
 
@@ -78,6 +80,7 @@ def write_default(stream: TextIO) -> None:
     stream.write(
         "# Settings of affectd. A commented-out key has the default shown; remove its # to change it.\n"
         f"# The environment overrides this file: {variable('mqtt', 'port')}=1884 is `port` of [mqtt].\n"
+        "# Paths start from this file's folder (in the environment: from the working directory), or with ~.\n"
     )
     for table, defaults in TABLES.items():
         stream.write(f"\n# {type(defaults).__doc__}\n[{table}]\n")
@@ -91,18 +94,32 @@ def write_default(stream: TextIO) -> None:
 
 @dataclass(frozen=True)
 class _Given:
-    """What the file and the environment set, and where."""
+    """What the file, the environment and the command line set, and where."""
 
     path: Path | None
     text: str
     document: dict[str, Any]
     environ: Mapping[str, str]
+    options: Mapping[str, str]
 
     def has(self, table: str, key: str) -> bool:
-        return variable(table, key) in self.environ or key in self.document.get(table, {})
+        return self._as_text(table, key) is not None or key in self.document.get(table, {})
+
+    def value(self, table: str, key: Field) -> Any:
+        """Return what was given for a key, as its kind where it can be read as such."""
+        text = self._as_text(table, key.name)
+        return self.document[table][key.name] if text is None else from_text(text, type(key.default))
+
+    def folder(self, table: str, key: str) -> Path:
+        """Return the folder that the key's value starts from when it is a relative path."""
+        if self.path is None or self._as_text(table, key) is not None:
+            return working_folder()
+        return self.path.parent if self.path.is_absolute() else working_folder() / self.path.parent
 
     def place(self, table: str, key: str) -> str:
         """Say where a person finds the key's value, for the start of an error."""
+        if variable(table, key) in self.options:
+            return f"option --{key.replace('_', '-')}"
         if variable(table, key) in self.environ:
             return f"environment variable {variable(table, key)}"
         if key in self.document.get(table, {}):
@@ -110,65 +127,18 @@ class _Given:
         return "settings"
 
     def line(self, *names: str) -> str:
-        return f"{self.path}, line {_line_of(self.text, names)}"
+        return f"{self.path}, line {config_text.line_of(self.text, names)}"
 
+    def shown(self, table: str, name: str, value: str) -> str:
+        """Show a key and what was given for it, and the path that this became, `value`."""
+        key = keys_of(table)[name]
+        written = self.value(table, key)
+        became = "" if written == value or key.metadata["secret"] else f" ({plain(value)})"
+        return f"{table}.{name} = {shown(key, written)}{became}"
 
-def _read(path: Path) -> str:
-    content = b""
-    try:
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
-        text = content.decode("utf-8")
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: there is no such file; 'affectd config init {path}' writes one") from None
-    except IsADirectoryError:
-        raise ConfigError(f"{path}: is a folder; name the TOML file in it") from None
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise ConfigError(f"{path}, line {line}: not UTF-8 text (byte 0x{content[error.start]:02x})") from None
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
-    if len(content) > MAX_BYTES:
-        raise ConfigError(f"{path}: larger than {MAX_BYTES // 1024} KB, so it is not a settings file of affectd")
-    return text
-
-
-def _parse(path: Path | None, text: str) -> dict[str, Any]:
-    try:
-        document: dict[str, Any] = tomllib.loads(text)
-    except RecursionError:
-        raise ConfigError(f"{path}: not valid TOML: nested too deeply") from None
-    except ValueError as error:
-        lines = text.split("\n")
-        where = f"at line {len(lines)}, column {len(lines[-1]) + 1}, the end of the file"
-        sentence = str(error).replace("at end of document", where)
-        raise ConfigError(f"{path}: not valid TOML: {sentence}") from None
-    return document
-
-
-def _line_of(text: str, names: tuple[str, ...]) -> int:
-    """Find the line on which the statement begins that defines a table or key (tomllib gives none).
-
-    The first n lines, extended to the end of the statement that line n stands in, either define it or
-    do not; the smallest n that does is the line, and the TOML parser itself is the judge.
-    """
-    lines = [line + "\n" for line in text.split("\n")]
-
-    def defined_by(count: int) -> bool:
-        for end in range(count, len(lines) + 1):
-            with suppress(tomllib.TOMLDecodeError):
-                return _defines(tomllib.loads("".join(lines[:end])), names)
-        return False
-
-    return bisect.bisect_left(range(1, len(lines) + 1), True, key=defined_by) + 1
-
-
-def _defines(document: Any, names: tuple[str, ...]) -> bool:
-    for name in names:
-        if not isinstance(document, dict) or name not in document:
-            return False
-        document = document[name]
-    return True
+    def _as_text(self, table: str, key: str) -> str | None:
+        name = variable(table, key)
+        return self.options.get(name, self.environ.get(name))
 
 
 def _refuse_unknown(given: _Given) -> None:
@@ -177,8 +147,8 @@ def _refuse_unknown(given: _Given) -> None:
             suggestion = _did_you_mean(table, TABLES)
             raise ConfigError(f"{given.line(table)}: there is no table [{plain(table)}]; {suggestion}")
         if not isinstance(content, dict):
-            place = given.line(table)
-            raise ConfigError(f"{place}: {table} = {content!r:.80}: is a table; write its keys below [{table}]")
+            place, value = given.line(table), concealed(repr(content))
+            raise ConfigError(f"{place}: {table} = {value:.80}: is a table; write its keys below [{table}]")
         for name in content:
             if name not in keys_of(table):
                 suggestion = _did_you_mean(name, keys_of(table))
@@ -197,17 +167,30 @@ def _did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def _checked(given: _Given, table: str, key: Field) -> Any:
-    """Give the value of a key that is set, or raise ConfigError."""
-    if variable(table, key.name) in given.environ:
-        value = from_text(given.environ[variable(table, key.name)], type(key.default))
-    else:
-        value = given.document[table][key.name]
+    """Return the value of a key that is set, a path made absolute, or raise ConfigError."""
+    value = given.value(table, key)
     if type(value) is int and isinstance(key.default, float):
         value = float(value)
-    if not allows(key, value):
-        what = f"{table}.{key.name} = {shown(key, value)}: must be {requirement(key)}"
-        raise ConfigError(f"{given.place(table, key.name)}: {what}. {key.metadata['doc']}")
+    what = f"{given.place(table, key.name)}: {table}.{key.name} = {shown(key, value)}"
+    fault = fault_of(key, value)
+    if fault:
+        raise ConfigError(f"{what}: {fault}")
+    if key.metadata["path"] and key.metadata["path"](value):
+        try:
+            return absolute(value, given.folder(table, key.name), given.environ)
+        except ConfigError as error:
+            raise ConfigError(f"{what}: {error}") from None
     return value
+
+
+def _check_camera(config: Config, given: _Given) -> None:
+    if not given.has("camera", "source"):
+        return
+    key = keys_of("camera")["source"]
+    written = given.value("camera", key)
+    fault = camera_fault(written, is_file=is_file(config.camera.source))
+    if fault:
+        raise ConfigError(f"{given.place('camera', 'source')}: camera.source = {shown(key, written)}: {fault}")
 
 
 def _check_fusion(config: Config, given: _Given) -> None:
@@ -244,10 +227,16 @@ def _check_pace(config: Config, given: _Given) -> None:
 def _check_mqtt(mqtt: MqttConfig, given: _Given) -> None:
     for name in ("ca_file", "cert_file", "key_file", "password_file"):
         file = getattr(mqtt, name)
-        if file and not (Path(file).is_file() and os.access(file, os.R_OK)):
-            what = f"mqtt.{name} = {shown(keys_of('mqtt')[name], file)}"
-            raise ConfigError(f"{given.place('mqtt', name)}: {what}: must be a file that this user can read")
+        if file and not (is_file(file) and os.access(file, os.R_OK)):
+            what = f"{given.place('mqtt', name)}: {given.shown('mqtt', name, file)}"
+            raise ConfigError(f"{what}: must be a file that this user can read")
     if mqtt.key_file and not mqtt.cert_file:
         raise ConfigError(f"{given.place('mqtt', 'key_file')}: mqtt.key_file is set, so mqtt.cert_file must be too")
     if mqtt.password_file and not mqtt.username:
         raise ConfigError(f"{given.place('mqtt', 'password_file')}: a password is given, so mqtt.username must be set")
+
+
+def _check_outbox(config: Config, given: _Given) -> None:
+    if config.outbox.path and is_folder(config.outbox.path):
+        what = f"{given.place('outbox', 'path')}: {given.shown('outbox', 'path', config.outbox.path)}"
+        raise ConfigError(f"{what}: is a folder; name a file in it, such as outbox.db")

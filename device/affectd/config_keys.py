@@ -8,10 +8,11 @@ import re
 from contextlib import suppress
 from typing import Any
 
+from affectd.capture.address import concealed
 from affectd.config import Config
 
 ENVIRONMENT_PREFIX = "AFFECTD_"
-SHOWN_CHARACTERS = 80
+SHOWN_CHARACTERS = 200
 
 Field = dataclasses.Field[Any]
 
@@ -38,7 +39,17 @@ def from_text(text: str, kind: type) -> Any:
     return text
 
 
-def allows(key: Field, value: Any) -> bool:
+def fault_of(key: Field, value: Any) -> str:
+    """Return what is wrong with a value, as it follows the value, with the right form where it is plain, or nothing."""
+    rules = key.metadata
+    if not _allows(key, value):
+        meant = _meant(key, value)
+        suggestion = "" if meant is None or shown(key, meant) != toml(meant) else f"; write {key.name} = {toml(meant)}"
+        return f"must be {requirement(key)}{suggestion}. {rules['doc']}"
+    return rules["fault"](value) if rules["fault"] else ""
+
+
+def _allows(key: Field, value: Any) -> bool:
     """Whether the value has the key's type, choices, range and pattern."""
     rules, same_kind = key.metadata, type(value) is type(key.default)
     if not same_kind:
@@ -49,6 +60,15 @@ def allows(key: Field, value: Any) -> bool:
         return not rules["pattern"] or re.fullmatch(rules["pattern"], value) is not None
     number = float(value)
     return math.isfinite(number) and (rules["low"] is None or rules["low"] <= number <= rules["high"])
+
+
+def _meant(key: Field, value: Any) -> Any:
+    """Return the allowed value that a person meant who left out quotes, wrote too many, or shouted; None if unclear."""
+    if isinstance(value, str):
+        candidates = [from_text(value.strip(), type(key.default)), value.strip().lower()]
+    else:
+        candidates = [str(value)] if type(value) is int else []
+    return next((each for each in candidates if each != value and _allows(key, each)), None)
 
 
 def requirement(key: Field) -> str:
@@ -65,10 +85,13 @@ def requirement(key: Field) -> str:
 
 
 def shown(key: Field, value: Any) -> str:
-    """Show a value in an error: on one line, not too long, and a secret not at all."""
+    """Show a value in an error: on one line, not too long, without what may be a password, a secret not at all."""
     if key.metadata["secret"]:
         return "(not shown)"
-    text = toml(value) if isinstance(value, (str, bool, int, float)) else str(value)
+    if isinstance(value, (bool, int, float)):
+        text = toml(value)
+    else:
+        text = toml(concealed(value)) if isinstance(value, str) else plain(concealed(str(value)))
     return text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 3] + "..."
 
 

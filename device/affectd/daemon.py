@@ -72,6 +72,7 @@ class Daemon:
             device_name=assembly.device_name(config),
             version=__version__,
             outbox=self._outbox,
+            replay_per_s=config.outbox.replay_per_s,
             on_privacy=self._take_privacy_command,
         )
         self._pipeline = self._make_pipeline(clip)

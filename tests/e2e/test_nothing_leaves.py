@@ -154,6 +154,7 @@ TAKES_C_LIBRARIES = {
 TALKS = {
     "affectd/publish/connection.py",  # to the broker
     "affectd/publish/tls.py",
+    "affectd/publish/untrusted.py",  # looks at the broker's certificate
     "affectd/publish/refusals.py",
     "affectd/service/notify.py",  # to systemd, over a local socket
     "affectd/cli/preview.py",  # to a browser on 127.0.0.1, while a person asks for it

@@ -7,7 +7,9 @@ import re
 import signal
 import socket
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from e2e.completeness import EVENT, ROOT, assert_complete, count, last_seq, restless, waiting
 from e2e.program import CLIP, Affectd
@@ -192,7 +194,11 @@ def test_sigterm_while_the_outbox_is_replayed(tmp_path: Path, fault_table: Fault
     broker = Mosquitto(tmp_path)
     with running(free_port(), tmp_path, flush_s=0.0) as box:  # nobody listens there
         box.publish_events(300)
-    settings = {"camera": {"source": "/dev/video97"}, "microphone": {"source": "off"}}
+    settings: dict[str, Mapping[str, Any]] = {
+        "camera": {"source": "/dev/video97"},
+        "microphone": {"source": "off"},
+        "outbox": {"replay_per_s": 50.0},
+    }
     with broker, Listener(broker, EVENT) as listener, Affectd(tmp_path, broker, **settings) as daemon:
         listener.wait_for(lambda messages: count(messages) >= 25)
         took = told_to_end(daemon)

@@ -170,7 +170,7 @@ def switch(data: bytes) -> None:
     file = _file("switch", data)
     privacy = _privacy_switch(file)
     privacy.poll()
-    if not privacy.state.on and data.decode("ascii", "replace").strip() != "0":
+    if not privacy.state.on and data.decode("utf-8-sig", "replace").strip() != "0":
         raise UnclearAnswerError(f"privacy is off while the switch says {data[:40]!r}")
 
 
@@ -301,7 +301,13 @@ def _publisher() -> tuple[Publisher, list[str]]:
     box = Outbox(_folder() / "unused.db", max_events=100, max_bytes=100_000)
     origin = Origin("box", "boot", "0badcafe", {})
     publisher = Publisher(
-        MqttConfig(), origin=origin, device_name="box", version="0", outbox=box, on_privacy=obeyed.append
+        MqttConfig(),
+        origin=origin,
+        device_name="box",
+        version="0",
+        outbox=box,
+        replay_per_s=50.0,
+        on_privacy=obeyed.append,
     )
     return publisher, obeyed
 

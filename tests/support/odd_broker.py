@@ -14,6 +14,11 @@ PACKET_TOO_LARGE, SERVER_SHUTTING_DOWN, SESSION_TAKEN_OVER = 0x95, 0x8B, 0x8E
 GRANTED, NOT_AUTHORIZED = 1, 0x87
 """Reason codes of SUBACK."""
 CONNACK = bytes([0x20, 3, 0, 0, 0])
+CONNACK_311 = bytes([0x20, 2, 0, 0])
+CONNACK_OTHER_VERSION = bytes([0x20, 2, 0, 1])
+LEVEL, MQTT_311 = 6, 4
+"""Where CONNECT says the version of the protocol, and 3.1.1 there."""
+QOS_BITS = 0x06
 PINGRESP = bytes([0xD0, 0])
 NO_TEXT_FOR_A_TOPIC = bytes([0x30, 8, 0, 4, 0xFF, 0xFE, 0xFF, 0xFE, 0, 0x78])
 """A PUBLISH whose topic is not UTF-8."""
@@ -23,10 +28,23 @@ class OddBroker:
     """Speaks just enough MQTT 5 to be believed; never acknowledges a PUBLISH unless told what to refuse."""
 
     def __init__(
-        self, *, suback: int = GRANTED, after_subscribe: bytes = b"", refuses: Callable[[bytes], bool] | None = None
+        self,
+        *,
+        suback: int = GRANTED,
+        after_subscribe: bytes = b"",
+        refuses: Callable[[bytes], bool] | None = None,
+        hangs_up_at: Callable[[str, bytes], bool] = lambda _topic, _payload: False,
+        mqtt311: bool = False,
     ) -> None:
-        """Take the reason code of every SUBACK, what to send after it, and which payloads to refuse, if any."""
+        """Take the reason code of every SUBACK, what to send after it, and which payloads to refuse, if any.
+
+        It hangs up without a word at topics and payloads that `hangs_up_at` is true of, and knows
+        nothing but 3.1.1 if `mqtt311`.
+        """
         self._suback, self._after_subscribe, self.refuses = suback, after_subscribe, refuses
+        self.hangs_up_at, self._mqtt311 = hangs_up_at, mqtt311
+        self.published: list[tuple[str, bytes]] = []
+        """Topic and payload of all that came and was no reason to hang up."""
         self.goodbye: bytes | None = None
         """What is sent before hanging up at whatever is published without retain; None: no hanging up."""
         self.accepted: list[bytes] = []
@@ -59,28 +77,44 @@ class OddBroker:
                 while head := stream.read(1):
                     body = stream.read(_length(stream.read))
                     kind = head[0] >> 4
+                    if kind == CONNECT and self._mqtt311 and body[LEVEL] != MQTT_311:
+                        connection.sendall(CONNACK_OTHER_VERSION)
+                        return
+                    if kind == PUBLISH and self.hangs_up_at(*self._read(head[0], body)):
+                        return
+                    if kind == PUBLISH:
+                        self.published.append(self._read(head[0], body))
                     if kind == CONNECT:
-                        connection.sendall(CONNACK)
+                        connection.sendall(CONNACK_311 if self._mqtt311 else CONNACK)
                     elif kind == SUBSCRIBE:
-                        connection.sendall(bytes([0x90, 4, *body[:2], 0, self._suback]) + self._after_subscribe)
+                        properties = [] if self._mqtt311 else [0]
+                        answer = [*body[:2], *properties, self._suback]
+                        connection.sendall(bytes([0x90, len(answer), *answer]) + self._after_subscribe)
                     elif kind == PUBLISH and self.goodbye is not None and not head[0] & 1:
                         connection.sendall(self.goodbye)
                         return
-                    elif kind == PUBLISH and self.refuses is not None:
+                    elif kind == PUBLISH and head[0] & QOS_BITS and self.refuses is not None:
                         self._answer(connection, body, retained=bool(head[0] & 1))
                     elif kind == PINGREQ:
                         connection.sendall(PINGRESP)
             except (OSError, IndexError):
                 return
 
+    def _read(self, head: int, body: bytes) -> tuple[str, bytes]:
+        """Give topic and payload of a PUBLISH."""
+        after_topic = 2 + int.from_bytes(body[:2], "big")
+        rest = body[after_topic + (2 if head & QOS_BITS else 0) :]
+        return body[2:after_topic].decode(), rest if self._mqtt311 else rest[1:]  # one byte says: no properties
+
     def _answer(self, connection: socket.socket, body: bytes, *, retained: bool) -> None:
         assert self.refuses is not None
         after_topic = 2 + int.from_bytes(body[:2], "big")
-        mid, payload = body[after_topic : after_topic + 2], body[after_topic + 3 :]  # one byte says: no properties
+        mid, payload = body[after_topic : after_topic + 2], body[after_topic + (2 if self._mqtt311 else 3) :]
         refused = self.refuses(payload)
         if not (refused or retained):
             self.accepted.append(payload)
-        connection.sendall(bytes([0x40, 3, *mid, PAYLOAD_FORMAT_INVALID if refused else 0]))
+        reason = [] if self._mqtt311 else [PAYLOAD_FORMAT_INVALID if refused else 0]
+        connection.sendall(bytes([0x40, 2 + len(reason), *mid, *reason]))
 
 
 def disconnect(reason: int) -> bytes:

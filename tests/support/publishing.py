@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from affectd.config import MqttConfig
+from affectd.config import MqttConfig, OutboxConfig
 from affectd.events import LABELS, VOICE_LABELS, Box, EmotionEvent, EmotionState, Origin, TrackedFace, VoiceReading
 from affectd.publish.clock import stamp
 from affectd.publish.publisher import Publisher
@@ -100,16 +100,24 @@ class Running:
 
 
 @contextmanager
-def running(port: int, folder: Path, *, flush_s: float = 0.5, **mqtt: Any) -> Iterator[Running]:
+def running(
+    port: int,
+    folder: Path,
+    *,
+    flush_s: float = 0.5,
+    replay_per_s: float = OutboxConfig().replay_per_s,
+    **mqtt: Any,
+) -> Iterator[Running]:
     """Start a publisher with its outbox in `folder`, and stop it cleanly; `mqtt` are settings of MqttConfig."""
     commands: list[str] = []
-    outbox = Outbox(folder / OUTBOX, max_events=10_000, max_bytes=10**8)
+    outbox = Outbox(folder / OUTBOX, max_events=50_000, max_bytes=10**8)
     publisher = Publisher(
         MqttConfig(port=port, **mqtt),
         origin=ORIGIN,
         device_name="Box",
         version="1.2.3",
         outbox=outbox,
+        replay_per_s=replay_per_s,
         on_privacy=commands.append,
     )
     publisher.start()

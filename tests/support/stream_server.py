@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import itertools
 import os
@@ -18,6 +19,7 @@ from support.scenes import scene
 
 FPS = 10
 HEAD = b"HTTP/1.0 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary=picture\r\n\r\n"
+WHO_ARE_YOU = b'HTTP/1.0 401 Unauthorized\r\nWWW-Authenticate: Basic realm="camera"\r\nContent-Length: 0\r\n\r\n'
 VARIANTS = 5
 """Pictures of the same scene that differ in their noise, as a sensor's do."""
 
@@ -40,6 +42,8 @@ class StreamServer:
         """Sends the same picture of somebody again and again."""
         self.rubbish = ""
         """`pictures`: what it sends as pictures are none; `bytes`: it sends what is no part of any protocol."""
+        self.credentials = ""
+        """'user:password' without which it sends nothing; empty: it sends to everybody."""
         self.sent = 0
         """Pictures, good and bad, so far."""
         self._listener: socket.socket | None = None
@@ -76,7 +80,10 @@ class StreamServer:
 
     def _serve(self, connection: socket.socket) -> None:
         with contextlib.suppress(OSError), connection:
-            connection.recv(4096)
+            request = connection.recv(4096)
+            if self.credentials and b"Basic " + base64.b64encode(self.credentials.encode()) not in request:
+                connection.sendall(WHO_ARE_YOU)
+                return
             for part in itertools.chain([HEAD], self._parts()):
                 while self.frozen:
                     time.sleep(0.02)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import os
-import re
 import time
 from pathlib import Path
 from typing import Any
 
 import cv2
 
+from affectd.capture.address import encoded, encoding_advice, without_secrets
 from affectd.capture.pace import Pace
 from affectd.capture.stillness import EVERY, Stillness
 from affectd.capture.v4l2 import list_v4l2_cameras
@@ -139,7 +139,7 @@ class OpenCvCamera:
         cv2.setLogLevel(OPENCV_ERRORS)
         timeout_ms = int(self._timeout_s * 1000)
         limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, timeout_ms, cv2.CAP_PROP_READ_TIMEOUT_MSEC, timeout_ms]
-        return cv2.VideoCapture(self._source, cv2.CAP_FFMPEG, limits)
+        return cv2.VideoCapture(encoded(self._source), cv2.CAP_FFMPEG, limits)
 
     def _open_device(self) -> Any:
         if not Path(self._source).exists():
@@ -158,17 +158,10 @@ class OpenCvCamera:
 
     def _advice(self) -> str:
         if self._is_stream:
-            return "check the address, the user name and password, and that the camera is reachable"
+            advice = "check the address, the user name and password, and that the camera is reachable"
+            return advice + encoding_advice(self._source)
         if not Path(self._source).exists():
             return "it was unplugged"
         if not os.access(self._source, os.R_OK | os.W_OK):
             return "permission denied: add the user to the group 'video'"
         return "another program may hold it, or it is no capture device"
-
-
-def without_secrets(url: str) -> str:
-    """Give an address without user name, password and query, fit for logs.
-
-    Everything up to the last @ goes, because people do not always escape the characters of a password.
-    """
-    return re.split(r"[?#]", re.sub(r"(?<=://).*@", "", url), maxsplit=1)[0]

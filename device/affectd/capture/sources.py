@@ -4,30 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from affectd.capture.address import concealed
 from affectd.capture.auto_camera import AutoCamera
 from affectd.capture.clip import Clip
+from affectd.capture.naming import camera_fault, is_clip
 from affectd.capture.opencv_camera import OpenCvCamera
 from affectd.capture.picamera import PiCamera
 from affectd.capture.protocols import Camera, Microphone
 from affectd.capture.pyaudio_microphone import PyAudioMicrophone
-from affectd.errors import ConfigError
-
-
-def is_clip(camera_source: str) -> bool:
-    """Whether the camera's source is the path of a recorded clip."""
-    if camera_source in ("auto", "picamera", "off") or camera_source.isdecimal():
-        return False
-    return "://" not in camera_source and not camera_source.startswith("/dev/")
+from affectd.errors import CaptureError, ConfigError
 
 
 def refuse_unknown(camera_source: str) -> None:
-    """Raise ConfigError for a source of the camera that cannot be meant as any."""
-    bare = "/" not in camera_source and not Path(camera_source).suffix
-    if is_clip(camera_source) and bare and not Path(camera_source).expanduser().is_file():
-        raise ConfigError(
-            f'camera.source = "{camera_source}": there is no such file, and it is nothing else that is allowed: '
-            "'auto', 'picamera', 'off', a number, a path below /dev/, an rtsp:// or http:// address, or a clip's path"
-        )
+    """Raise ConfigError for a source of the camera that can be none, as settings that were loaded never have."""
+    fault = camera_fault(camera_source, is_file=Path(camera_source).is_file())
+    if fault:
+        raise ConfigError(f'camera.source = "{concealed(camera_source)}": {fault}')
 
 
 def make_clip(camera_source: str, *, realtime: bool, loop: bool, fps: float) -> Clip | None:
@@ -37,8 +29,11 @@ def make_clip(camera_source: str, *, realtime: bool, loop: bool, fps: float) -> 
     """
     if not is_clip(camera_source):
         return None
-    refuse_unknown(camera_source)
-    return Clip(Path(camera_source).expanduser(), realtime=realtime, loop=loop, fps=fps)
+    try:
+        refuse_unknown(camera_source)
+        return Clip(Path(camera_source), realtime=realtime, loop=loop, fps=fps)
+    except OSError as error:  # such as a folder that this user may not enter
+        raise CaptureError(f"clip {camera_source}: cannot be read: {error.strerror}") from None
 
 
 def make_camera(

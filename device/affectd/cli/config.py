@@ -5,9 +5,14 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+from affectd.capture.naming import is_clip
+from affectd.config import Config
 from affectd.config_file import load, warnings, write_default
+from affectd.config_keys import keys_of, shown
+from affectd.config_paths import default_outbox, is_file, is_folder
 from affectd.errors import ConfigError
 
 HELP = "write a commented settings file, or check one"
@@ -32,26 +37,50 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _init(args: argparse.Namespace) -> int:
-    if args.file is None:
-        write_default(sys.stdout)
-        return 0
     try:
+        if args.file is None:
+            write_default(sys.stdout)
+            sys.stdout.flush()
+            return 0
         with args.file.open("w" if args.force else "x", encoding="utf-8") as stream:
             write_default(stream)
     except FileExistsError:
-        raise ConfigError(f"{args.file}: exists already; --force overwrites it") from None
+        what = "is a folder; name a file in it" if args.file.is_dir() else "exists already; --force overwrites it"
+        raise ConfigError(f"{args.file}: {what}") from None
+    except BrokenPipeError:
+        raise
     except OSError as error:
-        raise ConfigError(f"{args.file}: cannot be written: {error.strerror}") from None
+        raise ConfigError(f"{args.file or 'standard output'}: cannot be written: {error.strerror}") from None
     print(f"{args.file}: written; every setting in it has its default")
     return 0
 
 
 def _check(args: argparse.Namespace) -> int:
-    from affectd.capture.sources import refuse_unknown
-
     config = load(args.file, os.environ)
-    refuse_unknown(config.camera.source)
-    for sentence in warnings(config):
+    outbox = Path(config.outbox.path) if config.outbox.path else default_outbox(os.environ)
+    for sentence in [*warnings(config), *_absent(config), *_unwritable(outbox)]:
         print(f"affectd: warning: {sentence}", file=sys.stderr)
     print(f"{args.file}: in order")
     return 0
+
+
+def _absent(config: Config) -> Iterator[str]:
+    """Say what the settings name and this user does not see, one sentence each: it may come later."""
+    camera = config.camera.source
+    without = "affectd run ends with exit code 5" if is_clip(camera) else "affectd run waits for it"
+    for table, key, path, then in (
+        ("camera", "source", f"/dev/video{camera}" if camera.isdecimal() else camera, without),
+        ("inference", "models", config.inference.models, "affectd run ends with exit code 4"),
+        ("inference", "delegate", config.inference.delegate, "the CPU does its work"),
+        ("privacy", "switch_file", config.privacy.switch_file, "privacy stays on"),
+    ):
+        if path.startswith("/") and not (is_file(path) or is_folder(path)):
+            what = f"{table}.{key} = {shown(keys_of(table)[key], path)}"
+            yield f"{what} is nothing that this user can see; until it is, {then}."
+
+
+def _unwritable(outbox: Path) -> Iterator[str]:
+    """Say that this user cannot make or write the outbox, in one sentence: the service may be another's."""
+    there = next(each for each in (outbox, *outbox.parents) if is_file(str(each)) or is_folder(str(each)))
+    if not os.access(there, os.W_OK):
+        yield f"outbox.path: this user cannot write {outbox}; if affectd run cannot either, it ends with exit code 7."

@@ -33,11 +33,9 @@ def add_broker_options(parser: argparse.ArgumentParser) -> None:
 
 def load_config(args: argparse.Namespace) -> Config:
     """Load the settings that --config, the environment and the broker options name. Raises ConfigError."""
-    environ = dict(os.environ)
-    for name, value in vars(args).items():
-        if name.startswith("mqtt_") and value is not None:
-            environ[f"{ENVIRONMENT_PREFIX}{name.upper()}"] = str(value)
-    return load(args.config, environ)
+    given = {name: str(value) for name, value in vars(args).items() if name.startswith("mqtt_") and value is not None}
+    options = {f"{ENVIRONMENT_PREFIX}{name.upper()}": value for name, value in given.items()}
+    return load(args.config, os.environ, options)
 
 
 def with_clip(config: Config, clip: Path) -> Config:

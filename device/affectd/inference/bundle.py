@@ -103,7 +103,7 @@ class Bundle:
 
 def _read_json(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_constant)
+        return json.loads(path.read_text(encoding="utf-8-sig"), parse_constant=_no_constant)
     except FileNotFoundError:
         raise ModelError(f"{path}: not there; a bundle is a folder with a {MANIFEST}") from None
     except OSError as error:

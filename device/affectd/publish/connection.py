@@ -6,10 +6,12 @@ has not acknowledged is sent again over the next one.
 
 from __future__ import annotations
 
+import codecs
 import os
 import queue
 import socket
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -34,10 +36,14 @@ KEEPALIVE_S = 10
 _UNSENT_BYTES = 8192
 """What the kernel holds of a connection that is slower than we are: little, so that events do not queue behind it."""
 _PASSWORD_CREDENTIAL = "mqtt-password"  # noqa: S105 - its name, not its value
+_UNACKNOWLEDGED = 500
+"""paho would keep back what goes beyond; more than we ever have on the way."""
+_ANY_NUMBER = 65535
 _PACKET_OVERHEAD = 16
 """Bytes of a PUBLISH besides topic and payload, at most: header, length, topic's length, mid, properties' length."""
 _OTHER_VERSION = {"Unsupported protocol version", "Unacceptable protocol version", HUNG_UP}
 """Answers to CONNECT that call for the other version; old brokers just hang up."""
+_FIRST_REFUSAL = 0x80
 _KEEPALIVE_RAN_OUT = "Keep alive timeout"
 _COMPLAINTS = {
     "Unspecified error",
@@ -50,6 +56,22 @@ _COMPLAINTS = {
     "Payload format invalid",
 }
 """Reasons of a broker's DISCONNECT that may mean what it was sent; others mean the broker, the client or the time."""
+
+
+def _understand_every_refusal() -> None:
+    """Let paho know each reason of a refusal in each kind of packet.
+
+    The standard has some of them in some packets alone, and paho closes the connection at another, such as mosquitto's
+    `Packet too large` in PUBACK.
+    """
+    answers = (PacketTypes.CONNACK, PacketTypes.PUBACK, PacketTypes.SUBACK, PacketTypes.DISCONNECT)
+    for code, names in ReasonCode.names.items():
+        if code >= _FIRST_REFUSAL:
+            known = {kind for kinds in names.values() for kind in kinds}
+            next(iter(names.values())).extend(kind for kind in answers if kind not in known)
+
+
+_understand_every_refusal()
 
 
 class TooLargeError(Exception):
@@ -93,6 +115,10 @@ class Connection:
         """
         self.happenings: queue.SimpleQueue[Happening] = queue.SimpleQueue()
         self.version = version
+        self.round_trip_s = 0.0
+        """How long CONNECT took to be answered."""
+        self.unacknowledged_at_most = _ANY_NUMBER
+        """So many messages with QoS 1 the broker wants to have to acknowledge at a time."""
         self._config = config
         self._wake = wake
         self._accepted: queue.SimpleQueue[str | None] = queue.SimpleQueue()
@@ -106,6 +132,7 @@ class Connection:
             CallbackAPIVersion.VERSION2, client_id=client_id, protocol=version, reconnect_on_failure=False
         )
         self._client.connect_timeout = CONNECT_S
+        self._client.max_inflight_messages = _UNACKNOWLEDGED
         if will is not None:
             self._client.will_set(*will, qos=1, retain=True)
         self._client.on_connect = self._on_connect
@@ -128,12 +155,14 @@ class Connection:
             self._client.connect(config.host, config.port, keepalive=KEEPALIVE_S, properties=self._properties())
         except (OSError, ValueError) as error:
             raise BrokerError(f"{self._place}: {network_sentence(error, config)}") from error
+        began = time.monotonic()
         self._client.loop_start()
         try:
             refusal = self._accepted.get(timeout=CONNACK_S[self.version])
         except queue.Empty:
             refusal = SILENCE
         if refusal is None:
+            self.round_trip_s = time.monotonic() - began
             return
         self.close()
         unanswered_5 = refusal in {SILENCE, GARBAGE} and self.version == MQTTProtocolVersion.MQTTv5
@@ -160,8 +189,10 @@ class Connection:
         size = len(payload) + len(topic.encode()) + _PACKET_OVERHEAD
         if self._largest is not None and size > self._largest:
             raise TooLargeError(f"larger than the {self._largest} bytes that the broker takes")
-        info = self._client.publish(topic, payload, qos=qos, retain=retain)
-        return info.mid if info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS else None
+        if not self._client.is_connected():
+            return None
+        # Its return code does not count: the broker may have hung up at this very message by now.
+        return self._client.publish(topic, payload, qos=qos, retain=retain).mid
 
     def subscribe(self, topic: str) -> None:
         """Ask for the messages of this topic; a refusal comes as `Unsubscribed`."""
@@ -187,6 +218,7 @@ class Connection:
 
     def _on_connect(self, _client: Any, _data: Any, _flags: Any, code: ReasonCode, properties: Any) -> None:
         self._largest = getattr(properties, "MaximumPacketSize", None)
+        self.unacknowledged_at_most = getattr(properties, "ReceiveMaximum", _ANY_NUMBER)
         self._accepted.put(str(code) if code.is_failure else None)
 
     def _on_disconnect(
@@ -259,9 +291,18 @@ def read_password(config: MqttConfig) -> str | None:
     if not config.password_file and not (folder and path.exists()):
         return None
     try:
-        return path.read_text(encoding="utf-8").rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BrokerError(f"password file {path}: cannot be read: {error}") from error
+        content = path.read_bytes()
+    except OSError as error:
+        raise BrokerError(f"password file {path}: cannot be read: {error.strerror}") from error
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in content:
+        raise BrokerError(f"password file {path}: is saved as UTF-16 or is no text; save it as UTF-8")
+    try:
+        password = content.decode("utf-8-sig").rstrip("\r\n")
+    except UnicodeDecodeError as error:
+        raise BrokerError(f"password file {path}: is not UTF-8 (byte {error.start + 1}); save it as UTF-8") from error
+    if not password.strip():
+        raise BrokerError(f"password file {path}: is empty; write the password of {config.username!r} into it")
+    return password
 
 
 def _keep_little_unsent(_client: Any, _data: Any, sock: Any) -> None:

@@ -6,16 +6,38 @@ import logging
 import threading
 import time
 from collections import deque
-from contextlib import suppress
+from dataclasses import dataclass
 
 from affectd.publish.connection import Connection, TooLargeError
 from affectd.publish.happenings import Delivered
+from affectd.publish.in_flight import InFlight
+from affectd.publish.size_limit import TRIES
 
 log = logging.getLogger(__name__)
 
 PASSING_KEPT = 32
 REFUSED_WAIT_S = 30.0
 """Documents that the broker refused are offered again so often: its ACL may have been mended since."""
+_SEE_ACL = "see its ACL, which must let this user write there"
+_RAISE_LIMIT = "raise its limit (mosquitto: message_size_limit, max_packet_size)"
+_SEE_BOTH = "see its ACL and its limits"
+_WHAT_TO_DO = {"Not authorized": _SEE_ACL, "Packet too large": _RAISE_LIMIT}
+"""By the reason that a broker gives."""
+_SOON_S, _IDLE_S = 0.1, 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    """What the broker does not take on a topic."""
+
+    size: int
+    """Bytes of its payload."""
+    reason: str
+    what_to_do: str
+
+    def __str__(self) -> str:
+        """Give the reason as it is told; one that is about rights has nothing to do with the size."""
+        return self.reason if self.what_to_do == _SEE_ACL else f"{self.reason}; {self.size} bytes"
 
 
 class DocumentSender:
@@ -23,13 +45,15 @@ class DocumentSender:
 
     Of a topic whose document is still on its way the newest is kept until that one has arrived: a slow network
     sees fewer of them, and events do not queue behind. `retain` and `pass_on` may be called from any thread.
-    A refusal is told once, and again when the topic's documents were taken between.
+    A refusal is told once, and again when the topic's messages were taken between. What the broker hangs up at is
+    withheld like what it refuses.
     """
 
-    def __init__(self, retained: dict[str, bytes]) -> None:
-        """Begin with these documents, by topic."""
+    def __init__(self, retained: dict[str, bytes], in_flight: InFlight, *, remarks: dict[str, str]) -> None:
+        """Begin with these documents, by topic; `remarks` say what it means when one is not taken, by topic too."""
         self.trouble: str | None = None
         """Which documents the broker does not take; None when it takes all."""
+        self._in_flight, self._remarks = in_flight, remarks
         self._lock = threading.Lock()
         self._retained = dict(retained)
         self._unsent: dict[str, bytes] = {}
@@ -37,8 +61,8 @@ class DocumentSender:
         self._passing: deque[tuple[str, bytes]] = deque(maxlen=PASSING_KEPT)
         self._on_way: dict[int, str] = {}
         """mid to topic of documents that are not acknowledged yet."""
-        self._refused: dict[str, str] = {}
-        """Topic to reason, for as long as none of its documents is taken."""
+        self._refused: dict[str, _Refused] = {}
+        """By topic, for as long as none of its messages is taken."""
         self._offer_again_at = 0.0
 
     def retain(self, topic: str, payload: bytes) -> None:
@@ -66,52 +90,92 @@ class DocumentSender:
         if topic is None:
             return False
         if answer.refusal is not None:
-            self._refuse(topic, answer.refusal)
-        elif self._refused.pop(topic, None) is not None:
-            self.trouble = _complaint(self._refused) if self._refused else None
+            what_to_do = _WHAT_TO_DO.get(answer.refusal, _SEE_BOTH)
+            self._refuse(topic, _Refused(len(self._retained[topic]), answer.refusal, what_to_do))
+        else:
+            self._taken(topic)
         return True
 
-    def send(self, connection: Connection) -> None:
-        """Send what has changed and what passes by."""
+    def send(self, connection: Connection) -> float:
+        """Send what has changed and what passes by; give in how many seconds to call again at the latest."""
         if self._refused and time.monotonic() >= self._offer_again_at:
-            self._offer_again()
-        self._send_retained(connection, set(self._on_way.values()))
+            self.offer_again()
+        all_went = self._send_retained(connection, set(self._on_way.values()))
         while self._passing and not connection.congested:
-            topic, payload = self._passing.popleft()
-            with suppress(TooLargeError):
-                connection.publish(topic, payload, qos=0, retain=False)
+            self._pass(connection, *self._passing.popleft())
+        return _IDLE_S if all_went else _SOON_S
 
     def send_last(self, connection: Connection) -> None:
         """Send all documents that have changed, for nothing will come after them."""
         self._send_retained(connection, set())
 
-    def _send_retained(self, connection: Connection, not_now: set[str]) -> None:
+    def offer_again(self) -> None:
+        """Send once more what the broker refused."""
+        self._offer_again_at = time.monotonic() + REFUSED_WAIT_S
         with self._lock:
-            due = {topic: self._unsent.pop(topic) for topic in list(self._unsent) if topic not in not_now}
-        for topic, payload in due.items():
-            try:
-                mid = connection.publish(topic, payload, qos=1, retain=True)
-            except TooLargeError as error:
-                self._refuse(topic, str(error))
-                continue
-            if mid is not None:
-                self._on_way[mid] = topic
+            for topic in self._refused.keys() & self._retained.keys():
+                self._unsent[topic] = self._retained[topic]
 
-    def _refuse(self, topic: str, reason: str) -> None:
+    def _send_retained(self, connection: Connection, not_now: set[str]) -> bool:
+        """Send the documents that are due; false when one must wait."""
+        with self._lock:
+            due = [(topic, payload) for topic, payload in self._unsent.items() if topic not in not_now]
+        for topic, payload in sorted(due, key=lambda one: self._in_flight.rank(one[0], len(one[1]))):
+            if not self._must_withhold(topic, len(payload)):
+                if self._in_flight.full or not self._in_flight.may_send(topic, len(payload)):
+                    return False
+                try:
+                    mid = connection.publish(topic, payload, qos=1, retain=True)
+                except TooLargeError as error:
+                    self._refuse(topic, _Refused(len(payload), str(error), _RAISE_LIMIT))
+                else:
+                    if mid is not None:
+                        self._on_way[mid] = topic
+                        self._in_flight.sent(mid, topic, len(payload))
+            with self._lock:
+                if self._unsent.get(topic) is payload:  # not replaced since
+                    del self._unsent[topic]
+        return True
+
+    def _pass(self, connection: Connection, topic: str, payload: bytes) -> None:
+        """Send what passes by, or drop what the broker does not take or what would have to wait."""
+        size = len(payload)
+        if self._must_withhold(topic, size) or not self._in_flight.may_send(topic, size):
+            return
+        try:
+            if connection.publish(topic, payload, qos=0, retain=False) is not None:
+                self._in_flight.sent(None, topic, size)
+        except TooLargeError as error:
+            self._refuse(topic, _Refused(size, str(error), _RAISE_LIMIT))
+        else:
+            if topic in self._refused and size >= self._refused[topic].size:
+                self._taken(topic)
+
+    def _must_withhold(self, topic: str, size: int) -> bool:
+        limit = self._in_flight.limit
+        if limit.withholds(topic, size):
+            reason = f"it hangs up at messages of {limit.doubtful_from} bytes and more"
+            self._refuse(topic, _Refused(size, reason, _RAISE_LIMIT))
+            return True
+        if limit.bars(topic):
+            self._refuse(topic, _Refused(size, f"it hung up {TRIES} times when it was sent one", _SEE_BOTH))
+            return True
+        return False
+
+    def _refuse(self, topic: str, refused: _Refused) -> None:
         if not self._refused:
             self._offer_again_at = time.monotonic() + REFUSED_WAIT_S
         if topic not in self._refused:
-            log.error("%s", _complaint({topic: reason}))
-        self._refused[topic] = reason
-        self.trouble = _complaint(self._refused)
+            log.error("%s", self._complaint({topic: refused}))
+        self._refused[topic] = refused
+        self.trouble = self._complaint(self._refused)
 
-    def _offer_again(self) -> None:
-        self._offer_again_at = time.monotonic() + REFUSED_WAIT_S
-        with self._lock:
-            for topic in self._refused:
-                self._unsent[topic] = self._retained[topic]
+    def _taken(self, topic: str) -> None:
+        if self._refused.pop(topic, None) is not None:
+            self.trouble = self._complaint(self._refused) if self._refused else None
 
-
-def _complaint(refused: dict[str, str]) -> str:
-    what = ", ".join(f"{topic} ({reason})" for topic, reason in refused.items())
-    return f"the broker does not take {what}; see its ACL, which must let this user write there, and its limits"
+    def _complaint(self, refused: dict[str, _Refused]) -> str:
+        what = ", ".join(f"{topic} ({one})" for topic, one in refused.items())
+        remarks = [self._remarks[topic] for topic in refused if topic in self._remarks]
+        to_do = dict.fromkeys(one.what_to_do for one in refused.values())
+        return "; ".join([f"the broker does not take {what}", *to_do, *remarks])

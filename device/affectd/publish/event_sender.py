@@ -4,28 +4,24 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import suppress
 
 from affectd.errors import OutboxError
 from affectd.publish.connection import Connection, TooLargeError
-from affectd.publish.happenings import Closed, Delivered
-from affectd.publish.rate import Rate
+from affectd.publish.happenings import Delivered
+from affectd.publish.in_flight import InFlight
+from affectd.publish.pace import MOST, Pace
 from affectd.store.event_file import Stored
 from affectd.store.outbox import Outbox
 
 log = logging.getLogger(__name__)
 
-IN_FLIGHT = 20
-"""Events sent and not acknowledged yet; well below what brokers queue for one client."""
-REPLAY_PER_S = 50.0
-"""After an outage the backlog goes out no faster, so that it floods neither broker nor subscribers."""
 TRIES = 3
 """So often an event is offered that the broker refuses although it took a later one; then it is dropped."""
 RETRY_S = 1.0
 """A refused event is offered again this much later, twice as long after every round in which none was taken."""
 DENIED_WAIT_S = 30.0
 """The longest that gets: an ACL that denies all events is asked this often."""
-HANG_UP_S = 1.0
-"""A connection that ends without goodbye so soon after an event was ended at that event; later it was the network."""
 OUTBOX_WAIT_S = 2.0
 """An outbox that could not be read is tried again this much later."""
 _IDLE_S = 1.0
@@ -39,12 +35,12 @@ class EventSender:
     again, in order. Where the broker takes none, none is dropped: that is an ACL to be mended, not an event.
     Some brokers hang up instead of refusing: after a connection that broke off, events go one by one until
     they are taken again. One at which the broker hung up `TRIES` times while it was alone on its way is passed
-    over, offered once more when a later one was taken, and dropped if the broker hangs up at it again. A
-    connection that breaks off more than `HANG_UP_S` after a publish is held against no event.
+    over, offered once more when a later one was taken, and dropped if the broker hangs up at it again. One that is
+    as large as what the broker is known to hang up at stays in the outbox and is not sent until that is tried again.
     """
 
-    def __init__(self, outbox: Outbox, topic: str) -> None:
-        """Send to `topic`; touches nothing yet."""
+    def __init__(self, outbox: Outbox, topic: str, in_flight: InFlight, *, at_most_per_s: float) -> None:
+        """Send to `topic` so many a second at most; touches nothing yet."""
         self.sent = 0
         """Events acknowledged by the broker."""
         self.denied = 0
@@ -54,11 +50,14 @@ class EventSender:
         self._outbox, self._topic = outbox, topic
         self._openings = outbox.openings
         self._refused_times: dict[int, int] = {}
-        self._rate = Rate(REPLAY_PER_S, IN_FLIGHT)
+        self._shared = in_flight
+        """What is on its way, documents too."""
+        self._pace = Pace(at_most_per_s)
+        self._offer_again = False
         self._accepted_up_to = 0
         """The highest seq that the broker ever took."""
         self._fruitless_rounds = 0
-        self._at_once = IN_FLIGHT
+        self._at_once = MOST
         self._hung_up_times: dict[int, int] = {}
         self._last_chance: set[int] = set()
         self._in_flight: dict[int, tuple[int, float]] = {}
@@ -70,15 +69,18 @@ class EventSender:
         if self._in_flight:
             self._at_once = 1
         self._in_flight.clear()
+        self._pace.begin()
         self._begin_round()
 
-    def blame(self, closed: Closed) -> None:
-        """Hold the end of a connection against the event that was alone on its way, if it points at that."""
-        if len(self._in_flight) != 1:
-            return
-        [(seq, sent_at)] = self._in_flight.values()
-        if closed.complaint or (closed.hung_up and closed.at - sent_at < HANG_UP_S):
+    def blame(self, mid: int) -> None:
+        """Hold the end of the connection against the event with this mid, if it is one."""
+        with suppress(KeyError):
+            seq, _ = self._in_flight[mid]
             self._hung_up_times[seq] = self._hung_up_times.get(seq, 0) + 1
+
+    def offer_again(self) -> None:
+        """Try what was too large once more: the broker's limit may have been raised."""
+        self._offer_again = True
 
     def _begin_round(self) -> None:
         self._sent_up_to = 0
@@ -86,6 +88,9 @@ class EventSender:
         self._refused: set[int] = set()
         self._passed_over: dict[int, str] = {}
         """Not sent at all, and why."""
+        self._withheld = False
+        """Whether events were left out that are too large for the broker."""
+        self._offer_again = False
         self._resume_at: float | None = None
 
     @property
@@ -95,9 +100,10 @@ class EventSender:
 
     def settle(self, answer: Delivered) -> bool:
         """Take the broker's answer; tell whether it was to an event."""
-        seq, _ = self._in_flight.pop(answer.mid, (None, 0.0))
+        seq, sent_at = self._in_flight.pop(answer.mid, (None, 0.0))
         if seq is None:
             return False
+        self._pace.acknowledged(time.monotonic() - sent_at)
         if answer.refusal is not None:
             self._refuse(seq, answer.refusal)
         else:
@@ -107,13 +113,13 @@ class EventSender:
     def _accept(self, seq: int) -> None:
         self._outbox.acknowledge(seq)
         self.sent += 1
-        self._at_once = min(IN_FLIGHT, 2 * self._at_once)
+        self._at_once = min(MOST, 2 * self._at_once)
         self._forget_faults(seq)
         self._accepted_up_to = max(self._accepted_up_to, seq)
         self._fruitless = False
         for passed in [passed for passed in self._passed_over if passed < seq]:
             self._decide(passed, self._passed_over.pop(passed))
-        if not (self._refused or self._passed_over):
+        if not (self._refused or self._passed_over or self._withheld):
             self.trouble = None
             self._fruitless_rounds = 0
 
@@ -124,7 +130,7 @@ class EventSender:
             if self._in_flight:
                 return _IDLE_S
             self._end_round(now)
-        if self._outbox.openings != self._openings:
+        if self._outbox.openings != self._openings or self._offer_again:
             if self._in_flight:
                 return _IDLE_S
             self._openings = self._outbox.openings
@@ -133,7 +139,7 @@ class EventSender:
             if now < self._resume_at:
                 return min(_IDLE_S, self._resume_at - now)
             self._begin_round()
-        allowed = min(self._at_once - len(self._in_flight), self._rate.allowed())
+        allowed = min(min(self._at_once, self._pace.window) - len(self._in_flight), self._pace.allowed())
         if allowed < 1:
             return _BATCH_S
         try:
@@ -144,17 +150,28 @@ class EventSender:
             return _IDLE_S
         for event in waiting:
             if not self._send_one(connection, event, now):
-                break
-        return _BATCH_S if len(waiting) == allowed else _IDLE_S
+                return _BATCH_S
+        if len(waiting) < allowed:
+            return _IDLE_S
+        self._pace.held_back()
+        return _BATCH_S
 
     def _send_one(self, connection: Connection, event: Stored, now: float) -> bool:
-        """Send an event, or pass over one that the broker hangs up at; false when the connection is gone."""
-        self._rate.spend()
-        self._sent_up_to = event.seq
+        """Send an event, or pass over one that the broker hangs up at; false when it must wait."""
         hung_up = self._hung_up_times.get(event.seq, 0)
         if hung_up > TRIES or (hung_up == TRIES and event.seq not in self._last_chance):
+            self._sent_up_to = event.seq
             self._pass_over(event.seq, f"it hung up {hung_up} times when it was sent event {event.seq}")
             return True
+        size = len(event.payload)
+        if event.seq not in self._last_chance and self._shared.limit.withholds(self._topic, size):
+            self._sent_up_to = event.seq
+            self._withhold()
+            return True
+        if self._shared.full or not self._shared.may_send(self._topic, size):
+            return False
+        self._sent_up_to = event.seq
+        self._pace.spend()
         try:
             mid = connection.publish(self._topic, event.payload, qos=1, retain=False)
         except TooLargeError as error:
@@ -162,7 +179,16 @@ class EventSender:
             return True
         if mid is not None:
             self._in_flight[mid] = (event.seq, now)
+            self._shared.sent(mid, self._topic, size)
         return mid is not None
+
+    def _withhold(self) -> None:
+        """Leave an event in the outbox that the broker would hang up at for its size."""
+        self._withheld = True
+        self._complain(
+            f"the broker hangs up at messages of {self._shared.limit.doubtful_from} bytes, and events are as large; "
+            "raise its limit (mosquitto: message_size_limit)"
+        )
 
     def _pass_over(self, seq: int, reason: str) -> None:
         """Leave out an event that would cost the connection, until a later one is taken."""

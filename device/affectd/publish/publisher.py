@@ -47,9 +47,13 @@ class Publisher:
         device_name: str,
         version: str,
         outbox: Outbox,
+        replay_per_s: float,
         on_privacy: Callable[[str], None],
     ) -> None:
-        """Prepare; `on_privacy` is called with 'on' or 'off' as commanded, on the session's thread."""
+        """Prepare; events go out at most `replay_per_s` a second.
+
+        `on_privacy` is called with 'on' or 'off' as commanded, on the session's thread.
+        """
         self.topics = Topics(config.base_topic, origin.device, config.discovery_prefix)
         self.commands_ignored = 0
         self._ignored = ""
@@ -62,6 +66,7 @@ class Publisher:
             config,
             self.topics,
             outbox,
+            replay_per_s=replay_per_s,
             client_id=f"affectd-{origin.device}",
             on_message=self._on_message,
             on_connected=self._announce,

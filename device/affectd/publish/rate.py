@@ -20,6 +20,11 @@ class Rate:
         self._filled_at = now
         return int(self._allowed)
 
+    def change(self, per_s: float, burst: int) -> None:
+        """Go on at another rate."""
+        self.allowed()
+        self._per_s, self._burst = per_s, float(burst)
+
     def spend(self) -> None:
         """Say that one went."""
         self._allowed -= 1

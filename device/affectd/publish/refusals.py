@@ -6,6 +6,7 @@ import ssl
 
 from affectd.config import MqttConfig
 from affectd.publish import tls
+from affectd.publish.untrusted import untrusted
 
 HUNG_UP = "Unspecified error"
 """How paho names a connection that ended without a word."""
@@ -17,7 +18,7 @@ GARBAGE = "no MQTT"
 def network_sentence(error: Exception, config: MqttConfig) -> str:
     """Say why there is no connection, and what to do."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        return tls.untrusted(error)
+        return untrusted(error, config)
     if isinstance(error, ssl.SSLError):
         unwelcome = tls.unwelcome(str(error), config)
         return unwelcome or f"TLS failed: {error.reason or error}; is {config.port} the port for TLS?"

@@ -17,6 +17,7 @@ from affectd.publish.connection import Connection, connect
 from affectd.publish.document_sender import DocumentSender
 from affectd.publish.event_sender import EventSender
 from affectd.publish.happenings import Arrived, Closed, Delivered, Happening, Unsubscribed
+from affectd.publish.in_flight import InFlight
 from affectd.publish.inbox import Inbox
 from affectd.publish.topics import Topics
 from affectd.store.outbox import Outbox
@@ -32,6 +33,7 @@ LARGEST_ARRIVING = 4096
 """Bytes of a packet that a broker may send us; commands are far shorter."""
 SUSPICIOUS = 3
 """So many connections in a row that broke off soon: not every broker says that another client took the id."""
+WITHOUT_DISCOVERY = 'without it Home Assistant does not see this box (mqtt.discovery_prefix = "" if it need not)'
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,17 +72,24 @@ class Session:
         topics: Topics,
         outbox: Outbox,
         *,
+        replay_per_s: float,
         client_id: str,
         on_message: Callable[[Arrived], None],
         on_connected: Callable[[], None],
     ) -> None:
-        """Prepare; `on_message` and `on_connected` are called on the session's thread."""
+        """Prepare; events go out at most `replay_per_s` a second.
+
+        `on_message` and `on_connected` are called on the session's thread.
+        """
         self._config, self._topics, self._outbox, self._client_id = config, topics, outbox, client_id
         self._on_connected = on_connected
         self._wake = threading.Event()
         self._stopping = threading.Event()
-        self._documents = DocumentSender({topics.availability: b"online"})
-        self._sender = EventSender(outbox, topics.event)
+        self._in_flight = InFlight()
+        self._documents = DocumentSender(
+            {topics.availability: b"online"}, self._in_flight, remarks={topics.discovery: WITHOUT_DISCOVERY}
+        )
+        self._sender = EventSender(outbox, topics.event, self._in_flight, at_most_per_s=replay_per_s)
         self._inbox = Inbox(on_message)
         self._rival: str | None = None
         """A sentence while it looks as if another client had our id."""
@@ -130,14 +139,14 @@ class Session:
     def _run(self) -> None:
         failures = cut_short = 0
         while not self._stopping.is_set():
-            began, connected, cut_off = time.monotonic(), False, False
+            began, connected, cut_off, suspicious = time.monotonic(), False, False, False
             self._went_round()
             try:
                 connection = self._connect()
                 connected = True
                 conversation = _Conversation(self, connection)
                 reason = conversation.hold()
-                cut_off = conversation.cut_off
+                cut_off, suspicious = conversation.cut_off, self._in_flight.suspicious
             except BrokerError as error:
                 reason = str(error)
             except Exception as fault:  # whatever it is, events must flow again
@@ -146,13 +155,17 @@ class Session:
             # A connection that is lost at once (two devices with one id) is not tried in a tight loop.
             steady = connected and time.monotonic() - began > LONGEST_WAIT_S
             failures = 0 if steady else failures + 1
-            cut_short = cut_short + 1 if cut_off and not steady else 0
-            if cut_short >= SUSPICIOUS:
+            if steady or not cut_off:
+                cut_short = 0
+            elif not suspicious:  # else it may have been what we sent
+                cut_short += 1
+            rival = cut_short >= SUSPICIOUS and not suspicious
+            if rival:
                 reason += (
                     f", {SUSPICIOUS} times in a row soon after connecting; if another client has the same client id "
                     f"({self._client_id}), give each device an id of its own (device.id)"
                 )
-            self._rival = reason if cut_short >= SUSPICIOUS or "same client id" in reason else None
+            self._rival = reason if rival or "same client id" in reason else None
             self._lost(reason)
             self._went_round()
             self._stopping.wait(_backoff(failures))
@@ -216,6 +229,7 @@ class _Conversation:
             for topic in dict.fromkeys((topics.home_assistant_status, topics.discovery_status)):
                 self._connection.subscribe(topic)
         session._on_connected()
+        session._in_flight.begin(self._connection.round_trip_s, self._connection.unacknowledged_at_most)
         session._documents.begin()
         session._sender.begin()
         wait_s = 0.0
@@ -226,11 +240,18 @@ class _Conversation:
             self._take_happenings()
             self._look_for_silence()
             self._look_for_peace()
-            session._documents.send(self._connection)
-            wait_s = min(session._sender.send(self._connection), session._inbox.deliver_late())
+            wait_s = min(self._send(), session._inbox.deliver_late())
         if self._closed is None:
             self._say_goodbye()
         return self._closed or "stopped"
+
+    def _send(self) -> float:
+        """Send what may be sent now; give in how many seconds to call again at the latest."""
+        documents, sender = self._session._documents, self._session._sender
+        if self._session._in_flight.limit.offer_again():
+            documents.offer_again()
+            sender.offer_again()
+        return min(documents.send(self._connection), sender.send(self._connection))
 
     def _say_goodbye(self) -> None:
         """A clean end sends no last will, so `offline` is said here; its acknowledgement is waited for briefly."""
@@ -273,13 +294,23 @@ class _Conversation:
     def _handle(self, happening: Happening) -> None:
         if isinstance(happening, Closed):
             self._closed, self.cut_off = happening.reason, True
-            self._session._sender.blame(happening)
+            self._look_for_the_cause(happening)
         elif isinstance(happening, Arrived):
             self._session._inbox.take(happening)
         elif isinstance(happening, Unsubscribed):
             self._not_subscribed(happening)
-        elif self._session._documents.settle(happening) or self._session._sender.settle(happening):
-            self._answered_at = time.monotonic()
+        else:
+            self._session._in_flight.settle(happening.mid)
+            if self._session._documents.settle(happening) or self._session._sender.settle(happening):
+                self._answered_at = time.monotonic()
+
+    def _look_for_the_cause(self, closed: Closed) -> None:
+        """Hold the end of the connection against the message at which it ended, if there is one."""
+        sent = self._session._in_flight.ended(closed)
+        if sent is not None:
+            self._closed = f"{closed.reason} when {sent.topic} ({sent.size} bytes) was sent"
+            if sent.mid is not None:
+                self._session._sender.blame(sent.mid)
 
     def _not_subscribed(self, refused: Unsubscribed) -> None:
         log.error("the broker refuses the subscription to %s: %s; see its ACL", refused.topic, refused.reason)

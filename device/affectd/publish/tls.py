@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import socket
 import ssl
-from pathlib import Path
 
 from affectd.config import MqttConfig
 from affectd.errors import BrokerError
+from affectd.publish.pem import readable
 
 _LISTEN_S = 2.0
 _CLIENT_CERTIFICATE_REFUSED = (
@@ -21,6 +21,11 @@ _CLIENT_CERTIFICATE_REFUSED = (
 )
 """How OpenSSL names a broker's refusal of the certificate that we showed."""
 
+_TOO_WEAK = (
+    ("MD_TOO_WEAK", "it is signed with MD5 or SHA-1; have it signed anew with 'openssl x509 -req -sha256 ...'"),
+    ("KEY_TOO_SMALL", "its key is too short; make one with 'openssl genrsa 2048'"),
+)
+
 
 class _EncryptedKeyError(Exception):
     """The key wants a passphrase."""
@@ -31,24 +36,21 @@ def make_context(config: MqttConfig) -> ssl.SSLContext:
 
     Raises BrokerError for a file that is no good.
     """
-    for name in ("ca_file", "cert_file", "key_file"):
-        _must_be_readable(f"mqtt.{name}", getattr(config, name))
-    try:
-        context = ssl.create_default_context(cafile=config.ca_file or None)
-    except (OSError, ValueError) as error:
-        raise BrokerError(f"mqtt.ca_file {config.ca_file}: holds no certificate in PEM form ({error})") from error
+    context = ssl.create_default_context() if not config.ca_file else _context_that_trusts(config.ca_file)
+    # The same for every Python: from 3.13 on it also refuses a CA without key usage or key identifiers, which is how
+    # home-made ones are, and trusts a file's certificate that is no root.
+    context.verify_flags = (context.verify_flags & ~ssl.VERIFY_X509_STRICT) | ssl.VERIFY_X509_PARTIAL_CHAIN
     if config.cert_file:
-        _show(context, config.cert_file, config.key_file or config.cert_file)
+        _show(context, config.cert_file, config.key_file)
     return context
 
 
-def _must_be_readable(key: str, file: str) -> None:
-    if not file:
-        return
-    try:
-        Path(file).open("rb").close()
-    except OSError as error:
-        raise BrokerError(f"{key} {file}: cannot be read: {error.strerror}") from error
+def _context_that_trusts(ca_file: str) -> ssl.SSLContext:
+    with readable("mqtt.ca_file", ca_file) as path:
+        try:
+            return ssl.create_default_context(cafile=path)
+        except (OSError, ValueError) as error:
+            raise BrokerError(f"mqtt.ca_file {ca_file}: holds no certificate in PEM form ({error})") from error
 
 
 def _show(context: ssl.SSLContext, cert_file: str, key_file: str) -> None:
@@ -57,30 +59,29 @@ def _show(context: ssl.SSLContext, cert_file: str, key_file: str) -> None:
     def refuse() -> str:
         raise _EncryptedKeyError
 
-    try:
-        context.load_cert_chain(cert_file, key_file, password=refuse)
-    except _EncryptedKeyError:
-        raise BrokerError(
-            f"mqtt.key_file {key_file}: is encrypted with a passphrase, which nobody can type here; "
-            f"'openssl pkey -in {key_file} -out plain.key' writes one without (readable for the service alone)"
-        ) from None
-    except (OSError, ValueError) as error:
-        if "KEY_VALUES_MISMATCH" in str(error):
-            raise BrokerError(f"mqtt.key_file {key_file}: is not the key of mqtt.cert_file {cert_file}") from error
-        what = "hold no certificate and key in PEM form"
-        raise BrokerError(f"mqtt.cert_file {cert_file} and mqtt.key_file {key_file}: {what} ({error})") from error
+    key_name, key_file = ("mqtt.key_file", key_file) if key_file else ("mqtt.cert_file", cert_file)
+    with readable("mqtt.cert_file", cert_file) as certificate, readable(key_name, key_file) as key:
+        try:
+            context.load_cert_chain(certificate, key, password=refuse)
+        except _EncryptedKeyError:
+            raise BrokerError(
+                f"{key_name} {key_file}: is encrypted with a passphrase, which nobody can type here; "
+                f"'openssl pkey -in {key_file} -out plain.key' writes one without (readable for the service alone)"
+            ) from None
+        except (OSError, ValueError) as error:
+            raise BrokerError(_useless(error, cert_file, key_file)) from error
 
 
-def untrusted(error: ssl.SSLCertVerificationError) -> str:
-    """Say why we do not believe the broker's certificate, and what to do."""
-    what = error.verify_message.rstrip(".")
-    if "ostname" in what or "IP address" in what:
-        return f"{what}; mqtt.host must be a name that stands in the broker's certificate"
-    if "not yet valid" in what:
-        return f"its {what}: is this box's clock right?"
-    if "expired" in what:
-        return f"its {what}: renew it on the broker, if this box's clock is right"
-    return f"its certificate is not trusted: {what}; see mqtt.ca_file"
+def _useless(error: Exception, cert_file: str, key_file: str) -> str:
+    """Say why OpenSSL does not load our certificate and key."""
+    if "KEY_VALUES_MISMATCH" in str(error):
+        first = "the first certificate there must be the box's own, those of its authorities follow"
+        return f"mqtt.key_file {key_file}: is not the key of mqtt.cert_file {cert_file} ({first})"
+    weak = next((remedy for name, remedy in _TOO_WEAK if name in str(error)), None)
+    if weak is not None:
+        return f"mqtt.cert_file {cert_file}: is too weak for today's OpenSSL: {weak}"
+    what = "hold no certificate and key in PEM form"
+    return f"mqtt.cert_file {cert_file} and mqtt.key_file {key_file}: {what} ({error})"
 
 
 def why_hung_up(config: MqttConfig) -> str | None:

@@ -85,7 +85,7 @@ class PrivacySources:
 def _read(file: Path, *, on: str, off: str) -> Demand:
     """Look for one of two words; the fault says what is wrong with the file."""
     try:
-        word = file.read_text(encoding="ascii", errors="replace").strip()
+        word = file.read_text(encoding="utf-8-sig", errors="replace").strip()
     except OSError as fault:
         return Demand(True, f"{file} cannot be read ({fault.strerror})")
     if word not in {on, off}:

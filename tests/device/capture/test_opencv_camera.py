@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from affectd.capture.opencv_camera import OpenCvCamera, without_secrets
+from affectd.capture.opencv_camera import OpenCvCamera
 from affectd.errors import CaptureError
 from support.media import write_clip
 
@@ -255,18 +255,6 @@ def test_credentials_are_in_no_name_error_or_output(capfd: pytest.CaptureFixture
     said = camera.name + str(caught.value) + output.out + output.err
     assert "rtsp://127.0.0.1:9/live" in said
     assert not any(secret in said for secret in ("hunter2", "kiosk", "sesame"))
-
-
-@pytest.mark.parametrize(
-    ("url", "shown"),
-    [
-        ("http://cam/video", "http://cam/video"),
-        ("rtsp://user:p@ss/w?rd#@cam:554/1", "rtsp://cam:554/1"),
-        ("http://cam/video?password=x", "http://cam/video"),
-    ],
-)
-def test_an_address_is_shown_without_secrets(url: str, shown: str) -> None:
-    assert without_secrets(url) == shown
 
 
 def test_a_missing_camera_says_what_is_there_and_what_to_do() -> None:

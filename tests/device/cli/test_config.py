@@ -1,5 +1,8 @@
 """`affectd config init` and `affectd config check`."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -35,6 +38,29 @@ def test_init_overwrites_only_when_forced(tmp_path, capsys):
 def test_init_says_why_it_cannot_write(tmp_path, capsys):
     assert main(["config", "init", str(tmp_path / "missing" / "affectd.toml")]) == 3
     assert "cannot be written: No such file or directory" in capsys.readouterr().err
+
+
+def test_init_says_why_it_cannot_write_what_is_there(tmp_path, capsys):
+    assert main(["config", "init", str(tmp_path)]) == 3
+    assert "is a folder; name a file in it" in capsys.readouterr().err
+    assert main(["config", "init", "/dev/full", "--force"]) == 3
+    assert "/dev/full: cannot be written: No space left on device" in capsys.readouterr().err
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "affectd.cli.main", "config", "init"]
+        ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    assert ended.returncode == 3
+    assert ended.stderr.startswith("affectd: standard output: cannot be written: No space left on device")
+
+
+@pytest.mark.parametrize("locale", ["C", "xx_YY.UTF-8", "de_DE.ISO-8859-1"])
+def test_init_and_check_work_in_any_locale(tmp_path, locale):
+    for action in ("init", "check"):
+        command = [sys.executable, "-m", "affectd.cli.main", "config", action, "my.toml"]
+        environ = {**os.environ, "LC_ALL": locale, "LANG": locale}
+        ended = subprocess.run(
+            command, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert (ended.returncode, ended.stderr) == (0, "")
 
 
 def test_check_warns_and_refuses(tmp_path, capsys):

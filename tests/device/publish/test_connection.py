@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import socket
 import time
 from pathlib import Path
@@ -44,6 +45,41 @@ def test_a_wrong_password_is_a_sentence_and_a_mended_file_is_read(tmp_path: Path
         password_file.write_text(PASSWORD + "\n")
         until(lambda: box.connected, 30)
         assert box.last_error == ""
+
+
+@pytest.mark.parametrize(
+    "content",
+    [codecs.BOM_UTF8 + PASSWORD.encode(), codecs.BOM_UTF8 + f"{PASSWORD}\r\n".encode(), f"{PASSWORD}\n\n".encode()],
+    ids=["byte order mark", "Notepad", "two line ends"],
+)
+def test_what_an_editor_adds_is_no_part_of_the_password(tmp_path: Path, password_file: Path, content: bytes) -> None:
+    password_file.write_bytes(content)
+    with (
+        Mosquitto(tmp_path, user="box", password=PASSWORD) as broker,
+        running(broker.port, tmp_path, username="box", password_file=str(password_file)) as box,
+    ):
+        until(lambda: box.connected or box.last_error)
+        assert box.last_error == ""
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (PASSWORD.encode("utf-16"), "is saved as UTF-16 or is no text; save it as UTF-8"),
+        (PASSWORD.encode("utf-16-be"), "is saved as UTF-16 or is no text; save it as UTF-8"),
+        ("schlüssel".encode("latin-1"), "is not UTF-8 (byte 5); save it as UTF-8"),
+        (b"", "is empty; write the password of 'box' into it"),
+        (codecs.BOM_UTF8 + b"\r\n", "is empty; write the password of 'box' into it"),
+    ],
+    ids=["UTF-16", "UTF-16 without a mark", "Latin-1", "nothing", "a mark and a line end"],
+)
+def test_a_password_file_that_holds_no_password_is_told(
+    tmp_path: Path, password_file: Path, content: bytes, told: str
+) -> None:
+    password_file.write_bytes(content)
+    with running(1, tmp_path, username="box", password_file=str(password_file)) as box:
+        until(lambda: box.last_error)
+        assert f"password file {password_file}: {told}" in box.last_error
 
 
 def test_the_systemd_credential_is_the_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from affectd.publish import event_sender
 from support import publishing
 from support.broker import Listener, Mosquitto
 from support.proxy import Proxy
@@ -161,7 +160,7 @@ def test_a_locked_store_holds_up_nothing(broker: Mosquitto, tmp_path: Path) -> N
 
 def test_a_backlog_goes_out_at_a_bounded_rate_and_in_order(tmp_path: Path) -> None:
     broker = Mosquitto(tmp_path)
-    with running(broker.port, tmp_path) as box:
+    with running(broker.port, tmp_path, replay_per_s=50.0) as box:
         box.publish_events(200)
         with broker, Listener(broker, TOPICS.event) as listener:
             listener.wait_for(lambda messages: messages, 30)
@@ -170,13 +169,10 @@ def test_a_backlog_goes_out_at_a_bounded_rate_and_in_order(tmp_path: Path) -> No
             took = time.monotonic() - began
             assert seqs(listener.messages) == list(range(1, 201))
     # The first ones may go at once.
-    assert took > 0.9 * (200 - 2 * event_sender.IN_FLIGHT) / event_sender.REPLAY_PER_S
+    assert took > 0.9 * (200 - 40) / 50
 
 
-def test_thousands_that_waited_arrive_in_order_and_none_is_missing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(event_sender, "REPLAY_PER_S", 1000.0)
+def test_thousands_that_waited_arrive_in_order_and_none_is_missing(tmp_path: Path) -> None:
     waited = 2000
     publishing.store_events(tmp_path / publishing.OUTBOX, waited)
     with (
@@ -236,4 +232,59 @@ def test_a_broker_that_takes_seconds_to_answer_is_spoken_to(broker: Mosquitto, t
     ):
         box.publish_events(3)
         listener.wait_for(lambda messages: len(messages) == 3, 40)
+        assert box.publisher.status.reconnects == 0
+
+
+def test_the_newest_of_many_comes_soon_over_a_quick_line(tmp_path: Path) -> None:
+    waited = 600
+    publishing.store_events(tmp_path / publishing.OUTBOX, waited)
+    paces: list[float] = []
+    with (
+        Mosquitto(tmp_path, more="max_queued_messages 0\nautosave_on_changes false\nautosave_interval 60\n") as broker,
+        Listener(broker, TOPICS.event) as listener,
+        running(broker.port, tmp_path, replay_per_s=400.0) as box,
+    ):
+        box.publish_events(1)
+        while waited + 1 not in seqs(listener.messages):
+            paces.append(box.publisher._session._sender._pace.per_s)
+            time.sleep(0.02)
+        assert seqs(listener.messages) == list(range(1, waited + 2))
+    assert max(paces) <= 400
+    assert max(paces) >= 100  # it began with 50
+
+
+def test_a_line_that_becomes_slow_slows_the_replay_down_and_loses_nothing(tmp_path: Path) -> None:
+    waited = 400
+    publishing.store_events(tmp_path / publishing.OUTBOX, waited)
+    with (
+        Mosquitto(tmp_path, more="max_queued_messages 0\n") as broker,
+        Proxy(broker.port) as network,
+        Listener(broker, TOPICS.event) as listener,
+        running(network.port, tmp_path) as box,
+    ):
+        pace = box.publisher._session._sender._pace
+        listener.wait_for(lambda messages: len(messages) >= 60)
+        network.bytes_per_s = 20_000  # about 20 events a second
+        until(lambda: pace.per_s < 50, 30)
+        assert pace.window < 20
+        network.bytes_per_s = float("inf")
+        assert_all_arrived(listener, waited)
+        assert box.publisher.status.reconnects == 0
+
+
+def test_no_more_is_on_its_way_than_the_broker_wants_to_acknowledge(tmp_path: Path) -> None:
+    waited, wanted = 60, 3
+    on_way: list[int] = []
+    publishing.store_events(tmp_path / publishing.OUTBOX, waited)
+    with (
+        Mosquitto(tmp_path, more=f"max_inflight_messages {wanted}\nmax_queued_messages 0\n") as broker,
+        Proxy(broker.port, delay_s=0.02) as network,
+        Listener(broker, TOPICS.event) as listener,
+        running(network.port, tmp_path) as box,
+    ):
+        while waited not in seqs(listener.messages):
+            on_way.append(len(box.publisher._session._in_flight._on_way))
+            time.sleep(0.005)
+        assert_all_arrived(listener, waited)
+        assert max(on_way) == wanted
         assert box.publisher.status.reconnects == 0
