@@ -18,6 +18,7 @@ from affectd.events import Reason, Strategy, no_state
 from affectd.face.reader import FaceReader
 from affectd.inference.model import Model
 from affectd.pipeline import Pipeline
+from affectd.publish.left_behind import LeftBehind
 from affectd.publish.publisher import Publisher
 from affectd.publish.session import SessionStatus
 from affectd.service.component import Component
@@ -74,6 +75,7 @@ class Daemon:
             outbox=self._outbox,
             replay_per_s=config.outbox.replay_per_s,
             on_privacy=self._take_privacy_command,
+            left_behind=LeftBehind(assembly.outbox_path(config).with_name("retained.json")),
         )
         self._pipeline = self._make_pipeline(clip)
         self._privacy = PrivacySwitch(

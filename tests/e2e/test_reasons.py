@@ -138,3 +138,23 @@ def test_what_stands_at_the_broker_after_the_end_and_before_the_next_start(broke
             assert before[HEALTH].json["status"] == "starting"
             assert before[PEOPLE].json["count"] == 0
             assert INFO in before
+
+
+def test_a_box_with_another_name_leaves_no_ghost_behind(broker: Mosquitto, tmp_path: Path) -> None:
+    settings = clip_of(tmp_path / "one.mp4", ((LEFT,), 4.0))
+    old, new = f"{ROOT}/", "affectd/other/"
+    discovery = "homeassistant/device/{}/config"
+    with Affectd(tmp_path, broker, **settings) as daemon, Listener(broker, "#") as listener:
+        listener.wait_for(lambda _: listener.on(discovery.format("box")))
+        daemon.send(signal.SIGTERM)
+        assert daemon.wait() == 0
+    with Affectd(tmp_path, broker, **settings, device={"id": "other"}), Listener(broker, "#") as listener:
+        listener.wait_for(lambda _: listener.on(f"{new}availability"))
+        listener.wait_for(lambda messages: any(m.topic == f"{old}state" and not m.payload for m in messages))
+        listener.wait_for(lambda messages: any(m.topic == discovery.format("box") and not m.payload for m in messages))
+    with Listener(broker, "#") as late:
+        late.wait_for(lambda _: late.on(discovery.format("other")))
+        late.publish("marker", "1")
+        late.wait_for(lambda _: late.on("marker"))
+        assert not [message.topic for message in late.messages if message.topic.startswith(old)]
+        assert not late.on(discovery.format("box"))

@@ -39,8 +39,8 @@ _PASSWORD_CREDENTIAL = "mqtt-password"  # noqa: S105 - its name, not its value
 _UNACKNOWLEDGED = 500
 """paho would keep back what goes beyond; more than we ever have on the way."""
 _ANY_NUMBER = 65535
-_PACKET_OVERHEAD = 16
-"""Bytes of a PUBLISH besides topic and payload, at most: header, length, topic's length, mid, properties' length."""
+_PACKET_OVERHEAD = 48
+"""Bytes of a PUBLISH besides topic and payload, at most: header, length, topic's length, mid, properties."""
 _OTHER_VERSION = {"Unsupported protocol version", "Unacceptable protocol version", HUNG_UP}
 """Answers to CONNECT that call for the other version; old brokers just hang up."""
 _FIRST_REFUSAL = 0x80
@@ -181,10 +181,13 @@ class Connection:
         """Whether the network has not taken yet what was published before."""
         return self._client.want_write()
 
-    def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> int | None:
-        """Hand a message to the socket; give its mid, or None when the connection is gone.
+    def publish(
+        self, topic: str, payload: bytes, *, qos: int, retain: bool, expires_s: int | None = None
+    ) -> int | None:
+        """Hand a message to the socket; return its mid, or None when the connection is gone.
 
-        Raises TooLargeError for a message that the broker would answer by hanging up.
+        A broker that speaks 5 forgets it after `expires_s`. Raises TooLargeError for a message that the broker
+        would answer by hanging up.
         """
         size = len(payload) + len(topic.encode()) + _PACKET_OVERHEAD
         if self._largest is not None and size > self._largest:
@@ -192,7 +195,8 @@ class Connection:
         if not self._client.is_connected():
             return None
         # Its return code does not count: the broker may have hung up at this very message by now.
-        return self._client.publish(topic, payload, qos=qos, retain=retain).mid
+        described = self._describe(payload, expires_s)
+        return self._client.publish(topic, payload, qos=qos, retain=retain, properties=described).mid
 
     def subscribe(self, topic: str) -> None:
         """Ask for the messages of this topic; a refusal comes as `Unsubscribed`."""
@@ -208,6 +212,17 @@ class Connection:
     @property
     def _place(self) -> str:
         return f"broker {self._config.host}:{self._config.port}"
+
+    def _describe(self, payload: bytes, expires_s: int | None) -> Properties | None:
+        """Say what the payload is, as far as the version of MQTT can."""
+        if self.version != MQTTProtocolVersion.MQTTv5 or not payload:
+            return None
+        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+        properties.ContentType = "application/json" if payload.startswith(b"{") else "text/plain"
+        properties.PayloadFormatIndicator = 1
+        if expires_s is not None:
+            properties.MessageExpiryInterval = expires_s
+        return properties
 
     def _properties(self) -> Properties | None:
         if self.version != MQTTProtocolVersion.MQTTv5 or self._largest_arriving is None:

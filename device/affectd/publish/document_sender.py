@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from affectd.publish.connection import Connection, TooLargeError
@@ -49,13 +50,20 @@ class DocumentSender:
     withheld like what it refuses.
     """
 
-    def __init__(self, retained: dict[str, bytes], in_flight: InFlight, *, remarks: dict[str, str]) -> None:
-        """Begin with these documents, by topic; `remarks` say what it means when one is not taken, by topic too."""
+    def __init__(
+        self, last: tuple[str, bytes], in_flight: InFlight, *, remarks: dict[str, str], expires_s: dict[str, int]
+    ) -> None:
+        """Begin with the topic and payload of the document that goes after all others over a new connection.
+
+        By topic, `remarks` say what it means when its document is not taken, and `expires_s` after how many
+        seconds the broker may forget it.
+        """
         self.trouble: str | None = None
         """Which documents the broker does not take; None when it takes all."""
-        self._in_flight, self._remarks = in_flight, remarks
+        self._in_flight, self._remarks, self._expires_s = in_flight, remarks, expires_s
         self._lock = threading.Lock()
-        self._retained = dict(retained)
+        self._last, payload = last
+        self._retained = {self._last: payload}
         self._unsent: dict[str, bytes] = {}
         """In the order they were made."""
         self._passing: deque[tuple[str, bytes]] = deque(maxlen=PASSING_KEPT)
@@ -64,9 +72,11 @@ class DocumentSender:
         self._refused: dict[str, _Refused] = {}
         """By topic, for as long as none of its messages is taken."""
         self._offer_again_at = 0.0
+        self.on_cleared: Callable[[str], None] = lambda _topic: None
+        """Called with a topic that the broker was told to forget."""
 
     def retain(self, topic: str, payload: bytes) -> None:
-        """Make this the topic's retained document."""
+        """Make this the topic's retained document; an empty one has the broker forget what it retains there."""
         with self._lock:
             self._retained[topic] = self._unsent[topic] = payload
 
@@ -77,6 +87,8 @@ class DocumentSender:
     def begin(self) -> None:
         """Start over with a new connection: it has seen nothing yet."""
         with self._lock:
+            last = self._retained.pop(self._last)
+            self._retained[self._last] = last  # behind those that were made since the last connection
             self._unsent = dict(self._retained)
         self._on_way.clear()
 
@@ -89,12 +101,22 @@ class DocumentSender:
         topic = self._on_way.pop(answer.mid, None)
         if topic is None:
             return False
-        if answer.refusal is not None:
+        if not self._retained[topic]:
+            self._cleared(topic, answer.refusal)
+        elif answer.refusal is not None:
             what_to_do = _WHAT_TO_DO.get(answer.refusal, _SEE_BOTH)
             self._refuse(topic, _Refused(len(self._retained[topic]), answer.refusal, what_to_do))
         else:
             self._taken(topic)
         return True
+
+    def _cleared(self, topic: str, refusal: str | None) -> None:
+        """Forget a topic that is no longer published to; it cannot be done more than asked for."""
+        with self._lock:
+            del self._retained[topic]
+        if refusal is not None:
+            log.warning("what an earlier run left on %s stays: the broker says %s", topic, refusal)
+        self.on_cleared(topic)
 
     def send(self, connection: Connection) -> float:
         """Send what has changed and what passes by; give in how many seconds to call again at the latest."""
@@ -125,7 +147,7 @@ class DocumentSender:
                 if self._in_flight.full or not self._in_flight.may_send(topic, len(payload)):
                     return False
                 try:
-                    mid = connection.publish(topic, payload, qos=1, retain=True)
+                    mid = connection.publish(topic, payload, qos=1, retain=True, expires_s=self._expires_s.get(topic))
                 except TooLargeError as error:
                     self._refuse(topic, _Refused(len(payload), str(error), _RAISE_LIMIT))
                 else:

@@ -26,6 +26,7 @@ from affectd.publish.discovery import discovery_document
 from affectd.publish.happenings import Arrived
 from affectd.publish.health_document import HealthDocument
 from affectd.publish.info_document import info_document
+from affectd.publish.left_behind import LeftBehind
 from affectd.publish.session import Session, SessionStatus
 from affectd.publish.topics import Topics
 from affectd.store.outbox import Outbox
@@ -49,6 +50,7 @@ class Publisher:
         outbox: Outbox,
         replay_per_s: float,
         on_privacy: Callable[[str], None],
+        left_behind: LeftBehind | None = None,
     ) -> None:
         """Prepare; events go out at most `replay_per_s` a second.
 
@@ -62,6 +64,7 @@ class Publisher:
         self._config, self._outbox = config, outbox
         self._device_name, self._version, self._on_privacy = device_name, version, on_privacy
         self._has: Sequence[str] = ()
+        self._left_behind = left_behind or LeftBehind(None)
         self._session = Session(
             config,
             self.topics,
@@ -73,7 +76,12 @@ class Publisher:
         )
 
     def start(self) -> None:
-        """Begin to connect; a broker that is away is waited for."""
+        """Begin to connect; a broker that is away is waited for. What earlier runs left there is cleared."""
+        topics = self.topics
+        retained = {topics.availability, topics.state, topics.people, topics.health, topics.info, topics.privacy}
+        if self._config.discovery_prefix:
+            retained.add(topics.discovery)
+        self._session.clear(self._left_behind.begin(retained), self._left_behind.cleared)
         self._session.start()
 
     def stop(self, flush_s: float) -> None:

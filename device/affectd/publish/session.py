@@ -7,7 +7,7 @@ import queue
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -31,6 +31,8 @@ TAKEN_AT_ONCE = 200
 """Of what came from the broker, before it is looked what there is to send."""
 LARGEST_ARRIVING = 4096
 """Bytes of a packet that a broker may send us; commands are far shorter."""
+STALE_S = 86_400
+"""What a box that has vanished said of itself may be forgotten by then; one that is there says it anew."""
 SUSPICIOUS = 3
 """So many connections in a row that broke off soon: not every broker says that another client took the id."""
 WITHOUT_DISCOVERY = 'without it Home Assistant does not see this box (mqtt.discovery_prefix = "" if it need not)'
@@ -87,7 +89,10 @@ class Session:
         self._stopping = threading.Event()
         self._in_flight = InFlight()
         self._documents = DocumentSender(
-            {topics.availability: b"online"}, self._in_flight, remarks={topics.discovery: WITHOUT_DISCOVERY}
+            (topics.availability, b"online"),
+            self._in_flight,
+            remarks={topics.discovery: WITHOUT_DISCOVERY},
+            expires_s=dict.fromkeys((topics.state, topics.people, topics.health), STALE_S),
         )
         self._sender = EventSender(outbox, topics.event, self._in_flight, at_most_per_s=replay_per_s)
         self._inbox = Inbox(on_message)
@@ -129,6 +134,12 @@ class Session:
         """Make this the topic's retained document."""
         self._documents.retain(topic, payload)
         self._wake.set()
+
+    def clear(self, topics: Collection[str], on_cleared: Callable[[str], None]) -> None:
+        """Have the broker forget what it retains on these topics; `on_cleared` is called with each that it did."""
+        self._documents.on_cleared = on_cleared
+        for topic in topics:
+            self._documents.retain(topic, b"")
 
     def pass_on(self, topic: str, payload: bytes) -> None:
         """Publish with QoS 0 if there is a connection; else it is dropped."""
