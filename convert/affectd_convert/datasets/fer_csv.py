@@ -219,8 +219,11 @@ def _label(cell: str) -> int:
     number = re.fullmatch(r"([0-6])(\.0+)?", emotion)
     if number:
         return int(number[1])
-    if any(map(str.isdigit, emotion)) or (label := label_of(emotion)) is None:
-        raise ValueError(f"emotion {emotion[:20]!r}; expected 0..6 or the label's name")
+    if not emotion or any(map(str.isdigit, emotion)):
+        raise ValueError(f"emotion {emotion[:20]!r}; expected 0..6")
+    label = label_of(emotion)
+    if label is None:
+        raise ValueError(f"emotion {emotion[:20]!r}; expected one of {', '.join(LABELS)}")
     return LABELS.index(label)
 
 

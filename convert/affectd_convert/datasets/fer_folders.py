@@ -70,8 +70,7 @@ def read_one_split(path: Path) -> FaceSet:
 
 
 def _face_set(path: Path, faces: FaceList, pointers: list[Path], notes: tuple[str, ...]) -> FaceSet:
-    if pointers:
-        faces.left_out.add(f"{len(pointers)} files, {pointers[0].relative_to(path)} first", POINTER)
+    faces.left_out.add_pointers(path, pointers)
     return faces.face_set(path, notes=notes)
 
 

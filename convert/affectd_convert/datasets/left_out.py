@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+
+from affectd_convert.datasets.not_itself import POINTER
 
 NAMED_EACH = 3
 """Files with one reason that get a sentence each; more are counted in one sentence."""
@@ -17,6 +21,12 @@ class LeftOut:
     def add(self, where: str, reason: str) -> None:
         """Note that the file, folder or line `where` is left out for `reason`."""
         self._where.setdefault(reason, []).append(where)
+
+    def add_pointers(self, folder: Path, files: Sequence[Path]) -> None:
+        """Note that git-lfs has not fetched what `files` in `folder` stand for, thousands perhaps: by their number."""
+        if files:
+            first = str(files[0].relative_to(folder))
+            self.add(f"{len(files)} files, {first} first" if len(files) > 1 else first, POINTER)
 
     def sentences(self) -> tuple[str, ...]:
         """Return the reasons as sentences, the first one met first."""

@@ -78,7 +78,7 @@ def _read_mono(path: Path) -> tuple[NDArray[np.float32], int]:
         with soundfile.SoundFile(path) as file:
             samples, rate, named = file.read(dtype="float32", always_2d=True), file.samplerate, file.frames
     except (OSError, soundfile.LibsndfileError) as error:
-        raise _UnusableError(f"not a readable sound file: {error}") from error
+        raise _UnusableError("not a readable sound file") from error
     if not len(samples):
         raise _UnusableError("holds no sound")
     missing = max(1 - len(samples) / named, _missing_of_wav(path))

@@ -11,7 +11,7 @@ import numpy as np
 
 from affectd.events import VOICE_LABELS
 from affectd_convert.datasets.left_out import LeftOut
-from affectd_convert.datasets.not_itself import POINTER, is_pointer, packed
+from affectd_convert.datasets.not_itself import is_pointer, packed
 from affectd_convert.datasets.sound import problem_of, read_samples
 from affectd_convert.datasets.speech_names import (
     CORPORA,
@@ -152,8 +152,7 @@ class _SoundFiles:
     def left_out(self, path: Path, chosen: Sequence[_Choice]) -> tuple[str, ...]:
         """Return what of the folder `path` is not used and why, a sentence each."""
         left_out = LeftOut()
-        if self.pointers:
-            left_out.add(f"{len(self.pointers)} files, {self.pointers[0].relative_to(path)} first", POINTER)
+        left_out.add_pointers(path, self.pointers)
         for file, problem in sorted(one for found in chosen for one in found.unusable):
             left_out.add(str(file.relative_to(path)), problem)
         for file in sorted(self.foreign):
