@@ -227,6 +227,14 @@ def test_an_archive_is_not_called_a_missing_folder(tmp_path: Path) -> None:
         speech.read_speech(tmp_path / "AudioWAV.zip")
 
 
+def test_an_archive_in_an_empty_folder_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "AudioWAV.zip").write_bytes(b"PK\x03\x04")
+    assert main(["datasets", str(tmp_path)]) == DataError.exit_code
+    assert capsys.readouterr().err.endswith("name theirs; AudioWAV.zip is still packed\n")
+    assert main(["datasets", str(tmp_path / "AudioWAV.zip")]) == DataError.exit_code
+    assert "AudioWAV.zip: packed; unpack it, and name the folder or file that comes out" in capsys.readouterr().err
+
+
 def test_a_clip_that_changed_is_read_again(tmp_path: Path) -> None:
     path = tmp_path / "1001_DFA_SAD_XX.wav"
     sound(path, np.zeros(32_000))

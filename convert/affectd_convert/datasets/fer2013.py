@@ -18,10 +18,8 @@ from affectd_convert.datasets.names import (
     TRAINING,
     USAGES,
     looks_like_split,
-    said_of_splits,
-    usages_of,
 )
-from affectd_convert.datasets.not_itself import packed, stands_for_data
+from affectd_convert.datasets.not_itself import stands_for_data, still_packed
 from affectd_convert.datasets.same_photo import copies
 from affectd_convert.errors import DataError
 
@@ -48,10 +46,8 @@ def describe(split: FaceSet) -> str:
 
 
 def holds_faces(path: Path) -> bool:
-    """Return whether `path` looks like FER2013 in any of its forms."""
-    if path.is_dir():
-        return bool(_found_in(path))
-    return path.suffix.lower() in {".npz", ".csv"}
+    """Return whether `path` looks like FER2013 in any of its forms: speech is never a single file."""
+    return bool(_found_in(path)) if path.is_dir() else path.exists()
 
 
 def read_fer2013(path: Path) -> FaceSet:
@@ -93,11 +89,11 @@ def read_faces(path: Path) -> FaceSet:
         if path.suffix.lower() == ".npz":
             return _read_npz(path)
         if path.suffix.lower() == ".csv":
-            return fer_csv.read_csv(path, _usages_of_files(path.parent).get(path))
+            return fer_csv.read_csv(path)
         if problem := _problem(path):
             raise DataError(f"{path}: {problem}")
     raise DataError(
-        f"{path}: no FER2013 here; {_still_packed(path)}expected fer2013.npz, fer2013.csv, or train/ and test/ folders"
+        f"{path}: no FER2013 here; {still_packed(path)}expected fer2013.npz, fer2013.csv, or train/ and test/ folders"
     )
 
 
@@ -115,14 +111,8 @@ def _found_here(folder: Path) -> Path | None:
     names = {file.name.lower(): file for file in sorted(folder.iterdir())}
     if file := next((names[name] for name in _FILES if name in names), None):
         return file
-    tables = any(fer_csv.holds_faces(file) for file in _usages_of_files(folder))
+    tables = any(fer_csv.holds_faces(file) for file in fer_csv.named_as_splits(folder))
     return folder if tables or fer_folders.has_splits(folder) or fer_folders.has_labels(folder) else None
-
-
-def _usages_of_files(folder: Path) -> dict[Path, int]:
-    """Return the tables that are named as splits are, such as Kaggle's train.csv and test.csv, with their usage."""
-    tables = {file.stem: file for file in sorted(folder.iterdir()) if file.suffix.lower() == ".csv"}
-    return {tables[name]: usage for name, usage in usages_of(tables).items()}
 
 
 def _read_folder(folder: Path) -> FaceSet:
@@ -137,10 +127,9 @@ def _read_tables(folder: Path) -> FaceSet:
     """Read train.csv and test.csv as one corpus; those without labels are left out."""
     parts: list[FaceSet] = []
     skipped: list[str] = []
-    usages = _usages_of_files(folder)
-    for file, usage in usages.items():
+    for file in fer_csv.named_as_splits(folder):
         try:
-            parts.append(fer_csv.read_csv(file, usage))
+            parts.append(fer_csv.read_csv(file))
         except DataError as error:
             skipped.append(str(error))
     if not parts:
@@ -151,7 +140,7 @@ def _read_tables(folder: Path) -> FaceSet:
         np.concatenate([part.usage for part in parts]),
         np.concatenate([part.votes for part in parts]),
         skipped=(*skipped, *(said for part in parts for said in part.skipped)),
-        notes=(*said_of_splits([file.stem for file in usages]), *(said for part in parts for said in part.notes)),
+        notes=tuple(said for part in parts for said in part.notes),
     )
 
 
@@ -160,12 +149,6 @@ def _problem(path: Path) -> str:
         return stands_for_data(path)
     except OSError as error:
         return f"cannot be read: {error}"
-
-
-def _still_packed(path: Path) -> str:
-    """Return a hint at an archive in a folder where no faces are."""
-    archive = next((file for file in sorted(path.iterdir()) if packed(file)), None) if path.is_dir() else None
-    return f"{archive.name} is still packed; " if archive else ""
 
 
 def _read_npz(path: Path) -> FaceSet:

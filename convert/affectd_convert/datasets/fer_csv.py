@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -66,13 +66,13 @@ class Row:
     """What is wrong with it where there is no face."""
 
 
-def read_csv(path: Path, usage: int | None = None) -> FaceSet:
-    """Read a table of faces; `usage` is that of all rows where no column says which split each belongs to.
+def read_csv(path: Path) -> FaceSet:
+    """Read a table of faces; where no column says which split each belongs to, its own name does: train.csv.
 
     Rows that cannot be read are left out. Raises DataError when the table or its splits cannot be understood.
     """
     try:
-        return _read(path, usage)
+        return _read(path)
     except (OSError, UnicodeError, csv.Error) as error:
         raise DataError(f"{path}: cannot be read: {error}") from error
 
@@ -85,7 +85,12 @@ def holds_faces(path: Path) -> bool:
         return False
 
 
-def _read(path: Path, usage: int | None) -> FaceSet:
+def named_as_splits(folder: Path) -> list[Path]:
+    """Return the tables in a folder that are called as splits are, such as Kaggle's train.csv and test.csv."""
+    return sorted(file for file in folder.iterdir() if file.suffix.lower() == ".csv" and split_of(file.stem))
+
+
+def _read(path: Path) -> FaceSet:
     if problem := stands_for_data(path):
         raise DataError(f"{path}: {problem}")
     lines = _lines(path)
@@ -94,29 +99,21 @@ def _read(path: Path, usage: int | None) -> FaceSet:
     if emotion is None or not table.pixels:
         raise DataError(f"{path}: {_no_table(path, table)}")
     rows = _rows(lines, table)
-    _must_count_from_0(path, [row.cells[emotion] for row in rows])
+    _must_count_from_0(path, {row.cells[emotion] for row in rows})
     splits = _splits(path, table, rows)
-    if splits is None and usage is None:
-        raise DataError(
-            f"{path}: no column says which faces are for training and which are held out; add a column Usage with "
-            "Training, PublicTest or PrivateTest, or call the file train.csv or test.csv"
-        )
-    usages = {} if splits is None else usages_of(set(splits))
+    beside = [file.stem for file in named_as_splits(path.parent)] if split_of(path.stem) else []
+    usages = usages_of({*splits, *beside})
     faces, read = FaceList(), []
-    for number, row in enumerate(rows):
+    for number, (row, split) in enumerate(zip(rows, splits, strict=True)):
         try:
-            label = _label(row.cells[emotion])
-            split = usage if splits is None else _usage(splits[number], usages)
+            faces.add(_face_of(row), _label(row.cells[emotion]), _usage(split, usages))
         except ValueError as error:
-            faces.left_out.add(f"{path.name}:{row.line}", row.problem or str(error))
-            continue
-        if row.face is None or split is None:
-            faces.left_out.add(f"{path.name}:{row.line}", row.problem)
-            continue
-        faces.add(row.face, label, split)
-        read.append(number)
-    votes, notes = _votes(path, splits, len(rows), read, faces.label)
-    return faces.face_set(path, votes, (*said_of_splits(usages), *notes))
+            faces.left_out.add(f"{path.name}:{row.line}", str(error))
+        else:
+            read.append(number)
+    votes, note = _votes(path, splits, read, faces.label)
+    said = said_of_splits({name: usage for name, usage in usages.items() if name in splits})
+    return faces.face_set(path, votes, (*said, note) if note else said)
 
 
 def _rows(lines: Iterator[str], table: Table) -> list[Row]:
@@ -137,7 +134,9 @@ def _row(line: int, cells: list[str], table: Table) -> Row:
             face = _face(" ".join(cells[column] for column in table.pixels))
         except ValueError as error:
             problem = str(error)
-    return Row(line, tuple("" if column in table.pixels else cell for column, cell in enumerate(cells)), face, problem)
+    for column in table.pixels[: len(cells)]:
+        cells[column] = ""
+    return Row(line, tuple(cells), face, problem)
 
 
 def _lines(path: Path) -> Iterator[str]:
@@ -173,20 +172,25 @@ def _no_table(path: Path, table: Table) -> str:
     return f"columns are {columns or 'none'}; expected emotion, pixels and Usage"
 
 
-def _splits(path: Path, table: Table, rows: Sequence[Row]) -> list[str] | None:
-    """Return the cell of every row that names its split; None where no column looks as if it did.
+def _splits(path: Path, table: Table, rows: Sequence[Row]) -> list[str]:
+    """Return the name of every row's split.
 
-    Raises DataError when several do, or one of which no value is understood: a guess would flatter the figures.
+    Raises DataError when nothing says it, when several columns may, or one of which no value is understood: a guess
+    would judge a model on faces it was trained on.
     """
     found = [
         number
         for number, name in enumerate(table.columns)
-        if number != table.named("emotion")
-        and number not in table.pixels
+        if number not in {table.named("emotion"), *table.pixels}
         and (looks_like_split(name) or any(split_of(row.cells[number]) for row in rows))
     ]
+    if not found and split_of(path.stem):
+        return [path.stem] * len(rows)
     if not found:
-        return None
+        raise DataError(
+            f"{path}: no column says which faces are for training and which are held out; add a column Usage with "
+            "Training, PublicTest or PrivateTest, or call the file train.csv or test.csv"
+        )
     names = " and ".join(table.columns[n] or f"no {n + 1}" for n in found)
     if len(found) > 1:
         raise DataError(f"{path}: columns {names} both look like the split; keep the one that is, called Usage")
@@ -213,6 +217,12 @@ def _face(text: str) -> NDArray[np.uint8]:
     return levels.astype(np.uint8).reshape(SIDE, SIDE)
 
 
+def _face_of(row: Row) -> NDArray[np.uint8]:
+    if row.face is None:
+        raise ValueError(row.problem)
+    return row.face
+
+
 def _label(cell: str) -> int:
     """Return the label number of a row's emotion. Raises ValueError when it is none of the seven."""
     emotion = cell.strip()
@@ -233,33 +243,37 @@ def _usage(cell: str, usages: Mapping[str, int]) -> int:
     return usages[cell]
 
 
-def _must_count_from_0(path: Path, emotions: Sequence[str]) -> None:
+def _must_count_from_0(path: Path, emotions: Collection[str]) -> None:
     """Raise DataError when emotions are numbered 1 to 7, as RAF-DB's are: each would be taken for another one."""
-    numbers = {emotion.strip() for emotion in emotions} & set("01234567")
+    numbers = {emotion.split(".")[0] for emotion in emotions}
     if "7" in numbers and "0" not in numbers:
         raise DataError(f"{path}: emotions are numbered from 1 to 7; FER2013's are 0 (angry) to 6 (neutral)")
 
 
 def _votes(
-    path: Path, splits: Sequence[str] | None, rows: int, read: Sequence[int], label: Sequence[int]
-) -> tuple[NDArray[np.float32] | None, tuple[str, ...]]:
+    path: Path, splits: Sequence[str], read: Sequence[int], label: Sequence[int]
+) -> tuple[NDArray[np.float32] | None, str]:
     """Return FER+'s votes (n, 7) for the rows that were read, from the table beside theirs, and what is said of it."""
     beside = next((file for file in sorted(path.parent.iterdir()) if file.name.lower() == FERPLUS), None)
     if beside is None:
-        return None, ()
-    if problem := stands_for_data(beside):
-        return None, (f"{FERPLUS} beside it is not used: {problem}",)
-    lines = _lines(beside)
-    table = _table(lines)
-    table_rows = [row for row in csv.reader(lines, delimiter=table.delimiter) if any(row)]
-    first, usage = table.named("neutral"), table.named("usage")
+        return None, ""
     try:
-        votes = votes_of(np.array([row[first:][:7] for row in table_rows], np.float32))
+        of_split, votes = _read_votes(beside)
     except (ValueError, IndexError):
-        votes = np.zeros((0, len(LABELS)), np.float32)
-    if first is None or usage is None or len(votes) != rows or [row[usage] for row in table_rows] != splits:
-        return None, (f"{FERPLUS} beside it is not used: its rows are not those of {path.name}",)
+        return None, f"{FERPLUS} beside it is not used: it is not FER+'s table of votes"
+    if of_split != [split_of(split) for split in splits]:
+        return None, f"{FERPLUS} beside it is not used: its rows are not those of {path.name}"
     votes = votes[list(read)]
     if len(votes) and np.mean(votes.argmax(axis=1) == np.array(label)) < _AGREE:
-        return None, (f"{FERPLUS} beside it is not used: it votes for other labels, as if in another order",)
-    return votes, (f"FER+'s votes are those of {FERPLUS} beside it",)
+        return None, f"{FERPLUS} beside it is not used: it votes for other labels, as if in another order"
+    return votes, f"FER+'s votes are those of {FERPLUS} beside it"
+
+
+def _read_votes(path: Path) -> tuple[list[str | None], NDArray[np.float32]]:
+    """Return the split and the votes (7,) of every row. Raises ValueError or IndexError when they are not there."""
+    lines = _lines(path)
+    table = _table(lines)
+    usage, first = table.columns.index("Usage"), table.columns.index("neutral")
+    rows = [row for row in csv.reader(lines, delimiter=table.delimiter) if any(row)]
+    votes = np.array([row[first : first + len(LABELS)] for row in rows], np.float32)
+    return [split_of(row[usage]) for row in rows], votes_of(votes)

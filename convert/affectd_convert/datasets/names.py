@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 TRAINING, PUBLIC_TEST, PRIVATE_TEST = 0, 1, 2
 USAGES = {"Training": TRAINING, "PublicTest": PUBLIC_TEST, "PrivateTest": PRIVATE_TEST}
@@ -59,13 +59,14 @@ def usages_of(names: Collection[str]) -> dict[str, int]:
     return {name: usages[split] for name, split in splits.items()}
 
 
-def said_of_splits(names: Collection[str]) -> tuple[str, ...]:
-    """Return a sentence for each of `names` that counts as one of FER2013's splits without being called so."""
+def said_of_splits(usages: Mapping[str, int]) -> tuple[str, ...]:
+    """Return a sentence for each split that counts as one of FER2013's without being called so, from its usage."""
     own = {name.lower() for name in USAGES} | {"train"}
-    usages = {usage: name for name, usage in USAGES.items()}
+    names = {usage: name for name, usage in USAGES.items()}
+    kept_apart = {PRIVATE_TEST: ", kept apart: another split is for validation"}
     return tuple(
-        f"{name} counts as {usages[usage]}" + (", kept apart: another split is for validation" if usage == 2 else "")
-        for name, usage in sorted(usages_of(names).items())
+        f"{name} counts as {names[usage]}{kept_apart.get(usage, '')}"
+        for name, usage in sorted(usages.items())
         if _letters(name) not in own
     )
 

@@ -41,6 +41,12 @@ def stands_for_data(path: Path) -> str:
     return ""
 
 
+def still_packed(path: Path) -> str:
+    """Return a hint, to stand in a sentence, at an archive in a folder where nothing was found; empty without one."""
+    archive = next((file for file in sorted(path.iterdir()) if packed(file)), None) if path.is_dir() else None
+    return f"{archive.name} is still packed; " if archive else ""
+
+
 def _beginning(file: Path) -> bytes:
     with file.open("rb") as stream:
         return stream.read(len(_POINTER_BEGINS))

@@ -11,7 +11,7 @@ import numpy as np
 
 from affectd.events import VOICE_LABELS
 from affectd_convert.datasets.left_out import LeftOut
-from affectd_convert.datasets.not_itself import is_pointer, packed
+from affectd_convert.datasets.not_itself import is_pointer, packed, still_packed
 from affectd_convert.datasets.sound import problem_of, read_samples
 from affectd_convert.datasets.speech_names import (
     CORPORA,
@@ -95,7 +95,8 @@ def survey_speech(path: Path) -> SpeechSet:
     clips = [found.clip for found in chosen if found.clip]
     if not clips:
         why = "no clip that can be used" if files.clips or files.pointers else f"no clip{NOT_NAMED.removeprefix('not')}"
-        raise DataError(f"{path}: {why}{f'; {skipped[0]}' if skipped else ''}")
+        because = skipped[0] if skipped else still_packed(path).removesuffix("; ")
+        raise DataError(f"{path}: {why}{f'; {because}' if because else ''}")
     return SpeechSet(tuple(sorted(clips, key=lambda clip: clip.path)), skipped)
 
 

@@ -46,8 +46,8 @@ def _tess(name: str) -> tuple[str, str] | None:
 
 
 def _cremad(name: str) -> tuple[str, str] | None:
-    # The level is LO, MD, HI, or XX: unspecified, as in the corpus's own 1040_ITH_SAD_X.
-    found = re.fullmatch(r"(\d{4})_[a-z]{3}_([a-z]{3})_(lo|md|hi|xx?)", name)
+    # The level is LO, MD, HI, or XX for unspecified; the corpus's own 1040_ITH_SAD_X shows that it may be anything.
+    found = re.fullmatch(r"(\d{4})_[a-z]{3}_([a-z]{3})(_[a-z]*)?", name)
     return (found[1], _CREMAD[found[2]]) if found and found[2] in _CREMAD else None
 
 
