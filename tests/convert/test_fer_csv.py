@@ -210,6 +210,17 @@ def test_tables_called_train_and_test_are_those_splits(tmp_path: Path, capsys: p
     assert "test.csv: no column emotion: faces without labels, as Kaggle's test.csv" in said
 
 
+def test_a_test_table_with_a_column_of_its_own_is_kept_apart_beside_a_validation_table(tmp_path: Path) -> None:
+    for name in ("train", "val", "test"):
+        (tmp_path / f"{name}.csv").write_text(table(other_splits(name, name, name)))
+    faces = fer2013.read_faces(tmp_path)
+    assert np.bincount(faces.usage).tolist() == [21, 21, 21]
+    assert faces.notes == (
+        "test counts as PrivateTest, kept apart: another split is for validation",
+        "val counts as PublicTest",
+    )
+
+
 def ferplus(path: Path, usages: list[str], favourites: list[int]) -> None:
     names = ["neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt", "unknown", "NF"]
     order = [6, 3, 5, 4, 0, 1, 2]

@@ -25,7 +25,7 @@ _DELIMITERS = ",;\t|"
 _PIXEL_COLUMN = re.compile(r"pixels?[ _]?(\d+)")
 _SEPARATORS = str.maketrans(",;[]\t", "     ")
 _AGREE = 0.4
-"""FER+'s favourite is FER2013's label on 63 % of its rows, and on 20 % of rows in another order."""
+"""FER+'s favourite is FER2013's label on 64 % of Training and PublicTest, and on 18 % of them in another order."""
 
 
 @dataclass(frozen=True)
@@ -178,11 +178,11 @@ def _splits(path: Path, table: Table, rows: Sequence[Row]) -> list[str]:
     Raises DataError when nothing says it, when several columns may, or one of which no value is understood: a guess
     would judge a model on faces it was trained on.
     """
+    known = {table.named("emotion"), *table.pixels}
     found = [
         number
         for number, name in enumerate(table.columns)
-        if number not in {table.named("emotion"), *table.pixels}
-        and (looks_like_split(name) or any(split_of(row.cells[number]) for row in rows))
+        if number not in known and (looks_like_split(name) or any(split_of(row.cells[number]) for row in rows))
     ]
     if not found and split_of(path.stem):
         return [path.stem] * len(rows)

@@ -98,19 +98,19 @@ def _read_split(path: Path, split: Path, usage: int, faces: FaceList) -> list[Pa
 
 def _label(name: str) -> int | None:
     """Return the label number that a folder's name stands for: angry, Anger, 0_angry, or FER2013's number alone."""
-    if name.isdigit():
+    if name.isdecimal():
         return int(name) if int(name) < len(LABELS) else None
     label = label_of(name)
     return None if label is None else LABELS.index(label)
 
 
 def _is_label(name: str) -> bool:
-    return name.isdigit() or label_of(name) is not None
+    return name.isdecimal() or label_of(name) is not None
 
 
 def _must_count_from_0(split: Path) -> None:
     """Raise DataError when folders are numbered other than 0 to 6, as RAF-DB's 1 to 7: each would be another label."""
-    numbers = {int(folder.name) for folder in folders_in(split) if folder.name.isdigit()}
+    numbers = {int(folder.name) for folder in folders_in(split) if folder.name.isdecimal()}
     if numbers and not (0 in numbers and max(numbers) < len(LABELS)):
         raise DataError(
             f"{split}: folders are numbered {min(numbers)} to {max(numbers)}; FER2013's are 0 (angry) to 6 (neutral)"

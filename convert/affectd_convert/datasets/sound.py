@@ -14,8 +14,8 @@ from affectd_convert.datasets.not_itself import POINTER, is_pointer
 from affectd_convert.errors import DataError
 
 SILENT = 0.001
-"""Of full scale, -60 dB: a clip that nowhere swings farther is silent. RAVDESS's quietest reaches 0.0045, CREMA-D's
-1076_MTI_SAD_XX one step of its 16 bits."""
+"""Of full scale, -60 dB, 32 steps of 16 bits: what swings less is silence. The quietest of RAVDESS's twenty actors'
+clips that were measured reaches 0.0045."""
 _BLOCK_S = 0.01
 _SHORTEST_S = 0.1
 """A clip with less sound than that holds no word; a click is shorter."""
