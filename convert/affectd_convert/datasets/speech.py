@@ -189,7 +189,7 @@ def require_every_label(clips: Sequence[Utterance], path: Path) -> None:
 
 
 def fold_of(utterance: Utterance) -> int | None:
-    """Give the RAVDESS fold (0..4) of a clip's actor; None for the other corpora."""
+    """Return the RAVDESS fold (0..4) of a clip's actor; None for the other corpora."""
     if utterance.corpus != "ravdess":
         return None
     actor = int(utterance.speaker.rpartition("-")[2])
@@ -197,7 +197,7 @@ def fold_of(utterance: Utterance) -> int | None:
 
 
 def split(clips: Sequence[Utterance], fold: int | str | None) -> tuple[list[Utterance], list[Utterance]]:
-    """Give the clips to train on and those of RAVDESS to validate on.
+    """Return the clips to train on and those of RAVDESS to validate on.
 
     The actors of fold 0..4 are held out. LEAKING holds out clips of RAVDESS at random, as many papers do, so
     that every speaker is heard in training. None trains on all, and holds out none of those it validates on.
@@ -216,12 +216,12 @@ def split(clips: Sequence[Utterance], fold: int | str | None) -> tuple[list[Utte
 
 
 def describe_heard(training: Sequence[Utterance]) -> list[str]:
-    """Say in a few words what is trained on."""
+    """Return in a few words what is trained on."""
     return [f"{len(training)} clips of {len({clip.speaker for clip in training})} speakers"]
 
 
 def describe_held(held: Sequence[Utterance], fold: int | str | None) -> str:
-    """Say in a few words who is validated on, and whether the model heard them in training."""
+    """Return in a few words who is validated on, and whether the model heard them in training."""
     if fold == LEAKING:
         return "a random fifth of RAVDESS, its speakers trained on (leaking)"
     actors = ", ".join(sorted({clip.speaker.rpartition("-")[2] for clip in held}))
