@@ -34,8 +34,6 @@ def print_summary(data: Path) -> None:
 
 
 def _print_faces(data: Path) -> None:
-    import numpy as np
-
     from affectd.events import LABELS
     from affectd_convert.datasets import fer2013
 
@@ -49,14 +47,15 @@ def _print_faces(data: Path) -> None:
         ("PublicTest", fer2013.PUBLIC_TEST, " for validation"),
         ("PrivateTest", fer2013.PRIVATE_TEST, ", never used in training"),
     ):
-        there = int(np.count_nonzero(read.usage == usage))
+        there, kept = (Counter(each.split(usage).label.tolist()) for each in (read, faces))
         if not there:
             continue
-        counts = Counter(faces.split(usage).label.tolist())
-        of_all = f" of {there}" if there > counts.total() else ""
-        listing = ", ".join(f"{label} {counts[k]}" for k, label in enumerate(LABELS))
-        print(f"  {name:<11}{counts.total():>6} faces{of_all}{use}: {listing}")
-        if empty := [label for k, label in enumerate(LABELS) if not counts[k]]:
+        listing = ", ".join(f"{label} {there[k]}" for k, label in enumerate(LABELS))
+        print(f"  {name:<11}{there.total():>6} faces{use}: {listing}")
+        if kept != there:
+            listing = ", ".join(f"{label} {kept[k]}" for k, label in enumerate(LABELS))
+            print(f"  {'trained on':<11}{kept.total():>6} of them: {listing}")
+        if empty := [label for k, label in enumerate(LABELS) if not kept[k]]:
             print(f"  {name}: no face labelled {', '.join(empty)}; a model cannot be trained or judged on it")
     print_left_out(faces.skipped)
 
