@@ -9,7 +9,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from functools import partial
 
-from affectd import __version__, assembly
+from affectd import assembly
 from affectd.capture import sources
 from affectd.capture.clip import Clip
 from affectd.config import Config
@@ -28,6 +28,7 @@ from affectd.service.notify import Notifier, Watchdog, first_pass_made
 from affectd.service.privacy import PrivacyState, PrivacySwitch
 from affectd.service.spares import Spares
 from affectd.service.supervisor import Supervisor
+from affectd.version import version
 from affectd.voice.reader import VoiceReader
 
 log = logging.getLogger(__name__)
@@ -68,7 +69,7 @@ class Daemon:
             config.mqtt,
             origin=assembly.make_origin(config, self._models),
             device_name=assembly.device_name(config),
-            version=__version__,
+            version=version(),
             outbox=self._outbox,
             on_privacy=self._take_privacy_command,
         )
@@ -228,7 +229,7 @@ class Daemon:
             boot=self._publisher.origin.boot,
             time=stamped.time,
             clock_synced=stamped.clock_synced,
-            version=__version__,
+            version=version(),
             status="degraded" if failing or any(troubles) else "ok",
             uptime_s=now - self._began,
             privacy=self._privacy.state.closed,
