@@ -65,6 +65,11 @@ class Daemon:
             if model is not None:
                 self._models[task] = model
         self._outbox = assembly.open_outbox(config)
+        who = assembly.settled_identity(config)
+        log.info("this box is %s (%s)", who.id, who.source)
+        if who.advice:
+            log.warning("a clone of this system would have the id %s too: %s", who.id, who.advice)
+        self._config = config = assembly.identified(config, who)
         self._publisher = Publisher(
             config.mqtt,
             origin=assembly.make_origin(config, self._models),

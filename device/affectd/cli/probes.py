@@ -52,6 +52,7 @@ Probe = Callable[[Config], Finding]
 
 def probe_all(config: Config) -> Iterator[Finding]:
     """Probe part after part, in the order of the flow."""
+    yield probe_identity(config)
     yield within_deadline("camera", CaptureError, probe_camera, config)
     yield within_deadline("microphone", CaptureError, probe_microphone, config)
     for task in ("face", "voice"):
@@ -81,6 +82,12 @@ def within_deadline(part: str, kind: type[AffectdError], probe: Probe, config: C
     except queue.Empty:
         advice = "unplug it and plug it in again, or restart the service behind it"
         return Finding(part, "failed", f"no answer within {DEADLINE_S:g} s", advice, kind.exit_code)
+
+
+def probe_identity(config: Config) -> Finding:
+    """Show the id that the box has in topics, and where it comes from."""
+    who = assembly.identity(config)
+    return Finding("identity", "warning" if who.advice else "ok", f"{who.id}: {who.source}", who.advice)
 
 
 def probe_camera(config: Config) -> Finding:
@@ -185,8 +192,9 @@ def probe_outbox(config: Config) -> Finding:
 
 def probe_broker(config: Config) -> Finding:
     """Connect and authenticate as the daemon will."""
+    config = assembly.identified(config, assembly.identity(config))
     began = time.monotonic()
-    topics = Topics(config.mqtt.base_topic, assembly.device_id(config))
+    topics = Topics(config.mqtt.base_topic, config.device.id)
     with Subscriber(config.mqtt, [topics.privacy_command]) as subscriber:
         protocol = subscriber.protocol
     took = 1000 * (time.monotonic() - began)
