@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -28,7 +29,8 @@ def main() -> int:
     parser.add_argument("--every", type=float, default=5.0, metavar="S", help="seconds between two events of a box")
     options = parser.parse_args()
     print(f"{options.boxes} boxes, each with {options.stored} events stored and another every {options.every:g} s")
-    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}", flush=True)
+    mosquitto = subprocess.run(["mosquitto", "-h"], capture_output=True, text=True, check=False).stdout.split("\n")[0]
+    print(f"{mosquitto}; {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}", flush=True)
     needless = {}
     for title, queue in (("systemd/mosquitto as it is", None), ("with mosquitto's own bound, as it was", BEFORE)):
         print(f"\n== {title}", flush=True)

@@ -133,7 +133,7 @@ def _machine_id(root: Path) -> list[str]:
     file = root / "etc/machine-id"
     if (root / "run/machine-id").exists() and os.path.ismount(file):
         return []  # systemd's stand-in on a read-only root: another one at every boot
-    value = _read(file) or _read(root / "var/lib/dbus/machine-id")
+    value = _read(file)
     return [value] if re.fullmatch("[0-9a-f]{32}", value) and value.strip("0") else []
 
 

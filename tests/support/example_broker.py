@@ -46,7 +46,7 @@ class ExampleBroker:
             "listener 1883": f"listener {self.port}",
             "listener 8883": f"listener {self.tls_port}",
         }
-        (folder / "conf.d").mkdir()
+        (folder / "conf.d").mkdir(parents=True)
         for name in ("affectd.conf", "affectd-tls.conf"):
             text = (EXAMPLE / name).read_text()
             for theirs, ours in places.items():
@@ -89,7 +89,8 @@ class ExampleBroker:
     def start(self) -> None:
         """Start, and wait until it runs."""
         before = len(self.log)
-        self._process = subprocess.Popen(["mosquitto", "-c", str(self.folder / "mosquitto.conf")])
+        with (self.folder / "stderr").open("ab") as stderr:
+            self._process = subprocess.Popen(["mosquitto", "-c", str(self.folder / "mosquitto.conf")], stderr=stderr)
         until(lambda: " running" in self.log[before:], 30)
 
     def kill(self) -> None:

@@ -6,7 +6,9 @@ The boxes live in processes of their own: `fleet.py PORT FOLDER FIRST COUNT STOR
 from __future__ import annotations
 
 import json
+import logging
 import os
+import resource
 import subprocess
 import sys
 import threading
@@ -29,7 +31,6 @@ from affectd.store.event_file import EventFile, Stored
 from affectd.store.outbox import Outbox
 from support.example_broker import ExampleBroker, password_of
 from support.publishing import ORIGIN, OUTBOX, state
-from support.waiting import until
 
 Seq = tuple[str, int]
 """A device and the number of one of its events."""
@@ -97,7 +98,10 @@ class Fleet:
     def drain(self, deadline_s: float) -> float:
         """Wait until the broker has acknowledged all events; give how long that took."""
         began = time.monotonic()
-        until(lambda: sum(self._ask("waiting")) == 0, deadline_s)
+        while waiting := sum(self._ask("waiting")):
+            taken_s = time.monotonic() - began
+            assert taken_s < deadline_s, f"{waiting} events are not acknowledged after {taken_s:.0f} s"
+            time.sleep(0.1)
         return time.monotonic() - began
 
     def end(self) -> Published:
@@ -201,7 +205,7 @@ class _Box:
     def happen(self) -> None:
         """Let something happen before it."""
         self.number += 1
-        changed = state(LABELS[self.number % len(LABELS)])
+        changed = state(LABELS[self.number % len(LABELS)], captured_at=time.monotonic())
         self.publisher.publish_event(changed)
         self.publisher.publish_state(changed, time.monotonic())
 
@@ -232,6 +236,9 @@ def main() -> None:
     """Obey a line at a time: `connect`, `live`, `quiet`, `waiting`, `end`; answer each with a line of JSON."""
     port, folder, first, count, stored = int(sys.argv[1]), Path(sys.argv[2]), *map(int, sys.argv[3:6])
     every_s = float(sys.argv[6])
+    logging.disable()  # each would tell of each outage
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a box has seven files open
     boxes = [_Box(port, folder, device, stored) for device in names(count, first)]
     live = threading.Event()
     threading.Thread(target=_let_happen, args=(boxes, live, every_s), daemon=True).start()
