@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import resource
 import subprocess
 import sys
 import threading
@@ -32,6 +31,9 @@ from affectd.store.outbox import Outbox
 from support.example_broker import ExampleBroker, password_of
 from support.publishing import ORIGIN, OUTBOX, state
 
+BOXES_OF_ONE_PROCESS = 100
+"""A box has seven files open, and paho asks select(2), which knows 1024."""
+
 Seq = tuple[str, int]
 """A device and the number of one of its events."""
 
@@ -54,24 +56,20 @@ class Published:
 
 
 class Fleet:
-    """Boxes that know the broker, each with `stored` events from a time without it; in `processes` processes."""
+    """Boxes that know the broker, each with `stored` events from a time without it."""
 
-    def __init__(
-        self, broker: ExampleBroker, folder: Path, *, boxes: int, stored: int, every_s: float = 1.0, processes: int = 2
-    ) -> None:
+    def __init__(self, broker: ExampleBroker, folder: Path, *, boxes: int, stored: int, every_s: float = 1.0) -> None:
         """Start the processes and wait until the events are stored; nothing connects yet."""
-        share = -(-boxes // processes)
-        starts = range(0, boxes, share)
         self._processes = [
             subprocess.Popen(
-                [sys.executable, __file__, str(broker.port), str(folder), str(first), str(min(share, boxes - first)),
-                 str(stored), str(every_s)],
+                [sys.executable, __file__, str(broker.port), str(folder), str(first),
+                 str(min(BOXES_OF_ONE_PROCESS, boxes - first)), str(stored), str(every_s)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
             )
-            for first in starts
+            for first in range(0, boxes, BOXES_OF_ONE_PROCESS)
         ]  # fmt: skip
         self._answers()
 
@@ -237,8 +235,6 @@ def main() -> None:
     port, folder, first, count, stored = int(sys.argv[1]), Path(sys.argv[2]), *map(int, sys.argv[3:6])
     every_s = float(sys.argv[6])
     logging.disable()  # each would tell of each outage
-    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a box has seven files open
     boxes = [_Box(port, folder, device, stored) for device in names(count, first)]
     live = threading.Event()
     threading.Thread(target=_let_happen, args=(boxes, live, every_s), daemon=True).start()

@@ -52,12 +52,12 @@ Probe = Callable[[Config], Finding]
 
 def probe_all(config: Config) -> Iterator[Finding]:
     """Probe part after part, in the order of the flow."""
-    yield probe_identity(config)
     yield within_deadline("camera", CaptureError, probe_camera, config)
     yield within_deadline("microphone", CaptureError, probe_microphone, config)
     for task in ("face", "voice"):
         yield within_deadline(f"{task} model", ModelError, partial(probe_model, task), config)
     yield within_deadline("outbox", OutboxError, probe_outbox, config)
+    yield probe_identity(config)
     yield within_deadline("broker", BrokerError, probe_broker, config)
     yield probe_clock()
     yield probe_temperature()
