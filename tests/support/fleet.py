@@ -31,8 +31,8 @@ from affectd.store.outbox import Outbox
 from support.example_broker import ExampleBroker, password_of
 from support.publishing import ORIGIN, OUTBOX, state
 
-BOXES_OF_ONE_PROCESS = 100
-"""A box has seven files open, and paho asks select(2), which knows 1024."""
+BOXES_OF_ONE_PROCESS = 50
+"""A box has nine files open, more while it connects, and paho asks select(2), which knows no number above 1023."""
 
 Seq = tuple[str, int]
 """A device and the number of one of its events."""

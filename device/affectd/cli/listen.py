@@ -32,14 +32,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Show messages until told to end."""
-    from affectd import assembly
     from affectd.cli.show import Shower
     from affectd.cli.subscriber import Subscriber
     from affectd.service.log import set_up_logging
 
     set_up_logging("WARNING")
     settings = load_config(args)
-    config = assembly.identified(settings, assembly.identity(settings)).mqtt
+    if settings.mqtt.password_file and not settings.mqtt.username:
+        from affectd import assembly  # takes a while to load on a small board
+
+        settings = assembly.identified(settings, assembly.identity(settings))
+    config = settings.mqtt
     shower = Shower(colours=sys.stdout.isatty())
     with Subscriber(config, [f"{config.base_topic}/{args.device}/{topic}" for topic in TOPICS]) as subscriber:
         if not args.json and sys.stdout.isatty():
