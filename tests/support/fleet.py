@@ -22,7 +22,7 @@ from typing import Any
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
-from affectd.config import MqttConfig
+from affectd.config import MqttConfig, OutboxConfig
 from affectd.events import LABELS, EmotionEvent, Origin
 from affectd.publish.clock import stamp
 from affectd.publish.publisher import Publisher
@@ -197,6 +197,7 @@ class _Box:
             device_name=device,
             version="1.2.3",
             outbox=self.outbox,
+            replay_per_s=OutboxConfig().replay_per_s,
             on_privacy=lambda _command: None,
         )
 
