@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-import affectd
 from affectd.inference.bundle import MANIFEST, Bundle
 from affectd.inference.golden import pack_inputs, unpack_inputs
 from affectd.inference.interpreter import Interpreter, load_runtime
 from affectd.inference.manifest import SCHEMA, TensorType
 from affectd.inference.model import open_model
+from affectd.version import version
 from affectd_convert.calibration import Calibration, random_halves
 from affectd_convert.card import write_card, write_fold_card
 from affectd_convert.cost import measure_costs
@@ -239,7 +239,7 @@ def _manifest(
             for kind, figure in figures.by_kind.items()
         ],
         "golden": {"file": GOLDEN, "sha256": _sha256(draft / GOLDEN)},
-        "affectd": affectd.__version__,
+        "affectd": version(),
     }
 
 

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from affectd import __version__
+from affectd.cli.options import ShowVersion
 from affectd.errors import AffectdError
 from affectd_convert.commands import all_steps, bundle, datasets, evaluate, quantize, train, verify
 from affectd_convert.errors import DISK_EXIT_CODE
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def parser() -> argparse.ArgumentParser:
     """Give the command line's parser, every step in it."""
     program = argparse.ArgumentParser(prog="affectd-convert", description=__doc__)
-    program.add_argument("--version", action="version", version=f"affectd-convert {__version__}")
+    program.add_argument("--version", action=ShowVersion)
     steps = program.add_subparsers(required=True, metavar="STEP")
     for step in (datasets, train, quantize, bundle, verify, evaluate, all_steps):
         step.add(steps)

@@ -1,3 +1,1 @@
 """affectd: a camera and a microphone in, calibrated emotion events over MQTT out, all on the device."""
-
-__version__ = "0.1.0"

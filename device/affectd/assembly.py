@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
-import platform
 from pathlib import Path
 from typing import Literal, cast
 
-from affectd.config import Config
+from affectd.config import Config, MqttConfig
 from affectd.config_paths import default_outbox
-from affectd.errors import ModelError
+from affectd.device_id import Identity, identify, settle
+from affectd.errors import BrokerError, ModelError
 from affectd.events import Origin, Strategy
 from affectd.face.preprocess import FacePreprocessing
 from affectd.face.reader import FaceReader
@@ -17,6 +18,7 @@ from affectd.fusion.fuser import EVEN_SKILL, Fuser
 from affectd.inference.bundle import Bundle
 from affectd.inference.installed import installed_models
 from affectd.inference.model import Model, open_model
+from affectd.publish.connection import read_password
 from affectd.service.privacy_sources import PrivacySources
 from affectd.store.outbox import LOCK_WAIT_S, Outbox
 from affectd.voice.features import VoiceFeatures
@@ -25,10 +27,27 @@ from affectd.voice.reader import VoiceReader
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
+def identity(config: Config) -> Identity:
+    """Return who this box is and where its id comes from; nothing is written."""
+    return identify(config.device.id, outbox_path(config).parent)
+
+
+def settled_identity(config: Config) -> Identity:
+    """Return who this box is, and keep a derived id beside the outbox."""
+    return settle(config.device.id, outbox_path(config).parent)
+
+
+def identified(config: Config, who: Identity) -> Config:
+    """Return the settings with the box's id in them, and, when there is a password, the user name that goes with it."""
+    mqtt = config.mqtt
+    if not mqtt.username and _has_password(mqtt):
+        mqtt = dataclasses.replace(mqtt, username=who.id)
+    return dataclasses.replace(config, device=dataclasses.replace(config.device, id=who.id), mqtt=mqtt)
+
+
 def device_id(config: Config) -> str:
-    """Give the configured id, else the host name with what topics do not allow replaced."""
-    host = platform.node().partition(".")[0]
-    return config.device.id or "".join(c if c.isascii() and c.isalnum() else "-" for c in host)[:64] or "affectd"
+    """Return the box's id in topics and client id."""
+    return config.device.id or identity(config).id
 
 
 def device_name(config: Config) -> str:
@@ -113,6 +132,15 @@ def make_origin(config: Config, models: dict[str, Model], run: str) -> Origin:
     except OSError:
         boot = "unknown"
     return Origin(device_id(config), boot, run, {task: model.description for task, model in models.items()})
+
+
+def _has_password(mqtt: MqttConfig) -> bool:
+    if mqtt.password_file:
+        return True
+    try:
+        return bool(read_password(mqtt))
+    except BrokerError:  # a credential that cannot be read: connecting says so
+        return True
 
 
 def _skill_without_calm(skill: tuple[float, ...]) -> tuple[float, ...]:

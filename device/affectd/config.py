@@ -56,7 +56,8 @@ class DeviceConfig:
 
     id: str = setting(
         "",
-        "Name in topics and client id: letters, digits, - and _. Empty: the host name.",
+        "Name in topics and client id: letters, digits, - and _. Empty: the host name and a number of this machine's "
+        "own; 'affectd check' shows it.",
         pattern=r"[A-Za-z0-9_-]{0,64}",
     )
     name: str = setting("", "Name that people see in Home Assistant. Empty: 'affectd' and the id.")
@@ -177,7 +178,7 @@ class MqttConfig:
     ca_file: str = setting("", "CA certificate (PEM) to trust instead of the system's.", path=bool)
     cert_file: str = setting("", "Client certificate (PEM).", path=bool)
     key_file: str = setting("", "Key of the client certificate (PEM).", path=bool)
-    username: str = setting("", "User name; empty for none.")
+    username: str = setting("", "User name. Empty: the device's id when there is a password, else none.")
     password_file: str = setting(
         "",
         "File that holds the password. Empty: the systemd credential 'mqtt-password' when there is one.",

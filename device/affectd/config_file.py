@@ -232,8 +232,6 @@ def _check_mqtt(mqtt: MqttConfig, given: _Given) -> None:
             raise ConfigError(f"{what}: must be a file that this user can read")
     if mqtt.key_file and not mqtt.cert_file:
         raise ConfigError(f"{given.place('mqtt', 'key_file')}: mqtt.key_file is set, so mqtt.cert_file must be too")
-    if mqtt.password_file and not mqtt.username:
-        raise ConfigError(f"{given.place('mqtt', 'password_file')}: a password is given, so mqtt.username must be set")
 
 
 def _check_outbox(config: Config, given: _Given) -> None:

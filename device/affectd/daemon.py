@@ -9,7 +9,7 @@ from contextlib import suppress
 from functools import partial
 from typing import cast
 
-from affectd import __version__, assembly
+from affectd import assembly
 from affectd.capture import sources
 from affectd.capture.clip import Clip
 from affectd.config import Config
@@ -29,6 +29,7 @@ from affectd.service.notify import Notifier, Watchdog, first_pass_made
 from affectd.service.privacy import PrivacyState, PrivacySwitch
 from affectd.service.spares import Spares
 from affectd.service.supervisor import Supervisor
+from affectd.version import version
 from affectd.voice.reader import VoiceReader
 
 log = logging.getLogger(__name__)
@@ -67,11 +68,16 @@ class Daemon:
             if model is not None:
                 self._models[task] = model
         self._outbox = assembly.open_outbox(config)
+        who = assembly.settled_identity(config)
+        log.info("this box is %s (%s)", who.id, who.source)
+        if who.advice:
+            log.warning("a clone of this system would have the id %s too: %s", who.id, who.advice)
+        self._config = config = assembly.identified(config, who)
         self._publisher = Publisher(
             config.mqtt,
             origin=assembly.make_origin(config, self._models, self._outbox.run_id),
             device_name=assembly.device_name(config),
-            version=__version__,
+            version=version(),
             outbox=self._outbox,
             replay_per_s=config.outbox.replay_per_s,
             on_privacy=self._take_privacy_command,

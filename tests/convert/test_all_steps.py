@@ -18,6 +18,8 @@ from support.bundles import broken
 
 pytestmark = pytest.mark.timeout(400)
 
+TONE = 0.1 * np.sin(np.arange(1600))
+
 
 def faces(path: Path) -> Path:
     """FER2013 of two faces a label in each of Training and PublicTest."""
@@ -96,7 +98,7 @@ def test_a_step_that_fails_ends_it_with_its_exit_code(tmp_path, capfd):
 
 def test_voice_trains_each_fold_there_and_then_on_everybody(tmp_path):
     for actor in (2, 3, 14):
-        soundfile.write(tmp_path / f"03-01-05-01-02-01-{actor:02d}.wav", np.zeros(1600), 16_000)
+        soundfile.write(tmp_path / f"03-01-05-01-02-01-{actor:02d}.wav", TONE, 16_000)
     options = parser().parse_args(
         ["all", "voice", "--data", str(tmp_path), "--out", "models", "--train", "--seed", "4"]
     )
@@ -119,7 +121,7 @@ def test_voice_trains_each_fold_there_and_then_on_everybody(tmp_path):
 
 
 def test_voices_of_one_fold_are_refused_before_anything_is_trained(tmp_path):
-    soundfile.write(tmp_path / "03-01-05-01-02-01-02.wav", np.zeros(1600), 16_000)
+    soundfile.write(tmp_path / "03-01-05-01-02-01-02.wav", TONE, 16_000)
     options = parser().parse_args(["all", "voice", "--data", str(tmp_path), "--out", "models"])
     with pytest.raises(DataError, match=r"RAVDESS actors of two folds or more, .* and only fold 0 is here; add actors"):
         steps_of(options)
@@ -129,7 +131,7 @@ def test_a_voice_bundle_is_done_with_every_folds_model_in_it(voice_model, tmp_pa
     data, runs, name = tmp_path / "speech", tmp_path / "runs", "voice-cnn-lstm"
     data.mkdir()
     for actor in (2, 3):
-        soundfile.write(data / f"03-01-05-01-02-01-{actor:02d}.wav", np.zeros(1600), 16_000)
+        soundfile.write(data / f"03-01-05-01-02-01-{actor:02d}.wav", TONE, 16_000)
     for fold, of_run in {"0": "-fold0", "1": "-fold1", "none": ""}.items():
         finish(voice_model, runs / f"{name}{of_run}", "voice", data, "--fold", fold)
     bundle = Path(shutil.copytree(voice_model.bundle, tmp_path / "models" / name))

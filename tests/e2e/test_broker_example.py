@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 import ssl
-import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,62 +13,16 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from affectd.publish.topics import Topics
-from support.broker import free_port
-from support.certificates import CertificateAuthority
+from support.example_broker import ExampleBroker, password_of
+from support.publishing import running
 from support.waiting import until
 
-EXAMPLE = Path(__file__).parents[2] / "systemd" / "mosquitto"
 USERS = ("kiosk", "viewer", "operator")
 TOPICS = Topics("affectd", "kiosk")
 OTHERS = Topics("affectd", "lobby")
 OWN = (
     TOPICS.availability, TOPICS.state, TOPICS.event, TOPICS.faces, TOPICS.voice, TOPICS.health, TOPICS.privacy,
 )  # fmt: skip
-
-
-class ExampleBroker:
-    """Debian's mosquitto.conf in small, including the example files, with only paths and ports made the test's own."""
-
-    def __init__(self, folder: Path, *, certificates_of_boxes: bool = False) -> None:
-        self.port, self.tls_port = free_port(), free_port()
-        self.boxes = CertificateAuthority(folder / "boxes")
-        authority = CertificateAuthority(folder / "ca")
-        certificate, key = authority.issue("localhost")
-        self.ca_file = authority.certificate
-        places = {
-            "/etc/mosquitto/certs/broker.pem": str(certificate),
-            "/etc/mosquitto/certs/broker.key": str(key),
-            "/etc/mosquitto/certs/boxes-ca.pem": str(self.boxes.certificate),
-            "/etc/mosquitto": str(folder),
-            "listener 1883": f"listener {self.port}",
-            "listener 8883": f"listener {self.tls_port}",
-        }
-        (folder / "conf.d").mkdir()
-        for name in ("affectd.conf", "affectd-tls.conf"):
-            text = (EXAMPLE / name).read_text()
-            for theirs, ours in places.items():
-                text = text.replace(theirs, ours)
-            if certificates_of_boxes:
-                text = re.sub(r"^#(\w+ \S+)$", r"\1", text, flags=re.MULTILINE)
-            (folder / "conf.d" / name).write_text(text)
-        (folder / "affectd.acl").write_text((EXAMPLE / "affectd.acl").read_text())
-        passwords = folder / "affectd.passwd"
-        passwords.touch()
-        for user in USERS:
-            subprocess.run(["mosquitto_passwd", "-b", str(passwords), user, f"{user}'s own"], check=True)
-        self._log = folder / "mosquitto.log"
-        main = folder / "mosquitto.conf"
-        main.write_text(
-            f"user root\npersistence true\npersistence_location {folder}/\nlog_dest file {self._log}\n"
-            f"include_dir {folder}/conf.d\n"
-        )
-        self._process = subprocess.Popen(["mosquitto", "-c", str(main)])
-        until(lambda: self._log.exists() and "running" in self._log.read_text(), 15)
-
-    def end(self) -> None:
-        """Kill it."""
-        self._process.kill()
-        self._process.wait()
 
 
 class User:
@@ -84,10 +36,11 @@ class User:
         tls: bool = False,
         certificate: tuple[Path, Path] | None = None,
     ) -> None:
+        self.name = name
         self.received: list[tuple[str, str]] = []
         self._answers: dict[int, Any] = {}
         self._subscribed = threading.Event()
-        self._client = client = _client("" if certificate else name, f"{name}'s own")
+        self._client = client = _client("" if certificate else name, password_of(name))
         if tls:
             certfile, keyfile = map(str, certificate) if certificate else (None, None)
             client.tls_set(ca_certs=str(broker.ca_file), certfile=certfile, keyfile=keyfile)
@@ -122,9 +75,8 @@ def _client(name: str, password: str) -> paho.Client:
 
 @pytest.fixture
 def example(tmp_path: Path) -> Iterator[ExampleBroker]:
-    broker = ExampleBroker(tmp_path)
-    yield broker
-    broker.end()
+    with ExampleBroker(tmp_path, USERS) as broker:
+        yield broker
 
 
 @pytest.fixture
@@ -168,7 +120,7 @@ def test_a_box_publishes_for_nobody_else_and_sends_no_command(kiosk: User, viewe
 
 
 def test_a_subscriber_changes_nothing(kiosk: User, viewer: User, operator: User) -> None:
-    for topic in (*OWN, TOPICS.privacy_command, TOPICS.discovery, TOPICS.home_assistant_status, "affectd/viewer/state"):
+    for topic in (*OWN, TOPICS.privacy_command, TOPICS.discovery, TOPICS.home_assistant_status):
         assert not viewer.publish(topic, "forged")
     assert kiosk.publish(TOPICS.state, "after them")
     until(lambda: operator.received == [(TOPICS.state, "after them")])
@@ -214,9 +166,8 @@ def test_the_certificate_is_checked(example: ExampleBroker) -> None:
 
 
 def test_a_box_with_a_certificate_of_its_own_is_known_by_its_name(tmp_path: Path) -> None:
-    example = ExampleBroker(tmp_path, certificates_of_boxes=True)
-    viewer, box = User(example, "viewer", "#"), None
-    try:
+    with ExampleBroker(tmp_path, USERS, certificates_of_boxes=True) as example:
+        viewer = User(example, "viewer", "#")
         box = User(example, "kiosk", tls=True, certificate=example.boxes.issue("kiosk"))
         assert box.publish(TOPICS.state, "known")
         assert not box.publish(OTHERS.state, "forged")
@@ -231,8 +182,40 @@ def test_a_box_with_a_certificate_of_its_own_is_known_by_its_name(tmp_path: Path
         until(lambda: answers, 15)
         stranger.loop_stop()
         assert answers[0] == "thrown out"
-    finally:
         for user in (viewer, box):
-            if user is not None:
-                user.end()
-        example.end()
+            user.end()
+
+
+def test_subscribers_do_not_pass_for_boxes(viewer: User, operator: User) -> None:
+    """The patterns for boxes are for every user."""
+    for user in (viewer, operator):
+        own = Topics("affectd", user.name)
+        for topic in (own.availability, own.state, own.event, own.discovery, own.privacy_command):
+            assert not user.publish(topic, "forged"), topic
+
+
+@pytest.mark.parametrize("name", ["+", "+#", "kiosk/+"])
+def test_a_user_name_that_is_a_wildcard_reaches_nothing(example: ExampleBroker, name: str) -> None:
+    example.add_user(name)
+    user = User(example, name)
+    for topic in (TOPICS.state, OTHERS.state, TOPICS.privacy_command):
+        assert not user.publish(topic, "forged")
+    user.end()
+
+
+def test_a_box_is_added_while_the_others_stay_connected(example: ExampleBroker, viewer: User, tmp_path: Path) -> None:
+    user = {"username": "box", "password_file": str(tmp_path / "password")}
+    (tmp_path / "password").write_text(password_of("box"))
+    example.add_user("box")
+    with running(example.port, tmp_path, **user) as box:
+        until(lambda: box.connected, 15)
+        example.add_user("lobby")
+        lobby = User(example, "lobby")
+        assert lobby.publish(OTHERS.state, "new")
+        assert not lobby.publish(TOPICS.state, "forged")
+        box.publish_events(3)
+        until(lambda: box.outbox.depth == 0, 15)
+        assert box.publisher.status.reconnects == 0
+        until(lambda: [topic for topic, _ in viewer.received].count("affectd/box/event") == 3)
+    assert (OTHERS.state, "new") in viewer.received
+    lobby.end()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections import Counter
 from pathlib import Path
+from textwrap import fill
 
 from affectd_convert.commands import Steps
 from affectd_convert.commands.left_out import print_left_out
@@ -36,19 +37,25 @@ def _print_faces(data: Path) -> None:
     from affectd.events import LABELS
     from affectd_convert.datasets import fer2013
 
-    faces = fer2013.without_twins(fer2013.read_faces(data))
+    read = fer2013.read_faces(data)
+    faces = fer2013.without_twins(read)
     print(f"FER2013 ({fer2013.LICENCE})")
+    for note in faces.notes:
+        print(f"  {note}")
     for name, usage, use in (
         ("Training", fer2013.TRAINING, ""),
         ("PublicTest", fer2013.PUBLIC_TEST, " for validation"),
         ("PrivateTest", fer2013.PRIVATE_TEST, ", never used in training"),
     ):
-        counts = Counter(faces.split(usage).label.tolist())
-        if not counts:
+        there, kept = (Counter(each.split(usage).label.tolist()) for each in (read, faces))
+        if not there:
             continue
-        listing = ", ".join(f"{label} {counts[k]}" for k, label in enumerate(LABELS))
-        print(f"  {name:<11}{counts.total():>6} faces{use}: {listing}")
-        if empty := [label for k, label in enumerate(LABELS) if not counts[k]]:
+        listing = ", ".join(f"{label} {there[k]}" for k, label in enumerate(LABELS))
+        print(f"  {name:<11}{there.total():>6} faces{use}: {listing}")
+        if kept != there:
+            listing = ", ".join(f"{label} {kept[k]}" for k, label in enumerate(LABELS))
+            print(f"  {'trained on':<11}{kept.total():>6} of them: {listing}")
+        if empty := [label for k, label in enumerate(LABELS) if not kept[k]]:
             print(f"  {name}: no face labelled {', '.join(empty)}; a model cannot be trained or judged on it")
     print_left_out(faces.skipped)
 
@@ -64,9 +71,12 @@ def _print_speech(data: Path) -> None:
             print(f"{corpus.title}: not here")
             continue
         emotions = Counter(clip.emotion for clip in mine)
+        speakers = Counter(clip.speaker.rpartition("-")[2] for clip in mine)
+        print(f"{corpus.title} ({corpus.licence})")
         listing = ", ".join(f"{label} {emotions[label]}" for label in VOICE_LABELS if emotions[label])
-        speakers = len({clip.speaker for clip in mine})
-        print(f"{corpus.title} ({corpus.licence})\n  {len(mine)} clips of {speakers} speakers: {listing}")
+        print(f"  {len(mine)} clips of {len(speakers)} speakers: {listing}")
+        listing = "clips by speaker: " + ", ".join(f"{name}: {count}" for name, count in sorted(speakers.items()))
+        print(fill(listing, width=110, initial_indent="  ", subsequent_indent="    "))
     if empty := set(VOICE_LABELS) - {clip.emotion for clip in found.clips}:
         print(f"no clip labelled {', '.join(sorted(empty))}; the voice model needs all eight (calm: RAVDESS)")
     folds = sorted({fold for clip in found.clips if (fold := speech.fold_of(clip)) is not None})

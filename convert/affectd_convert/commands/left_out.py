@@ -1,4 +1,4 @@
-"""What a command says of files that it could not use: the first ones by name, all of them by count."""
+"""What a command says of files that it could not use: a sentence each, the first ones if there are many."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ NAMED = 20
 def print_left_out(sentences: Sequence[str], stream: TextIO | None = None) -> None:
     """Print why files were left out, a sentence each, to `stream` or stdout; nothing when none was."""
     if sentences:
-        print(f"left out, {len(sentences)} in all:" if len(sentences) > 1 else "left out:", file=stream)
+        print("left out:", file=stream)
     for sentence in sentences[:NAMED]:
         print(f"  {sentence}", file=stream)
     if len(sentences) > NAMED:
-        print(f"  and {len(sentences) - NAMED} more", file=stream)
+        print(f"  and {len(sentences) - NAMED} more such sentences", file=stream)

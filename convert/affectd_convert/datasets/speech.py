@@ -1,19 +1,32 @@
-"""RAVDESS, SAVEE, TESS and CREMA-D in their public layouts: the label and speaker stand in the file's name."""
+"""RAVDESS, SAVEE, TESS and CREMA-D in their public layouts: which clips are there, of use, and held out."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import soundfile
-from numpy.typing import NDArray
-from scipy.signal import resample_poly
 
 from affectd.events import VOICE_LABELS
+from affectd_convert.datasets.left_out import LeftOut
+from affectd_convert.datasets.not_itself import is_pointer, packed, still_packed
+from affectd_convert.datasets.sound import problem_of, read_samples
+from affectd_convert.datasets.speech_names import (
+    CORPORA,
+    NOT_NAMED,
+    clip_name,
+    clip_of,
+    is_song_or_video,
+    why_no_clip,
+)
 from affectd_convert.errors import DataError
+
+__all__ = [
+    "CHOSEN_ON", "CORPORA", "LEAKING", "RAVDESS_FOLDS", "SpeechSet", "Utterance", "describe_heard",
+    "describe_held", "fold_of", "read_samples", "read_speech", "require_every_label", "split", "survey_speech",
+]  # fmt: skip
 
 RAVDESS_FOLDS = (
     (2, 5, 14, 15, 16),
@@ -27,18 +40,9 @@ CHOSEN_ON = (1, 2, 3)
 """Folds on which the voice network and its training were chosen as they stand in this program: they flatter it."""
 LEAKING = "leaking"
 """A split by clips instead of speakers, for comparison with papers that split so: flattering."""
-_SHORTEST_S = 0.1
-_SUFFIXES = {".wav", ".opus", ".flac", ".ogg", ".mp3"}
-_RAVDESS = ("neutral", "calm", "happy", "sad", "angry", "fear", "disgust", "surprise")
-_RAVDESS_SPEECH = "03-01-"
-_RAVDESS_OTHER = re.compile(r"0[1-3]-0[12]-0[1-8](-\d\d){4}")
-"""Modality 03 (audio only) and channel 01 (speech) are what is read; the rest is video and song."""
-_SAVEE = {"a": "angry", "d": "disgust", "f": "fear", "h": "happy", "n": "neutral", "sa": "sad", "su": "surprise"}
-_TESS = {
-    **dict.fromkeys(("ps", "pleasant_surprise", "pleasant_surprised"), "surprise"),
-    **{name: name for name in VOICE_LABELS if name != "calm"},
-}
-_CREMAD = {"ANG": "angry", "DIS": "disgust", "FEA": "fear", "HAP": "happy", "NEU": "neutral", "SAD": "sad"}
+_SUFFIXES = (".wav", ".flac", ".opus", ".ogg", ".mp3")
+"""Of several copies of a clip the first of these is taken: CREMA-D has AudioWAV beside AudioMP3."""
+_VIDEOS = {".mp4", ".flv", ".avi", ".mov", ".mkv", ".webm"}
 
 
 @dataclass(frozen=True)
@@ -56,45 +60,6 @@ class Utterance:
     def label(self) -> int:
         """Index into VOICE_LABELS."""
         return VOICE_LABELS.index(self.emotion)
-
-
-def _ravdess(name: str) -> tuple[str, str] | None:
-    found = re.fullmatch(r"03-01-0([1-8])-0[12]-0[12]-0[12]-(0[1-9]|1\d|2[0-4])", name)
-    return (found[2], _RAVDESS[int(found[1]) - 1]) if found else None
-
-
-def _savee(name: str) -> tuple[str, str] | None:
-    found = re.fullmatch(r"(DC|JE|JK|KL)_(sa|su|[adfhn])\d+", name)
-    return (found[1], _SAVEE[found[2]]) if found else None
-
-
-def _tess(name: str) -> tuple[str, str] | None:
-    # One file of the public copy begins with OA instead of OAF.
-    found = re.fullmatch(rf"(OAF?|YAF)_[a-z]+_({'|'.join(_TESS)})", name, re.IGNORECASE)
-    return (found[1].upper().ljust(3, "F"), _TESS[found[2].lower()]) if found else None
-
-
-def _cremad(name: str) -> tuple[str, str] | None:
-    found = re.fullmatch(r"(\d{4})_[A-Z]{3}_([A-Z]{3})_[A-Z]{2}", name)
-    return (found[1], _CREMAD[found[2]]) if found and found[2] in _CREMAD else None
-
-
-@dataclass(frozen=True)
-class Corpus:
-    """How one corpus names its files, and what its licence allows."""
-
-    name: str
-    title: str
-    licence: str
-    parse: Callable[[str], tuple[str, str] | None]
-
-
-CORPORA = (
-    Corpus("ravdess", "RAVDESS", "CC BY-NC-SA 4.0", _ravdess),
-    Corpus("savee", "SAVEE", "research use, registration required", _savee),
-    Corpus("tess", "TESS", "CC BY-NC-ND 4.0", _tess),
-    Corpus("cremad", "CREMA-D", "ODbL 1.0", _cremad),
-)
 
 
 @dataclass(frozen=True)
@@ -115,53 +80,104 @@ def read_speech(path: Path) -> list[Utterance]:
 def survey_speech(path: Path) -> SpeechSet:
     """Find the clips of the four corpora below `path`, and say what is left out.
 
-    Files whose header cannot be read or that hold no sound are named, and so are those that no corpus
-    names so; RAVDESS's songs and second copies of a clip are counted. Raises DataError when no clip is left.
+    Every clip is read to its end. Those that cannot be read, are cut short or silent are named, and so are files
+    that no corpus names so; git-lfs pointers, videos, RAVDESS's songs and second copies of a clip are counted.
+    Raises DataError when no clip is left.
     """
     if not path.is_dir():
-        raise DataError(f"{path}: no such folder; expected one that holds RAVDESS, SAVEE, TESS or CREMA-D")
-    clips: dict[tuple[str, str], Utterance] = {}
-    skipped: list[str] = []
-    songs = copies = 0
-    for file in sorted(file for file in path.rglob("*") if file.suffix.lower() in _SUFFIXES):
-        name = _corpus_name(file)
-        corpus, found = next(((c, p) for c in CORPORA if (p := c.parse(name))), (None, None))
-        if corpus is None or found is None:
-            if _RAVDESS_OTHER.fullmatch(name) and not name.startswith(_RAVDESS_SPEECH):
-                songs += 1
-            else:
-                hint = "; RAVDESS has actors 01 to 24" if name.startswith(_RAVDESS_SPEECH) else ""
-                named = "not named as RAVDESS, SAVEE, TESS or CREMA-D name theirs"
-                skipped.append(f"{file.relative_to(path)}: {named}{hint}")
-        elif (corpus.name, name) in clips:
-            # The copies of RAVDESS and TESS that are passed around hold every clip twice, in two folders.
-            copies += 1
-        elif problem := _sound_problem(file):
-            skipped.append(f"{file.relative_to(path)}: {problem}")
-        else:
-            clips[corpus.name, name] = Utterance(corpus.name, file, f"{corpus.name}-{found[0]}", found[1])
-    if songs:
-        skipped.append(f"{songs} RAVDESS files that are songs or belong to a video: only its audio-only speech is used")
-    if copies:
-        skipped.append(f"{copies} second copies of a clip in another folder")
+        why = "packed; unpack it, and name the folder" if packed(path) and path.exists() else "no such folder"
+        raise DataError(f"{path}: {why}; expected one that holds RAVDESS, SAVEE, TESS or CREMA-D")
+    files = _SoundFiles.below(path)
+    # What decodes sound lets other threads run meanwhile.
+    with ThreadPoolExecutor() as pool:
+        chosen = list(pool.map(_first_usable, files.clips.values()))
+    skipped = files.left_out(path, chosen)
+    clips = [found.clip for found in chosen if found.clip]
     if not clips:
-        why = f"; {skipped[0]}" if skipped else ""
-        raise DataError(f"{path}: no clip named as RAVDESS, SAVEE, TESS or CREMA-D name theirs{why}")
-    return SpeechSet(tuple(clips.values()), tuple(skipped))
+        why = "no clip that can be used" if files.clips or files.pointers else f"no clip{NOT_NAMED.removeprefix('not')}"
+        because = skipped[0] if skipped else still_packed(path).removesuffix("; ")
+        raise DataError(f"{path}: {why}{f'; {because}' if because else ''}")
+    return SpeechSet(tuple(sorted(clips, key=lambda clip: clip.path)), skipped)
 
 
-def _corpus_name(file: Path) -> str:
-    """Give the name a corpus knows a file by: SAVEE's own folders hold the speaker, DC/a01.wav."""
-    return f"{file.parent.name}_{file.stem}" if re.fullmatch(r"(sa|su|[adfhn])\d+", file.stem) else file.stem
+@dataclass(frozen=True)
+class _Choice:
+    """Of the files that are one clip, the one that is taken."""
+
+    clip: Utterance | None
+    unusable: tuple[tuple[Path, str], ...]
+    """Files tried before, and what is wrong with each."""
+    copies: int
+    """Files not needed."""
 
 
-def _sound_problem(file: Path) -> str:
-    """Say what is wrong with a sound file as far as its header tells; empty when nothing is."""
-    try:
-        duration = soundfile.info(file).duration
-    except (OSError, soundfile.LibsndfileError):
-        return "not a readable sound file"
-    return "" if duration >= _SHORTEST_S else f"holds {duration * 1000:.0f} ms of sound; too little for a word"
+@dataclass
+class _SoundFiles:
+    """What a folder holds, by the files' names."""
+
+    clips: dict[str, list[Utterance]] = field(default_factory=dict)
+    """The files that are one clip, the best format first."""
+    pointers: list[Path] = field(default_factory=list)
+    """Clips of which git-lfs has not fetched the sound."""
+    foreign: list[Path] = field(default_factory=list)
+    """Sounds that no corpus names so."""
+    songs: int = 0
+    videos: int = 0
+
+    @classmethod
+    def below(cls, path: Path) -> _SoundFiles:
+        """Look through `path` and the folders in it."""
+        found = cls()
+        for file in sorted(path.rglob("*"), key=lambda file: (_rank(file), file)):
+            # Those are an archiver's leftovers: ._1001_DFA_ANG_XX.wav in __MACOSX.
+            if not file.name.startswith("."):
+                found._add(file)
+        return found
+
+    def _add(self, file: Path) -> None:
+        name = clip_name(file)
+        if file.suffix.lower() in _VIDEOS:
+            self.videos += 1
+        elif file.suffix.lower() not in _SUFFIXES:
+            return
+        elif is_song_or_video(name):
+            self.songs += 1
+        elif not (clip := clip_of(name)):
+            self.foreign.append(file)
+        elif is_pointer(file):
+            self.pointers.append(file)
+        else:
+            corpus, speaker, label = clip
+            self.clips.setdefault(name, []).append(Utterance(corpus.name, file, speaker, label))
+
+    def left_out(self, path: Path, chosen: Sequence[_Choice]) -> tuple[str, ...]:
+        """Return what of the folder `path` is not used and why, a sentence each."""
+        left_out = LeftOut()
+        left_out.add_pointers(path, self.pointers)
+        for file, problem in sorted(one for found in chosen for one in found.unusable):
+            left_out.add(str(file.relative_to(path)), problem)
+        for file in sorted(self.foreign):
+            left_out.add(str(file.relative_to(path)), why_no_clip(clip_name(file)))
+        counted = {
+            "RAVDESS files that are songs or belong to a video: only its audio-only speech is used": self.songs,
+            "videos: of clips only the sound files are read": self.videos,
+            "second copies of a clip, in another folder or format": sum(found.copies for found in chosen),
+        }
+        return (*left_out.sentences(), *(f"{number} {what}" for what, number in counted.items() if number))
+
+
+def _rank(file: Path) -> int:
+    suffix = file.suffix.lower()
+    return _SUFFIXES.index(suffix) if suffix in _SUFFIXES else len(_SUFFIXES)
+
+
+def _first_usable(copies: Sequence[Utterance]) -> _Choice:
+    unusable: list[tuple[Path, str]] = []
+    for number, clip in enumerate(copies, 1):
+        if not (problem := problem_of(clip.path)):
+            return _Choice(clip, tuple(unusable), len(copies) - number)
+        unusable.append((clip.path, problem))
+    return _Choice(None, tuple(unusable), 0)
 
 
 def require_every_label(clips: Sequence[Utterance], path: Path) -> None:
@@ -173,7 +189,7 @@ def require_every_label(clips: Sequence[Utterance], path: Path) -> None:
 
 
 def fold_of(utterance: Utterance) -> int | None:
-    """Give the RAVDESS fold (0..4) of a clip's actor; None for the other corpora."""
+    """Return the RAVDESS fold (0..4) of a clip's actor; None for the other corpora."""
     if utterance.corpus != "ravdess":
         return None
     actor = int(utterance.speaker.rpartition("-")[2])
@@ -181,7 +197,7 @@ def fold_of(utterance: Utterance) -> int | None:
 
 
 def split(clips: Sequence[Utterance], fold: int | str | None) -> tuple[list[Utterance], list[Utterance]]:
-    """Give the clips to train on and those of RAVDESS to validate on.
+    """Return the clips to train on and those of RAVDESS to validate on.
 
     The actors of fold 0..4 are held out. LEAKING holds out clips of RAVDESS at random, as many papers do, so
     that every speaker is heard in training. None trains on all, and holds out none of those it validates on.
@@ -200,28 +216,13 @@ def split(clips: Sequence[Utterance], fold: int | str | None) -> tuple[list[Utte
 
 
 def describe_heard(training: Sequence[Utterance]) -> list[str]:
-    """Say in a few words what is trained on."""
+    """Return in a few words what is trained on."""
     return [f"{len(training)} clips of {len({clip.speaker for clip in training})} speakers"]
 
 
 def describe_held(held: Sequence[Utterance], fold: int | str | None) -> str:
-    """Say in a few words who is validated on, and whether the model heard them in training."""
+    """Return in a few words who is validated on, and whether the model heard them in training."""
     if fold == LEAKING:
         return "a random fifth of RAVDESS, its speakers trained on (leaking)"
     actors = ", ".join(sorted({clip.speaker.rpartition("-")[2] for clip in held}))
     return f"RAVDESS actors {actors}, {'all of them' if fold is None else 'never'} trained on"
-
-
-def read_samples(path: Path, sample_rate: int) -> NDArray[np.int16]:
-    """Read a clip as mono int16 at `sample_rate`. Raises DataError when it cannot be read or is empty."""
-    try:
-        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    except (OSError, soundfile.LibsndfileError) as error:
-        raise DataError(f"{path}: not a readable sound file: {error}") from error
-    if not len(samples):
-        raise DataError(f"{path}: holds no sound")
-    mono = samples.mean(axis=1)
-    if rate != sample_rate:
-        divisor = int(np.gcd(rate, sample_rate))
-        mono = resample_poly(mono, sample_rate // divisor, rate // divisor)
-    return np.asarray(np.clip(mono * 32768.0, -32768, 32767), np.int16)

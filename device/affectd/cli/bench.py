@@ -31,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure the stages in this process, then the daemon in one of its own."""
+    from affectd import assembly
     from affectd.cli.bench_broker import bench_broker
     from affectd.cli.bench_daemon import measure_daemon
     from affectd.cli.bench_stages import measure_stages
@@ -39,7 +40,8 @@ def run(args: argparse.Namespace) -> int:
     set_up_logging("ERROR")
     if not args.clip.exists():
         raise CaptureError(f"{args.clip}: there is no such clip; name one with --clip FILE")
-    config = with_clip(load_config(args), args.clip)
+    config = load_config(args)
+    config = with_clip(assembly.identified(config, assembly.identity(config)), args.clip)
     _say("measuring stages ...")
     stages = measure_stages(config)
     cost = None

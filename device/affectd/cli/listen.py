@@ -37,7 +37,12 @@ def run(args: argparse.Namespace) -> int:
     from affectd.service.log import set_up_logging
 
     set_up_logging("WARNING")
-    config = load_config(args).mqtt
+    settings = load_config(args)
+    if settings.mqtt.password_file and not settings.mqtt.username:
+        from affectd import assembly  # takes a while to load on a small board
+
+        settings = assembly.identified(settings, assembly.identity(settings))
+    config = settings.mqtt
     shower = Shower(colours=sys.stdout.isatty())
     with Subscriber(config, [f"{config.base_topic}/{args.device}/{topic}" for topic in TOPICS]) as subscriber:
         if not args.json and sys.stdout.isatty():

@@ -7,8 +7,8 @@ import os
 import sys
 from collections.abc import Sequence
 
-from affectd import __version__
 from affectd.cli import bench, check, config, demo, listen, preview, run
+from affectd.cli.options import ShowVersion
 from affectd.errors import AffectdError
 
 COMMANDS = {
@@ -64,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"affectd {__version__}")
+    parser.add_argument("--version", action=ShowVersion)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name, module in COMMANDS.items():
         command = commands.add_parser(name, help=module.HELP, description=module.__doc__)

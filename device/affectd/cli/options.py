@@ -6,10 +6,25 @@ import argparse
 import dataclasses
 import os
 from pathlib import Path
+from typing import Any
 
 from affectd.config import Config
 from affectd.config_file import load
 from affectd.config_keys import ENVIRONMENT_PREFIX
+from affectd.version import version
+
+
+class ShowVersion(argparse.Action):
+    """--version: print the program's name and version, and end; git is asked only then."""
+
+    def __init__(self, **options: Any) -> None:
+        """Take no argument."""
+        super().__init__(**options, nargs=0, default=argparse.SUPPRESS, help="show the version and end")
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        """Print, and end with 0."""
+        print(parser.prog, version())
+        parser.exit()
 
 
 def add_config_option(parser: argparse.ArgumentParser) -> None:

@@ -57,6 +57,7 @@ def probe_all(config: Config) -> Iterator[Finding]:
     for task in ("face", "voice"):
         yield within_deadline(f"{task} model", ModelError, partial(probe_model, task), config)
     yield within_deadline("outbox", OutboxError, probe_outbox, config)
+    yield probe_identity(config)
     yield within_deadline("broker", BrokerError, probe_broker, config)
     yield probe_clock()
     yield probe_temperature()
@@ -81,6 +82,12 @@ def within_deadline(part: str, kind: type[AffectdError], probe: Probe, config: C
     except queue.Empty:
         advice = "unplug it and plug it in again, or restart the service behind it"
         return Finding(part, "failed", f"no answer within {DEADLINE_S:g} s", advice, kind.exit_code)
+
+
+def probe_identity(config: Config) -> Finding:
+    """Show the id that the box has in topics, and where it comes from."""
+    who = assembly.identity(config)
+    return Finding("identity", "warning" if who.advice else "ok", f"{who.id}: {who.source}", who.advice)
 
 
 def probe_camera(config: Config) -> Finding:
@@ -185,8 +192,9 @@ def probe_outbox(config: Config) -> Finding:
 
 def probe_broker(config: Config) -> Finding:
     """Connect and authenticate as the daemon will."""
+    config = assembly.identified(config, assembly.identity(config))
     began = time.monotonic()
-    topics = Topics(config.mqtt.base_topic, assembly.device_id(config))
+    topics = Topics(config.mqtt.base_topic, config.device.id)
     with Subscriber(config.mqtt, [topics.privacy_command]) as subscriber:
         protocol = subscriber.protocol
     took = 1000 * (time.monotonic() - began)

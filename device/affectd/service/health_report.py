@@ -6,7 +6,6 @@ import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 
-from affectd import __version__
 from affectd.inference.model import Model
 from affectd.pipeline import Pipeline
 from affectd.publish.clock import rfc3339
@@ -16,6 +15,7 @@ from affectd.service.component_status import ComponentStatus
 from affectd.service.health import Meters, rss_mb, temperature_c, throttled
 from affectd.service.privacy import PrivacyState
 from affectd.store.outbox import Outbox
+from affectd.version import version
 
 
 class HealthReport:
@@ -40,7 +40,7 @@ class HealthReport:
         latency = {name: meters.percentiles(name) for name in ("face", "voice", "event")}
         problem = self._problem(statuses, session)
         return HealthDocument(
-            version=__version__,
+            version=version(),
             status=phase or ("ok" if problem is None else "degraded"),
             problem=None if phase else problem,
             uptime_s=now - self._began,
