@@ -68,11 +68,8 @@ class Daemon:
             if model is not None:
                 self._models[task] = model
         self._outbox = assembly.open_outbox(config)
-        who = assembly.settled_identity(config)
-        log.info("this box is %s (%s)", who.id, who.source)
-        if who.advice:
-            log.warning("a clone of this system would have the id %s too: %s", who.id, who.advice)
-        self._config = config = assembly.identified(config, who)
+        self._who = assembly.settled_identity(config)
+        self._config = config = assembly.identified(config, self._who)
         self._publisher = Publisher(
             config.mqtt,
             origin=assembly.make_origin(config, self._models, self._outbox.run_id),
@@ -148,6 +145,9 @@ class Daemon:
 
         Raises what ended a component for good, such as a clip that turned bad in the middle (CaptureError).
         """
+        log.info("this box is %s (%s)", self._who.id, self._who.source)
+        if self._who.advice:
+            log.warning("a clone of this system would have the id %s too: %s", self._who.id, self._who.advice)
         self._privacy.poll()  # before any device is opened
         self._publisher.publish_privacy(self._privacy.state.closed)
         self._introduce()

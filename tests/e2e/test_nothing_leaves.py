@@ -30,6 +30,8 @@ MAGIC = {
     "MP4": b"ftyp",
     "numpy": b"\x93NUMPY",
 }
+RETAINED = "retained.json"
+"""Names of the topics on which something is retained."""
 OUTBOX_FILES = ("", ".lock", "-wal", "-shm", "-journal")
 BYTES_AN_EVENT, BYTES_OF_NO_EVENT = 20_000, 150_000
 """What the outbox's files may hold: an event touches a few pages of 4 kB, in file and journal. A frame has 230,400."""
@@ -109,7 +111,7 @@ def test_a_clip_run_talks_to_the_broker_alone_and_writes_the_outbox_alone(broker
     assert trace.connections() <= allowed(broker) | wakes_itself(trace)
     assert trace.datagrams() == set()
     assert_published_only(watched, broker)
-    outbox_files = {f"{watched.outbox}{suffix}" for suffix in OUTBOX_FILES}
+    outbox_files = {f"{watched.outbox}{suffix}" for suffix in OUTBOX_FILES} | {str(watched.outbox.with_name(RETAINED))}
     assert str(watched.outbox) in trace.written()
     assert trace.written() <= outbox_files | NULL
     assert not list(trace.calls("memfd_create", "shmget", "io_uring_setup", "process_vm_writev"))
@@ -134,7 +136,7 @@ def test_a_stream_and_a_microphone_are_all_that_is_added(
     assert trace.datagrams() == set()
     assert trace.sent()[f"127.0.0.1:{camera.port}"] < 1000 * len(list(trace.calls("connect")))  # requests
     assert_published_only(watched, broker)
-    outbox_files = {f"{watched.outbox}{suffix}" for suffix in OUTBOX_FILES}
+    outbox_files = {f"{watched.outbox}{suffix}" for suffix in OUTBOX_FILES} | {str(watched.outbox.with_name(RETAINED))}
     # The sound server's client shares memory with the server; JACK's keeps a directory of programs.
     jack_files = {file for file in trace.written() if file.startswith("/dev/shm/jack")}
     assert trace.written() <= outbox_files | NULL | jack_files

@@ -29,8 +29,9 @@ class LeftBehind:
     def begin(self, topics: Collection[str]) -> set[str]:
         """Take in the topics of this run; return those of earlier runs that are to be cleared."""
         stale = self._topics - set(topics)
-        self._topics |= set(topics)
-        self._write()
+        if not self._topics >= set(topics):
+            self._topics |= set(topics)
+            self._write()
         return stale
 
     def cleared(self, topic: str) -> None:
@@ -43,8 +44,6 @@ class LeftBehind:
             return
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
-            new = self._file.with_name(self._file.name + ".new")
-            new.write_text(json.dumps(sorted(self._topics)))
-            new.replace(self._file)
+            self._file.write_text(json.dumps(sorted(self._topics)))
         except OSError as error:
             log.debug("%s cannot be written: %s", self._file, error)
