@@ -67,7 +67,7 @@ def test_all_that_is_published_is_as_the_contract_says(guarded_broker: Mosquitto
     assert availability == [b"online", b"offline"]
     # A state, health and the rest that are of this run stand there before it is called online.
     assert messages[0].topic != f"{ROOT}/availability"
-    assert [m.json["reason"] for m in listener.on(f"{ROOT}/state")][0] == "starting"
+    assert next(m.json["reason"] for m in listener.on(f"{ROOT}/state")) == "starting"
     assert messages[-1].topic == f"{ROOT}/availability"
     events = [message.json for message in listener.on(f"{ROOT}/event")]
     assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
