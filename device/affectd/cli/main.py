@@ -11,6 +11,7 @@ from contextlib import suppress
 
 from affectd import __version__
 from affectd.cli import bench, check, config, demo, listen, preview, run
+from affectd.cli.caller import INTERRUPTED
 from affectd.cli.terminal import prepare_streams
 from affectd.errors import AffectdError
 
@@ -37,7 +38,6 @@ exit codes:
   7    the store of events cannot be opened or written, or another affectd has it open
   130  interrupted by Ctrl-C
 """
-INTERRUPTED = 130
 _UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EIO}
 """What a full disk or a terminal that is gone answers to a line."""
 
