@@ -79,7 +79,21 @@ class InstalledBox:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(systemds)}
         return {**kept, "HOME": str(home), "PYTHONIOENCODING": "utf-8"}
 
-    def files(self) -> dict[str, tuple[int, bytes]]:
-        """Return owner and content of every file below the service's folders and the home folder."""
-        places = [place for top in (self.etc, self.state, self._folder / "home") for place in top.rglob("*")]
-        return {str(place): (place.stat().st_uid, place.read_bytes()) for place in places if place.is_file()}
+    def python(self, *arguments: str) -> None:
+        """Run Python, outside of the namespace."""
+        subprocess.run([sys.executable, *arguments], check=True, timeout=60)
+
+    def give_away(self, file: Path) -> None:
+        """Let the service's user own a file, and nobody else read it."""
+        os.chown(file, SERVICE_UID, SERVICE_UID)
+        file.chmod(0o600)
+
+    def everything(self) -> dict[str, tuple[int, int, bytes]]:
+        """Return owner, time of change and content of all that is in the service's folders and the home folder."""
+        found = {}
+        for top in (self.etc, self.state, Path(self.environment()["HOME"])):
+            for place in top.rglob("*"):
+                status = place.stat()
+                content = place.read_bytes() if place.is_file() else b""
+                found[str(place)] = (status.st_uid, status.st_mtime_ns, content)
+        return found
