@@ -6,13 +6,14 @@ import argparse
 import dataclasses
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from affectd.config import Config
 from affectd.config_file import load
 from affectd.config_keys import ENVIRONMENT_PREFIX
 from affectd.errors import CaptureError, ConfigError
-from affectd.service.installed import AS_SERVICE, OUTBOX, PASSWORD, SETTINGS, has_password, is_there
+from affectd.service.installed import AS_SERVICE, OUTBOX, PASSWORD, SETTINGS, STATE, has_password, is_there
 
 
 def add_config_option(parser: argparse.ArgumentParser, *, default: bool = False) -> None:
@@ -40,9 +41,9 @@ def add_broker_options(parser: argparse.ArgumentParser) -> None:
     broker.add_argument("--base-topic", metavar="TOPIC", dest="mqtt_base_topic")
 
 
-def load_config(args: argparse.Namespace) -> Config:
+def load_config(args: argparse.Namespace, environ: Mapping[str, str] = os.environ) -> Config:
     """Load the settings that --config, the environment and the broker options name. Raises ConfigError."""
-    environ = dict(os.environ)
+    environ = dict(environ)
     for name, value in vars(args).items():
         if name.startswith("mqtt_") and value is not None:
             environ[f"{ENVIRONMENT_PREFIX}{name.upper()}"] = str(value)
@@ -69,15 +70,20 @@ def load_service_config(args: argparse.Namespace) -> Config:
         ) from None
     except OSError:
         pass  # reading it says what is wrong
-    return _with_service_files(load_config(args))
+    config = load_config(args, {**os.environ, "HOME": str(STATE)})
+    return _with_service_files(config, its_broker=getattr(args, "mqtt_host", None) is None)
 
 
-def _with_service_files(config: Config) -> Config:
-    """Fill in where the service has its outbox and its password, which systemd tells it and nobody else."""
+def _with_service_files(config: Config, *, its_broker: bool) -> Config:
+    """Fill in where the service has its outbox and its password, which systemd tells it and nobody else.
+
+    The password is for the service's broker, and not for one that the command line names.
+    """
     outbox, mqtt = config.outbox, config.mqtt
     if not outbox.path and not os.environ.get("STATE_DIRECTORY"):
         outbox = dataclasses.replace(outbox, path=str(OUTBOX))
-    if mqtt.username and not mqtt.password_file and not os.environ.get("CREDENTIALS_DIRECTORY") and has_password():
+    given = mqtt.password_file or os.environ.get("CREDENTIALS_DIRECTORY")
+    if mqtt.username and its_broker and not given and has_password():
         mqtt = dataclasses.replace(mqtt, password_file=str(PASSWORD))
     return dataclasses.replace(config, outbox=outbox, mqtt=mqtt)
 

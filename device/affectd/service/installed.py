@@ -13,7 +13,7 @@ PASSWORD = Path("/etc/affectd/mqtt-password")
 STATE = Path("/var/lib/affectd")
 """Its state directory, and the home folder of its user."""
 OUTBOX = STATE / "outbox.db"
-AS_SERVICE = "call affectd as the service's user: sudo -u affectd affectd ..."
+AS_SERVICE = "call affectd as the service's user (sudo -u affectd affectd ...) or as root"
 
 
 def is_there(path: Path) -> bool:

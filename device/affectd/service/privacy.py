@@ -26,7 +26,7 @@ class PrivacyState:
     closed: bool
     """On, and every device has really been closed."""
     by_file: bool
-    """The hardware switch demands it; a command cannot lift it."""
+    """The hardware switch or the service on this box demands it; a command cannot lift it."""
     notice: str | None = None
     """For the person who flipped the switch: refused, not understood, not closed yet, a file that is no good."""
 

@@ -76,7 +76,10 @@ def test_installed_settings_that_may_not_be_read_are_one_sentence_and_no_guess(c
     box.settings.chmod(0)
     ended = box.run(command, user=NORMAL_USER)
     assert (ended.returncode, ended.stdout) == (3, "")
-    assert "cannot be read: Permission denied; call affectd as the service's user: sudo -u affectd" in ended.stderr
+    assert (
+        "cannot be read: Permission denied; call affectd as the service's user (sudo -u affectd affectd ...) or as root"
+        in ended.stderr
+    )
     assert "--no-config" in ended.stderr
 
 
@@ -94,6 +97,8 @@ def test_check_takes_the_password_that_systemd_hands_the_service_where_it_can(bo
     assert ended.returncode == 0, ended.stdout
     assert "as kiosk (password from /etc/affectd/mqtt-password)" in finding(ended, "broker")["found"]
     assert box.run("listen", "--for", "0.1").returncode == 0
+    other = box.run("listen", "--for", "0.1", "--host", "localhost")
+    assert other.returncode == 6, "the password was sent to a host of the command line"
 
 
 @pytest.mark.parametrize(
