@@ -102,7 +102,7 @@ def test_settings_that_the_user_may_not_read_are_not_passed_over(box, camera, fa
     ended = box.run("preview", "--port", "0", user=NORMAL_USER)
     assert ended.returncode == 3
     assert (
-        "/etc/affectd/affectd.toml: cannot be read: Permission denied; call affectd as the service's user (sudo -u affectd"
+        "/etc/affectd/affectd.toml: cannot be read: Permission denied; call affectd as the service's user (sudo"
         in ended.stderr
     )
     environ = mine(box, camera, face_model)
