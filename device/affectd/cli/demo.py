@@ -54,7 +54,9 @@ def run(args: argparse.Namespace) -> int:
 
     caller = Caller()
     set_up_logging("WARNING")
-    privacy = assembly.privacy_sources(load(None, os.environ)) if args.camera or args.microphone else None
+    live = args.camera or args.microphone
+    clip = None if live and args.video is None else existing_clip(args.video, option="--video")
+    privacy = assembly.privacy_sources(load(None, os.environ)) if live else None
 
     def go_on() -> bool:
         """Whether real devices may stay open. Raises CaptureError while privacy is on."""
@@ -67,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
     shower = Shower(colours=sys.stdout.isatty())
     tally = Tally()
     with tempfile.TemporaryDirectory(prefix="affectd-demo-") as folder, EmbeddedBroker() as broker:
-        config = _demo_config(args, folder, broker.port)
+        config = _demo_config(args, clip, folder, broker.port)
         topics = [
             f"{config.mqtt.base_topic}/{config.device.id}/{topic}" for topic in ("availability", "state", "event")
         ]
@@ -142,10 +144,8 @@ def _show(
                 print(line, flush=True)
 
 
-def _demo_config(args: argparse.Namespace, folder: str, port: int) -> Config:
+def _demo_config(args: argparse.Namespace, clip: Path | None, folder: str, port: int) -> Config:
     """Give settings that leave nothing behind: the embedded broker, an outbox in a temporary folder."""
-    live = args.camera or args.microphone
-    clip = None if live and not args.video else existing_clip(args.video, option="--video")
     environ = {
         **os.environ,
         "AFFECTD_DEVICE_ID": "demo",

@@ -104,11 +104,10 @@ def existing_clip(given: Path | None, *, option: str) -> Path:
             raise CaptureError(f"{given}: there is no such clip; name yours with {option} FILE")
         return given
     folders = (Path(__file__).resolve().parents[3] / "scripts", Path(sys.prefix) / "share" / "affectd")
-    places = [folder / "demo.mp4" for folder in folders]
-    for place in places:
-        if place.exists():
-            return place
+    for folder in folders:
+        if (folder / "demo.mp4").exists():
+            return folder / "demo.mp4"
     raise CaptureError(
-        f"the bundled clip is neither {places[0]} nor {places[1]}: the service's installation brings none, and no "
-        f"decoder; name a clip with {option} FILE, or use a checkout, where scripts/demo makes .venv with both"
+        f"there is no bundled clip in {folders[-1]}: the service's installation brings none, and no decoder; name a "
+        f"clip with {option} FILE, or use a checkout, where scripts/demo makes .venv with both"
     )

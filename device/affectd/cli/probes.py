@@ -22,7 +22,7 @@ from affectd.errors import AffectdError, BrokerError, CaptureError, ModelError, 
 from affectd.publish.clock import clock_synced
 from affectd.publish.topics import Topics
 from affectd.service.health import temperature_c, throttled
-from affectd.service.installed import PASSWORD, is_there
+from affectd.service.installed import AS_SERVICE, OUTBOX, PASSWORD, is_there
 from affectd.store.at_rest import look_at
 from affectd.store.outbox import OutboxInUseError
 from affectd.voice.sound_check import loudness
@@ -177,6 +177,8 @@ def probe_outbox(config: Config) -> Finding:
         found = look_at(path)
     except OutboxInUseError as error:
         return Finding("outbox", "ok", str(error))
+    except OutboxError as error:
+        return Finding("outbox", "failed", str(error), AS_SERVICE if path == OUTBOX else "", error.exit_code)
     if found is None:
         return Finding("outbox", "ok", f"{path}: not there yet; affectd run makes it, and its folder takes it")
     return Finding("outbox", "ok", f"{path}: {found.waiting} events waiting, {found.dropped} dropped so far")
