@@ -178,7 +178,8 @@ def probe_outbox(config: Config) -> Finding:
     except OutboxInUseError as error:
         return Finding("outbox", "ok", str(error))
     except OutboxError as error:
-        return Finding("outbox", "failed", str(error), AS_SERVICE if path == OUTBOX else "", error.exit_code)
+        advice = AS_SERVICE if path == OUTBOX and isinstance(error.__cause__, PermissionError) else ""
+        return Finding("outbox", "failed", str(error), advice, error.exit_code)
     if found is None:
         return Finding("outbox", "ok", f"{path}: not there yet; affectd run makes it, and its folder takes it")
     return Finding("outbox", "ok", f"{path}: {found.waiting} events waiting, {found.dropped} dropped so far")
