@@ -19,6 +19,7 @@ from affectd.inference.bundle import Bundle
 from affectd.inference.installed import installed_models
 from affectd.inference.model import Model, open_model
 from affectd.publish.connection import read_password
+from affectd.service.installed import installed_privacy
 from affectd.service.privacy_sources import PrivacySources
 from affectd.store.outbox import LOCK_WAIT_S, Outbox
 from affectd.voice.features import VoiceFeatures
@@ -114,14 +115,17 @@ def open_outbox(config: Config, *, lock_wait_s: float = LOCK_WAIT_S) -> Outbox:
     return Outbox(outbox_path(config), max_events=settings.max_events, max_bytes=max_bytes, lock_wait_s=lock_wait_s)
 
 
+def own_privacy(config: Config) -> PrivacySources:
+    """Return what holds privacy on by these settings alone."""
+    return PrivacySources.beside(outbox_path(config), config.privacy)
+
+
 def privacy_sources(config: Config) -> PrivacySources:
-    """Say what holds privacy on; the last command is kept beside the outbox."""
-    settings = config.privacy
-    return PrivacySources(
-        command_file=outbox_path(config).with_name("privacy"),
-        switch_file=Path(settings.switch_file) if settings.switch_file else None,
-        start_on=settings.start_on,
-    )
+    """Return what holds privacy on by these settings, or for the service installed on this box.
+
+    Raises CaptureError where the service's cannot be told.
+    """
+    return PrivacySources.beside(outbox_path(config), config.privacy, installed_privacy())
 
 
 def make_origin(config: Config, models: dict[str, Model]) -> Origin:

@@ -26,6 +26,7 @@ from affectd.service.component_status import ComponentStatus, State
 from affectd.service.health import Meters, rss_mb, temperature_c, throttled
 from affectd.service.notify import Notifier, Watchdog, first_pass_made
 from affectd.service.privacy import PrivacyState, PrivacySwitch
+from affectd.service.privacy_sources import PrivacySources
 from affectd.service.spares import Spares
 from affectd.service.supervisor import Supervisor
 from affectd.version import version
@@ -46,11 +47,16 @@ CONNECTING_S = 180.0
 class Daemon:
     """One run of affectd, from the configuration to the clean end."""
 
-    def __init__(self, config: Config, *, notifier: Notifier | None = None) -> None:
+    def __init__(
+        self, config: Config, *, privacy: PrivacySources | None = None, notifier: Notifier | None = None
+    ) -> None:
         """Open clip, models and outbox; cameras, microphones and the broker are opened when it runs.
 
-        Raises CaptureError (a clip that is no good), ModelError, OutboxError, or ConfigError (nothing to do).
+        `privacy` is what holds it on: without it, the settings and the service installed on this box. Raises
+        CaptureError (a clip that is no good, a service whose privacy cannot be told), ModelError, OutboxError, or
+        ConfigError (nothing to do).
         """
+        privacy = privacy or assembly.privacy_sources(config)
         self._config = config
         self._notifier = notifier or Notifier()
         self._meters = Meters()
@@ -81,7 +87,7 @@ class Daemon:
         )
         self._pipeline = self._make_pipeline(clip)
         self._privacy = PrivacySwitch(
-            assembly.privacy_sources(config),
+            privacy,
             close=lambda: self._supervisor.pause(self._pipeline.devices, STOP_S),
             open_again=lambda: self._supervisor.resume(self._pipeline.devices),
             on_change=self._privacy_changed,

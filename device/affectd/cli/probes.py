@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
 import time
@@ -16,11 +17,13 @@ from affectd import assembly
 from affectd.capture import sources
 from affectd.capture.clip import Clip
 from affectd.cli.subscriber import Subscriber
-from affectd.config import Config
+from affectd.config import Config, MqttConfig
 from affectd.errors import AffectdError, BrokerError, CaptureError, ModelError, OutboxError
 from affectd.publish.clock import clock_synced
 from affectd.publish.topics import Topics
 from affectd.service.health import temperature_c, throttled
+from affectd.service.installed import AS_SERVICE, OUTBOX, PASSWORD, is_there
+from affectd.store.at_rest import look_at
 from affectd.store.outbox import OutboxInUseError
 from affectd.voice.sound_check import loudness
 
@@ -175,33 +178,51 @@ def probe_model(task: str, config: Config) -> Finding:
 
 
 def probe_outbox(config: Config) -> Finding:
-    """Open the store of events, unless the daemon that runs has it."""
+    """Look at the store of events, unless the daemon that runs has it; nothing of it is made or changed."""
+    path = assembly.outbox_path(config)
     try:
-        outbox = assembly.open_outbox(config, lock_wait_s=0)
+        found = look_at(path)
     except OutboxInUseError as error:
-        return Finding("outbox", "ok", f"{error}".partition(";")[0])
-    try:
-        found = f"{assembly.outbox_path(config)}: {outbox.depth} events waiting, {outbox.dropped} dropped so far"
-        fault = outbox.fault
-    finally:
-        outbox.close()
-    if fault is not None:
-        return Finding("outbox", "failed", fault, "make room, or replace the card", OutboxError.exit_code)
-    return Finding("outbox", "ok", found)
+        return Finding("outbox", "ok", str(error))
+    except OutboxError as error:
+        advice = AS_SERVICE if path == OUTBOX and isinstance(error.__cause__, PermissionError) else ""
+        return Finding("outbox", "failed", str(error), advice, error.exit_code)
+    if found is None:
+        return Finding("outbox", "ok", f"{path}: not there yet; affectd run makes it, and its folder takes it")
+    return Finding("outbox", "ok", f"{path}: {found.waiting} events waiting, {found.dropped} dropped so far")
 
 
 def probe_broker(config: Config) -> Finding:
     """Connect and authenticate as the daemon will."""
     config = assembly.identified(config, assembly.identity(config))
-    began = time.monotonic()
-    topics = Topics(config.mqtt.base_topic, config.device.id)
-    with Subscriber(config.mqtt, [topics.privacy_command]) as subscriber:
-        protocol = subscriber.protocol
+    began, mqtt = time.monotonic(), config.mqtt
+    topics = Topics(mqtt.base_topic, config.device.id)
+    secret = password_source(mqtt)
+    try:
+        with Subscriber(mqtt, [topics.privacy_command]) as subscriber:
+            protocol = subscriber.protocol
+    except BrokerError as error:
+        return Finding("broker", "failed", str(error), secret if mqtt.username else "", error.exit_code)
     took = 1000 * (time.monotonic() - began)
-    secured = "TLS" if config.mqtt.tls else "no TLS"
-    who = f"as {config.mqtt.username}" if config.mqtt.username else "without a user name"
-    found = f"{config.mqtt.host}:{config.mqtt.port}: {protocol}, {secured}, {who}, {took:.0f} ms"
-    return Finding("broker", "ok", found)
+    secured = "TLS" if mqtt.tls else "no TLS"
+    who = f"as {mqtt.username} ({secret})" if mqtt.username else "without a user name"
+    return Finding("broker", "ok", f"{mqtt.host}:{mqtt.port}: {protocol}, {secured}, {who}, {took:.0f} ms")
+
+
+def password_source(mqtt: MqttConfig) -> str:
+    """Say where the password for the broker was read, or looked for."""
+    if mqtt.password_file:
+        return f"password from {mqtt.password_file}"
+    if os.environ.get("CREDENTIALS_DIRECTORY"):
+        return "password from the systemd credential mqtt-password, where there is one"
+    return f"no password: mqtt.password_file is not set, no systemd credential was given, and {PASSWORD} {_no_secret()}"
+
+
+def _no_secret() -> str:
+    """Say why the installed service's password was not used."""
+    if not is_there(PASSWORD):
+        return "is not there"
+    return "is empty, or goes with other settings" if os.access(PASSWORD, os.R_OK) else "is not for this user to read"
 
 
 def probe_clock() -> Finding:
