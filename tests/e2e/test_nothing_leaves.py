@@ -162,7 +162,7 @@ TALKS = {
     "affectd/publish/untrusted.py",  # looks at the broker's certificate
     "affectd/publish/refusals.py",
     "affectd/service/notify.py",  # to systemd, over a local socket
-    "affectd/cli/preview.py",  # to a browser on 127.0.0.1, while a person asks for it
+    "affectd/cli/preview_server.py",  # to a browser on 127.0.0.1, while a person asks for it
     "affectd/cli/embedded_broker.py",  # the demo's broker, on 127.0.0.1
     "affectd/cli/bench_broker.py",
 }
@@ -179,7 +179,7 @@ CALLS_FORBIDDEN = {
     "cv2.imwrite", "cv2.imencode", "cv2.VideoWriter", "np.save", "np.savez", "np.load", "numpy.save",
 }  # fmt: skip
 CALLS_NAMED = {
-    "affectd/cli/preview.py": {"cv2.imencode"},  # the picture for the person's own browser
+    "affectd/cli/preview_server.py": {"cv2.imencode"},  # the picture for the person's own browser
     "affectd/inference/golden.py": {"np.load"},  # golden samples, allow_pickle=False
 }
 

@@ -17,9 +17,11 @@ def prepare_streams() -> None:
 
     A descriptor left closed would be given to the next socket or file, and what is meant for a person go into it.
     """
-    while (opened := os.open(os.devnull, os.O_RDWR)) <= 2:
-        os.set_inheritable(opened, True)
-    os.close(opened)
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest that is free: this one
     codecs.register_error(_DEGRADE, _degrade)
     for name, descriptor in (("stdout", 1), ("stderr", 2)):
         stream = getattr(sys, name)

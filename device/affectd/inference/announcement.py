@@ -35,20 +35,25 @@ def take_announcement(module: ModuleType) -> None:
 
 @contextmanager
 def _without(line: bytes) -> Iterator[None]:
-    """Hold back what is written to descriptor 2, and pass it on at the end, but for `line`. Raises OSError."""
+    """Hold back what descriptor 2 is given, as much as a pipe holds, and pass it on but for `line`. Raises OSError."""
     if sys.stderr is not None:
         sys.stderr.flush()
-    kept = os.dup(2)
+    kept, (reader, writer) = os.dup(2), os.pipe()
+    os.set_blocking(reader, False)
     try:
-        with os.fdopen(os.memfd_create("standard error"), "w+b") as held:
-            os.dup2(held.fileno(), 2)
-            try:
-                yield
-            finally:
-                os.dup2(kept, 2)
-            held.seek(0)
-            written = held.read().replace(line + b"\n", b"")
+        os.dup2(writer, 2)
+        os.close(writer)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+        written = b""
+        with suppress(BlockingIOError):  # a program that was started meanwhile may hold the other end open
+            while some := os.read(reader, 65536):
+                written += some
+        written = written.replace(line + b"\n", b"")
         while written:
             written = written[os.write(2, written) :]
     finally:
+        os.close(reader)
         os.close(kept)

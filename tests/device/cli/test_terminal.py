@@ -59,7 +59,7 @@ def test_the_demo_runs(terminal, tmp_path, face_model):
     assert b"Traceback" not in ended.stderr
 
 
-@pytest.mark.parametrize("terminal", TERMINALS)
+@pytest.mark.parametrize("terminal", ["POSIX", "latin-1", "utf-8"])
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
@@ -80,7 +80,7 @@ def test_an_argument_that_is_no_text_is_shown_in_the_sentence(terminal, argument
 
 
 @pytest.mark.parametrize(
-    "arguments", [["config", "init"], ["config", "check", "/nowhere.toml"], ["listen", "--for", "1"]]
+    "arguments", [["config", "init"], ["config", "check", "/nowhere.toml"], ["listen", "--for", "0.1"]]
 )
 @pytest.mark.parametrize("closed", [">&-", "<&-", "<&- >&-", "2>&-", "<&- >&- 2>&-"])
 def test_a_stream_that_the_caller_closed_is_missed_by_nobody(closed, arguments, broker):
