@@ -47,13 +47,13 @@ def sound_server() -> Iterator[SoundServer]:
 @pytest.fixture(scope="session")
 def face_model(request: pytest.FixtureRequest) -> bundles.Made:
     """A tiny face network that went through the toolchain: float32 and int8."""
-    return bundles.made_once("face", _tiny_models(request) / "face")
+    return bundles.made_once("face", _tiny_models(request))
 
 
 @pytest.fixture(scope="session")
 def voice_model(request: pytest.FixtureRequest) -> bundles.Made:
     """A tiny voice network with an LSTM that went through the toolchain: float16, dynamic and int8."""
-    return bundles.made_once("voice", _tiny_models(request) / "voice")
+    return bundles.made_once("voice", _tiny_models(request))
 
 
 def _tiny_models(request: pytest.FixtureRequest) -> Path:

@@ -1,4 +1,7 @@
-"""Small bundles made by the real toolchain, and copies of them to break."""
+"""Small bundles made by the real toolchain, and copies of them to break.
+
+In tests/: python -m support.bundles FOLDER makes them all, for pytest --tiny-models FOLDER where there is no toolchain.
+"""
 
 import fcntl
 import json
@@ -22,8 +25,9 @@ class Made:
         self.bundle = folder / "models" / f"{task}-tiny"
 
 
-def made_once(task: str, folder: Path) -> Made:
-    """Have `make_bundle` make it, once for all processes that ask for it in this folder."""
+def made_once(task: str, models: Path) -> Made:
+    """Have `make_bundle` make it, once for all processes that ask for it below this folder."""
+    folder = models / task
     folder.mkdir(parents=True, exist_ok=True)
     made = folder / "made"
     with (folder / "lock").open("w") as lock:
@@ -44,3 +48,8 @@ def broken(bundle: Path, folder: Path, change: Callable[[dict[str, Any]], object
     change(manifest)
     (copy / "manifest.json").write_text(json.dumps(manifest))
     return copy
+
+
+if __name__ == "__main__":
+    for name in KINDS:
+        made_once(name, Path(sys.argv[1]))
