@@ -21,7 +21,7 @@ with contextlib.suppress(ImportError):
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--fault-table", type=Path, metavar="FILE", help="append what each fault cost, as JSON lines")
-    parser.addoption("--tiny-models", type=Path, metavar="FOLDER", help="keep the tiny models there, for other runs too")
+    parser.addoption("--tiny-models", type=Path, metavar="FOLDER", help="keep the tiny models there, for all runs")
 
 
 @pytest.fixture
