@@ -136,8 +136,8 @@ class OpenCvCamera:
     def _connect(self) -> Any:
         # They would write of every bad picture and of every timeout to stderr.
         os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-        # OpenCV 4.14 has moved it.
-        (cv2 if hasattr(cv2, "setLogLevel") else cv2.utils.logging).setLogLevel(OPENCV_ERRORS)
+        # OpenCV 4.14 has moved it from cv2 itself.
+        getattr(cv2.utils, "logging", cv2).setLogLevel(OPENCV_ERRORS)
         timeout_ms = int(self._timeout_s * 1000)
         limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, timeout_ms, cv2.CAP_PROP_READ_TIMEOUT_MSEC, timeout_ms]
         return cv2.VideoCapture(self._source, cv2.CAP_FFMPEG, limits)
