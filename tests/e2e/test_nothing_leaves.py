@@ -44,7 +44,7 @@ class Watched:
         line = command("run", "--config", str(program.settings_file))
         variables = {**environment(), "PYTHONDONTWRITEBYTECODE": "1"}
         with Listener(broker, "#") as listener, Trace(folder, line, variables, program.log_file) as self.trace:
-            listener.wait_for(enough, 60)
+            listener.wait_for(enough)
             assert self.trace.end() == 0, program.log
             listener.wait_for(lambda messages: messages[-1] == (f"{ROOT}/availability", b"offline", False))
             self.messages = listener.messages

@@ -31,8 +31,8 @@ class OpenCvCamera:
     there it is rounded up. A picture that stays the same to the bit for `still_s` (0: for ever) is no live
     one: it counts as none, also after reopening, until it changes.
 
-    MJPEG streams are decoded here, picture by picture, so they may change their size. On other streams
-    OpenCV's FFMPEG goes on in the old size: a larger picture then stands still, and a smaller one covers the
+    MJPEG streams are decoded here, picture by picture, so they may change their size. Other streams go on in the
+    old size: OpenCV 4.14 scales the picture, before it a larger one stands still, and a smaller one covers the
     top of the old, whose lower edge stands still. Either is noticed after `still_s`.
     """
 
@@ -136,7 +136,8 @@ class OpenCvCamera:
     def _connect(self) -> Any:
         # They would write of every bad picture and of every timeout to stderr.
         os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-        cv2.setLogLevel(OPENCV_ERRORS)
+        # OpenCV 4.14 has moved it from cv2 itself.
+        getattr(cv2.utils, "logging", cv2).setLogLevel(OPENCV_ERRORS)
         timeout_ms = int(self._timeout_s * 1000)
         limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, timeout_ms, cv2.CAP_PROP_READ_TIMEOUT_MSEC, timeout_ms]
         return cv2.VideoCapture(encoded(self._source), cv2.CAP_FFMPEG, limits)
