@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 
@@ -15,7 +17,7 @@ def setting(
     default: Any,
     doc: str,
     *,
-    choices: Sequence[str] = (),
+    choices: Sequence[str | int] = (),
     low: float | None = None,
     high: float | None = None,
     pattern: str = "",
@@ -60,6 +62,27 @@ class CameraConfig:
         low=0,
         high=86_400,
     )
+    rotate: int = setting(
+        0,
+        "Degrees clockwise by which the picture is turned, for a camera mounted on its side or upside down.",
+        choices=(0, 90, 180, 270),
+    )
+    mirror: bool = setting(False, "Swap left and right, after turning.")
+    pixel_aspect: str = setting(
+        "auto",
+        "Width to height of one pixel (not of the picture), such as '16:11' for 720x576 of a wide PAL camera. 'auto': "
+        "as the stream or clip says, else square.",
+    )
+
+    @property
+    def pixel_ratio(self) -> Fraction | None:
+        """Width over height of one pixel; None for 'auto'. Raises ValueError where it is neither that nor W:H."""
+        if self.pixel_aspect == "auto":
+            return None
+        sides = re.fullmatch(r"([0-9]{1,5}):([0-9]{1,5})", self.pixel_aspect)
+        if sides is None or not 1 <= 8 * int(sides[1]) / max(1, int(sides[2])) <= 64:
+            raise ValueError('must be "auto", or width:height of one pixel from "1:8" to "8:1", such as "16:11"')
+        return Fraction(int(sides[1]), int(sides[2]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

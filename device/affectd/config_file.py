@@ -55,6 +55,7 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Config:
         values = {name: _checked(given, table, key) for name, key in keys_of(table).items() if given.has(table, name)}
         tables[table] = dataclasses.replace(defaults, **values)
     config = Config(**tables)
+    _check_pixels(config, given)
     _check_fusion(config, given)
     _check_pace(config, given)
     _check_mqtt(config.mqtt, given)
@@ -208,6 +209,15 @@ def _checked(given: _Given, table: str, key: Field) -> Any:
         what = f"{table}.{key.name} = {shown(key, value)}: must be {requirement(key)}"
         raise ConfigError(f"{given.place(table, key.name)}: {what}. {key.metadata['doc']}")
     return value
+
+
+def _check_pixels(config: Config, given: _Given) -> None:
+    try:
+        _ = config.camera.pixel_ratio
+    except ValueError as error:
+        key = keys_of("camera")["pixel_aspect"]
+        what = f"camera.pixel_aspect = {shown(key, config.camera.pixel_aspect)}: {error}"
+        raise ConfigError(f"{given.place('camera', 'pixel_aspect')}: {what}. {key.metadata['doc']}") from None
 
 
 def _check_fusion(config: Config, given: _Given) -> None:
