@@ -80,9 +80,10 @@ class CameraConfig:
         if self.pixel_aspect == "auto":
             return None
         sides = re.fullmatch(r"([0-9]{1,5}):([0-9]{1,5})", self.pixel_aspect)
-        if sides is None or not 1 <= 8 * int(sides[1]) / max(1, int(sides[2])) <= 64:
+        width, height = (int(side) for side in sides.groups()) if sides else (0, 0)
+        if not 0 < height <= 8 * width <= 64 * height:
             raise ValueError('must be "auto", or width:height of one pixel from "1:8" to "8:1", such as "16:11"')
-        return Fraction(int(sides[1]), int(sides[2]))
+        return Fraction(width, height)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
