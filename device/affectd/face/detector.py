@@ -22,6 +22,9 @@ from affectd.face.preprocess import GrayImage, PixelBox
 CASCADE = "haarcascade_frontalface_alt2.xml"
 SMALLEST_SIDE = 24
 """Pixels of the smallest face in the shrunken picture; the cascade was trained on 20."""
+NEIGHBOURS, NEIGHBOURS_BACKLIT = 3, 4
+"""Windows that must agree on a face. Local stretching brings out structure everywhere: with 3 it showed new faces in
+five of 375 pictures of scenery, with 4 in none, and it found 5 of 100 backlit faces fewer."""
 FEWEST_ROWS = 160
 """Below this many rows a box is too coarse to cut a face out by."""
 
@@ -62,9 +65,14 @@ class HaarDetector:
 
         `backlit`: look for faces without contrast in a picture that as a whole has it.
         """
-        pixels = locally_stretched(picture.pixels) if backlit else stretched(picture.pixels, picture.pixels)
+        if backlit:
+            pixels, neighbours = locally_stretched(picture.pixels), NEIGHBOURS_BACKLIT
+        else:
+            pixels, neighbours = stretched(picture.pixels, picture.pixels), NEIGHBOURS
         smallest = max(2, round(self._min_size * picture.pixels.shape[0]))
-        found = self._cascade.detectMultiScale(pixels, scaleFactor=1.2, minNeighbors=3, minSize=(smallest, smallest))
+        found = self._cascade.detectMultiScale(
+            pixels, scaleFactor=1.2, minNeighbors=neighbours, minSize=(smallest, smallest)
+        )
         return _full_size(found, (0, 0), picture.scale)
 
     def detect_near(self, picture: SmallPicture, box: PixelBox) -> list[PixelBox]:
