@@ -7,6 +7,9 @@ import os
 from pathlib import Path
 from typing import cast
 
+from affectd.capture import sources
+from affectd.capture.clip import Clip
+from affectd.capture.protocols import Camera
 from affectd.config import Config, MqttConfig
 from affectd.config_paths import default_outbox
 from affectd.device_id import Identity, identify, settle
@@ -54,6 +57,31 @@ def device_id(config: Config) -> str:
 def device_name(config: Config) -> str:
     """Give the name that people see."""
     return config.device.name or f"affectd {device_id(config)}"
+
+
+def open_clip(config: Config, *, realtime: bool, loop: bool) -> Clip | None:
+    """Open the clip that stands in for the camera; None when none does. Raises CaptureError, ConfigError."""
+    settings = config.camera
+    return sources.make_clip(
+        settings.source, realtime=realtime, loop=loop, fps=settings.fps, pixel_aspect=settings.pixel_ratio
+    )
+
+
+def make_camera(config: Config, clip: Clip | None) -> Camera | None:
+    """Build the camera, which is `clip`'s if there is one; None for none. Nothing is looked for or opened yet."""
+    settings = config.camera
+    return sources.make_camera(
+        settings.source,
+        clip=clip,
+        width=settings.width,
+        height=settings.height,
+        fps=settings.fps,
+        timeout_s=settings.timeout_s,
+        still_s=settings.still_s,
+        pixel_aspect=settings.pixel_ratio,
+        rotate=settings.rotate,
+        mirror=settings.mirror,
+    )
 
 
 def open_configured_model(config: Config, task: str) -> Model | None:

@@ -63,9 +63,7 @@ class Daemon:
         self._began = self._health_due = time.monotonic()
         self._ready = False
         self._models: dict[str, Model] = {}
-        clip = sources.make_clip(
-            config.camera.source, realtime=config.clip.realtime, loop=config.clip.loop, fps=config.camera.fps
-        )
+        clip = assembly.open_clip(config, realtime=config.clip.realtime, loop=config.clip.loop)
         for task in ("face", "voice"):
             model = assembly.open_configured_model(config, task)
             if model is not None:
@@ -96,22 +94,12 @@ class Daemon:
 
     def _make_pipeline(self, clip: Clip | None) -> Pipeline:
         config, face, voice = self._config, self._models.get("face"), self._models.get("voice")
-        make_camera = partial(
-            sources.make_camera,
-            config.camera.source,
-            clip=clip,
-            width=config.camera.width,
-            height=config.camera.height,
-            fps=config.camera.fps,
-            timeout_s=config.camera.timeout_s,
-            still_s=config.camera.still_s,
-        )
         make_microphone = partial(
             sources.make_microphone, config.microphone.source, clip=clip, timeout_s=config.microphone.timeout_s
         )
         pipeline = Pipeline(
             config,
-            camera=Spares.of(make_camera),
+            camera=Spares.of(partial(assembly.make_camera, config, clip)),
             microphone=Spares.of(make_microphone),
             face=None if face is None else self._face_readers(face),
             voice=None if voice is None else self._voice_readers(voice),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from affectd.cli.options import add_config_option, load_service_config
 
 if TYPE_CHECKING:
-    from affectd.cli.probes import Finding
+    from affectd.cli.finding import Finding
 
 HELP = "try camera, microphone, models, broker and the rest"
 MARKS = {"ok": ("ok", "32"), "warning": ("warning", "33"), "failed": ("FAILED", "31"), "off": ("off", "90")}

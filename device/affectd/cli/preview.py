@@ -43,7 +43,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Serve until the caller ends it or leaves, privacy is switched on, or no browser has watched for a while."""
     from affectd import assembly
-    from affectd.capture import sources
     from affectd.cli.caller import Caller
     from affectd.cli.preview_server import NewestPicture, serving
 
@@ -51,17 +50,7 @@ def run(args: argparse.Namespace) -> int:
     config = load_service_config(args)
     privacy = assembly.privacy_sources(config)
     privacy.require_off()
-    seen = config.camera
-    clip = sources.make_clip(seen.source, realtime=True, loop=True, fps=seen.fps)
-    camera = sources.make_camera(
-        seen.source,
-        clip=clip,
-        width=seen.width,
-        height=seen.height,
-        fps=seen.fps,
-        timeout_s=seen.timeout_s,
-        still_s=seen.still_s,
-    )
+    camera = assembly.make_camera(config, assembly.open_clip(config, realtime=True, loop=True))
     model = assembly.open_configured_model(config, "face")
     if camera is None or model is None:
         raise CaptureError("nothing to preview: camera.source or inference.face is off, or the clip has no pictures")

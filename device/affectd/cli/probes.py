@@ -7,15 +7,16 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from affectd import assembly
 from affectd.capture import sources
 from affectd.capture.clip import Clip
+from affectd.cli.camera_probe import probe_camera
+from affectd.cli.finding import Finding
 from affectd.cli.subscriber import Subscriber
 from affectd.config import Config, MqttConfig
 from affectd.errors import AffectdError, BrokerError, CaptureError, ModelError, OutboxError
@@ -31,23 +32,6 @@ DEADLINE_S = 20.0
 SOUND_S = 1.0
 HOT_C = 80.0
 """A Raspberry Pi slows itself down from here on."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What a probe found."""
-
-    part: str
-    state: Literal["ok", "warning", "failed", "off"]
-    found: str
-    advice: str = ""
-    """What to do about it, where the sentence found does not say."""
-    exit_code: int = 0
-    """Of the command, when this is the first part that failed."""
-
-    def to_json(self) -> dict[str, Any]:
-        """Give the finding as a JSON object."""
-        return asdict(self)
 
 
 Probe = Callable[[Config], Finding]
@@ -91,33 +75,6 @@ def probe_identity(config: Config) -> Finding:
     """Show the id that the box has in topics, and where it comes from."""
     who = assembly.identity(config)
     return Finding("identity", "warning" if who.advice else "ok", f"{who.id}: {who.source}", who.advice)
-
-
-def probe_camera(config: Config) -> Finding:
-    """Open the camera for one frame, unless privacy is on."""
-    settings = config.camera
-    camera = sources.make_camera(
-        settings.source,
-        clip=_clip(config),
-        width=settings.width,
-        height=settings.height,
-        fps=settings.fps,
-        timeout_s=settings.timeout_s,
-    )
-    if camera is None:
-        return Finding("camera", "off", f"camera.source is {settings.source}")
-    reason = assembly.privacy_sources(config).reason()
-    if reason is not None:
-        return Finding("camera", "off", "privacy is on: not opened", reason)
-    try:
-        camera.open()
-        image = camera.read().image
-    finally:
-        camera.close()
-    found = f"{camera.name}: {image.shape[1]}x{image.shape[0]}"
-    if float(image.mean()) < 8:
-        return Finding("camera", "warning", f"{found}, the picture is black", "is the lens covered, or the room dark?")
-    return Finding("camera", "ok", found)
 
 
 def probe_microphone(config: Config) -> Finding:
@@ -247,4 +204,4 @@ def probe_temperature() -> Finding:
 
 def _clip(config: Config) -> Clip | None:
     """Give a clip that nobody paces, when one stands in for the camera."""
-    return sources.make_clip(config.camera.source, realtime=False, loop=False, fps=config.camera.fps)
+    return assembly.open_clip(config, realtime=False, loop=False)
