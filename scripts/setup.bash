@@ -1,5 +1,12 @@
-# What scripts/demo and scripts/test share: Debian packages, and a virtual environment installed once.
+# What scripts/demo and scripts/test share: Debian packages, and virtual environments installed once.
 # Sourced, after `set -euo pipefail`; $root is the checkout.
+
+# The real parts that tests run against: a broker, a sound server, a voice, a C compiler (PyAudio, a delegate); strace
+# shows what a run does.
+test_packages=(mosquitto mosquitto-clients portaudio19-dev pulseaudio pulseaudio-utils libasound2-plugins
+    alsa-utils espeak-ng gcc libc6-dev python3-dev openssl systemd strace)
+# What the box is installed from, in this order.
+locks=("$root/device/build.lock" "$root/device/requirements.lock")
 
 fail() {
     printf '%s: %s\n' "${0##*/}" "$1" >&2
@@ -38,12 +45,27 @@ find_python() {
     fail "no Python from 3.10 to 3.13 found; install python3"
 }
 
-# make_venv FOLDER EXTRAS: a virtual environment with this checkout and its extras in it, made
-# again when pyproject.toml, the extras or the Python change, and left alone otherwise.
+# find_new_python: print the newest Python from 3.12 to 3.13, on the PATH or a pyenv's; nothing where there is none.
+find_new_python() {
+    local name python
+    for name in python3.13 python3.12; do
+        for python in "$name" "${PYENV_ROOT:-$HOME/.pyenv}"/versions/*/bin/"$name"; do
+            "$python" -c 'import sys; print(sys.executable)' 2>/dev/null && return
+        done
+    done
+    return 0
+}
+
+# locked LOCK...: print what these lock files name, for pip's --constraint: it takes no hashes there.
+locked() { sed -n 's/ *\\$//; /^[a-z].*==/p' "$@"; }
+
+# make_venv FOLDER EXTRAS [PYTHON LOCK...]: a virtual environment with this checkout and its extras in it, made again
+# when pyproject.toml, the extras, the Python or a lock file change, and left alone otherwise. What the lock files name
+# is installed as scripts/install-device does, and the extras move none of it.
 make_venv() {
-    local folder=$1 extras=$2 python stamp options=()
-    python=$(find_python)
-    stamp=$({ "$python" -VV; echo "$extras"; cat "$root/pyproject.toml"; } | sha256sum)
+    local folder=$1 extras=$2 python=${3:-} locks=("${@:4}") lock stamp options=() constraint=()
+    [ -n "$python" ] || python=$(find_python)
+    stamp=$({ "$python" -VV; echo "$extras"; cat "$root/pyproject.toml" "${locks[@]}"; } | sha256sum)
     [ "$(cat "$folder/installed" 2>/dev/null)" = "$stamp" ] && return
     "$python" -c 'import venv, ensurepip' 2>/dev/null || need_packages python3-venv
     # Raspberry Pi OS has picamera2 as a Debian package only.
@@ -51,6 +73,15 @@ make_venv() {
     echo "installing affectd[$extras] into $folder (once; some minutes on a small board)" >&2
     "$python" -m venv --clear "${options[@]}" "$folder" || fail "'$python -m venv' failed; is python3-venv installed?"
     local pip=("$folder/bin/python" -m pip --quiet --disable-pip-version-check install --use-pep517)
-    "${pip[@]}" --editable "$root[$extras]" || fail "pip could not install affectd[$extras]; its last lines say why"
+    if [ ${#locks[@]} -gt 0 ]; then
+        pip+=(--no-build-isolation)
+        locked "${locks[@]}" >"$folder/constraints.txt"
+        constraint=(--constraint "$folder/constraints.txt")
+    fi
+    for lock in "${locks[@]}"; do
+        "${pip[@]}" --require-hashes --requirement "$lock" || fail "pip could not install $lock; its last lines say why"
+    done
+    "${pip[@]}" "${constraint[@]}" --editable "$root[$extras]" ||
+        fail "pip could not install affectd[$extras]; its last lines say why"
     echo "$stamp" >"$folder/installed"
 }

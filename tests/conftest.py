@@ -21,6 +21,7 @@ with contextlib.suppress(ImportError):
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--fault-table", type=Path, metavar="FILE", help="append what each fault cost, as JSON lines")
+    parser.addoption("--tiny-models", type=Path, metavar="FOLDER", help="keep the tiny models there, for all runs")
 
 
 @pytest.fixture
@@ -44,18 +45,22 @@ def sound_server() -> Iterator[SoundServer]:
 
 
 @pytest.fixture(scope="session")
-def face_model(tmp_path_factory: pytest.TempPathFactory) -> bundles.Made:
+def face_model(request: pytest.FixtureRequest) -> bundles.Made:
     """A tiny face network that went through the toolchain: float32 and int8."""
-    return bundles.made_once("face", _shared(tmp_path_factory) / "face-model")
+    return bundles.made_once("face", _tiny_models(request))
 
 
 @pytest.fixture(scope="session")
-def voice_model(tmp_path_factory: pytest.TempPathFactory) -> bundles.Made:
+def voice_model(request: pytest.FixtureRequest) -> bundles.Made:
     """A tiny voice network with an LSTM that went through the toolchain: float16, dynamic and int8."""
-    return bundles.made_once("voice", _shared(tmp_path_factory) / "voice-model")
+    return bundles.made_once("voice", _tiny_models(request))
 
 
-def _shared(factory: pytest.TempPathFactory) -> Path:
-    """Give the folder of this run that all its processes share: pytest-xdist gives each one below it."""
-    own = factory.getbasetemp()
-    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+def _tiny_models(request: pytest.FixtureRequest) -> Path:
+    """Give the folder of the tiny models, by default one of this run that all its processes share."""
+    chosen: Path | None = request.config.getoption("--tiny-models")
+    if chosen:
+        return chosen.absolute()
+    own: Path = request.getfixturevalue("tmp_path_factory").getbasetemp()
+    # pytest-xdist gives each process a folder below that of the run.
+    return (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "tiny-models"

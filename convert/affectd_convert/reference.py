@@ -126,7 +126,7 @@ def _face_robustness(config: dict[str, Any], variants: Mapping[str, Path], data:
         FacePreprocessing.from_manifest(config["preprocessing"]),
         Faces(public.pixels, public.label),
     )
-    return Robustness("FER2013 PublicTest", len(public.label), kind, rows, f"{command} --robustness")
+    return Robustness("ready crops of FER2013 PublicTest", len(public.label), kind, rows, f"{command} --robustness")
 
 
 def _describe(config: dict[str, Any], data: Path, version: str, maturity: str) -> Description:

@@ -26,6 +26,7 @@ from affectd_convert.held_out import (
     read_fold,
     read_labelled_faces,
 )
+from affectd_convert.robustness.scenes import SceneRow, scene_rows
 from affectd_convert.robustness.table import Report, Row, face_rows, mean_rows, voice_rows
 from affectd_convert.scoring import logits_of_faces, logits_of_windows
 
@@ -49,6 +50,8 @@ class Scores:
     """What was left out and why, a sentence each."""
     folds: Mapping[str, Evaluation] = field(default_factory=dict)
     """Of each fold, where all were asked for."""
+    scenes: tuple[SceneRow, ...] = ()
+    """Faces found in a room and classified; empty for a voice, and where robustness was not asked for."""
 
     @property
     def truth(self) -> Truth:
@@ -102,8 +105,9 @@ def _of_faces(model: Model, data: Path, split: str | None, with_robustness: bool
     preprocessing = FacePreprocessing.from_manifest(model.bundle.preprocessing)
     logits = logits_of_faces(run, preprocessing, faces.pixels)
     rows = face_rows(run, preprocessing, faces, report=report) if with_robustness else ()
+    scenes = scene_rows(run, preprocessing, faces, report=report) if with_robustness else ()
     answers = Answers(logits, faces.truth, np.zeros(len(logits), np.int64))
-    return _scores(model, answers, rows, faces.skipped)
+    return replace(_scores(model, answers, rows, faces.skipped), scenes=scenes)
 
 
 def _of_voices(model: Model, data: Path, split: str | None, with_robustness: bool, report: Report) -> Scores:

@@ -7,6 +7,9 @@ import os
 from pathlib import Path
 from typing import Literal, cast
 
+from affectd.capture import sources
+from affectd.capture.clip import Clip
+from affectd.capture.protocols import Camera
 from affectd.config import Config, MqttConfig
 from affectd.config_paths import default_outbox
 from affectd.device_id import Identity, identify, settle
@@ -19,6 +22,7 @@ from affectd.inference.bundle import Bundle
 from affectd.inference.installed import installed_models
 from affectd.inference.model import Model, open_model
 from affectd.publish.connection import read_password
+from affectd.service.installed import installed_privacy
 from affectd.service.privacy_sources import PrivacySources
 from affectd.store.outbox import LOCK_WAIT_S, Outbox
 from affectd.voice.features import VoiceFeatures
@@ -53,6 +57,31 @@ def device_id(config: Config) -> str:
 def device_name(config: Config) -> str:
     """Give the name that people see."""
     return config.device.name or f"affectd {device_id(config)}"
+
+
+def open_clip(config: Config, *, realtime: bool, loop: bool) -> Clip | None:
+    """Open the clip that stands in for the camera; None when none does. Raises CaptureError, ConfigError."""
+    settings = config.camera
+    return sources.make_clip(
+        settings.source, realtime=realtime, loop=loop, fps=settings.fps, pixel_aspect=settings.pixel_ratio
+    )
+
+
+def make_camera(config: Config, clip: Clip | None) -> Camera | None:
+    """Build the camera, which is `clip`'s if there is one; None for none. Nothing is looked for or opened yet."""
+    settings = config.camera
+    return sources.make_camera(
+        settings.source,
+        clip=clip,
+        width=settings.width,
+        height=settings.height,
+        fps=settings.fps,
+        timeout_s=settings.timeout_s,
+        still_s=settings.still_s,
+        pixel_aspect=settings.pixel_ratio,
+        rotate=settings.rotate,
+        mirror=settings.mirror,
+    )
 
 
 def open_configured_model(config: Config, task: str) -> Model | None:
@@ -115,14 +144,17 @@ def open_outbox(config: Config, *, lock_wait_s: float = LOCK_WAIT_S) -> Outbox:
     return Outbox(outbox_path(config), max_events=settings.max_events, max_bytes=max_bytes, lock_wait_s=lock_wait_s)
 
 
+def own_privacy(config: Config) -> PrivacySources:
+    """Return what holds privacy on by these settings alone."""
+    return PrivacySources.beside(outbox_path(config), config.privacy)
+
+
 def privacy_sources(config: Config) -> PrivacySources:
-    """Say what holds privacy on; the last command is kept beside the outbox."""
-    settings = config.privacy
-    return PrivacySources(
-        command_file=outbox_path(config).with_name("privacy"),
-        switch_file=Path(settings.switch_file) if settings.switch_file else None,
-        start_on=settings.start_on,
-    )
+    """Return what holds privacy on by these settings, or for the service installed on this box.
+
+    Raises CaptureError where the service's cannot be told.
+    """
+    return PrivacySources.beside(outbox_path(config), config.privacy, installed_privacy())
 
 
 def make_origin(config: Config, models: dict[str, Model], run: str) -> Origin:

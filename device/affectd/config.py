@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 from affectd.capture.naming import is_clip, microphone_fault
@@ -18,7 +20,7 @@ def setting(
     default: Any,
     doc: str,
     *,
-    choices: Sequence[str] = (),
+    choices: Sequence[str | int] = (),
     low: float | None = None,
     high: float | None = None,
     pattern: str = "",
@@ -83,6 +85,28 @@ class CameraConfig:
         low=0,
         high=86_400,
     )
+    rotate: int = setting(
+        0,
+        "Degrees clockwise by which the picture is turned, for a camera mounted on its side or upside down.",
+        choices=(0, 90, 180, 270),
+    )
+    mirror: bool = setting(False, "Swap left and right, after turning.")
+    pixel_aspect: str = setting(
+        "auto",
+        "Width to height of one pixel (not of the picture), such as '16:11' for 720x576 of a wide PAL camera. 'auto': "
+        "as the stream or clip says, else square.",
+    )
+
+    @property
+    def pixel_ratio(self) -> Fraction | None:
+        """Width over height of one pixel; None for 'auto'. Raises ValueError where it is neither that nor W:H."""
+        if self.pixel_aspect == "auto":
+            return None
+        sides = re.fullmatch(r"([0-9]{1,5}):([0-9]{1,5})", self.pixel_aspect)
+        width, height = (int(side) for side in sides.groups()) if sides else (0, 0)
+        if not 0 < height <= 8 * width <= 64 * height:
+            raise ValueError('must be "auto", or width:height of one pixel from "1:8" to "8:1", such as "16:11"')
+        return Fraction(width, height)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

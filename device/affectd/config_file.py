@@ -54,6 +54,7 @@ def load(path: Path | None, environ: Mapping[str, str], options: Mapping[str, st
         tables[table] = dataclasses.replace(defaults, **values)
     config = Config(**tables)
     _check_camera(config, given)
+    _check_pixels(config, given)
     _check_fusion(config, given)
     _check_pace(config, given)
     _check_mqtt(config.mqtt, given)
@@ -191,6 +192,15 @@ def _check_camera(config: Config, given: _Given) -> None:
     fault = camera_fault(written, is_file=is_file(config.camera.source))
     if fault:
         raise ConfigError(f"{given.place('camera', 'source')}: camera.source = {shown(key, written)}: {fault}")
+
+
+def _check_pixels(config: Config, given: _Given) -> None:
+    try:
+        _ = config.camera.pixel_ratio
+    except ValueError as error:
+        key = keys_of("camera")["pixel_aspect"]
+        what = f"camera.pixel_aspect = {shown(key, config.camera.pixel_aspect)}: {error}"
+        raise ConfigError(f"{given.place('camera', 'pixel_aspect')}: {what}. {key.metadata['doc']}") from None
 
 
 def _check_fusion(config: Config, given: _Given) -> None:

@@ -52,10 +52,10 @@ def fault_of(key: Field, value: Any) -> str:
 def _allows(key: Field, value: Any) -> bool:
     """Whether the value has the key's type, choices, range and pattern."""
     rules, same_kind = key.metadata, type(value) is type(key.default)
-    if not same_kind:
+    if not same_kind or (rules["choices"] and value not in rules["choices"]):
         return False
     if isinstance(value, str):
-        if not value.isprintable() or (rules["choices"] and value not in rules["choices"]):
+        if not value.isprintable():
             return False
         return not rules["pattern"] or re.fullmatch(rules["pattern"], value) is not None
     number = float(value)
@@ -77,7 +77,7 @@ def requirement(key: Field) -> str:
     if isinstance(default, bool):
         return "true or false"
     if rules["choices"]:
-        return "one of " + ", ".join(f'"{choice}"' for choice in rules["choices"])
+        return "one of " + ", ".join(toml(choice) for choice in rules["choices"])
     if isinstance(default, str):
         return "printable text in quotes" + (f" that fits the pattern {rules['pattern']}" if rules["pattern"] else "")
     number = "a whole number" if isinstance(default, int) else "a number"

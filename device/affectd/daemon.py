@@ -27,6 +27,7 @@ from affectd.service.health import Meters, temperature_c
 from affectd.service.health_report import HealthReport
 from affectd.service.notify import Notifier, Watchdog, first_pass_made
 from affectd.service.privacy import PrivacyState, PrivacySwitch
+from affectd.service.privacy_sources import PrivacySources
 from affectd.service.spares import Spares
 from affectd.service.supervisor import Supervisor
 from affectd.version import version
@@ -47,11 +48,16 @@ CONNECTING_S = 180.0
 class Daemon:
     """One run of affectd, from the configuration to the clean end."""
 
-    def __init__(self, config: Config, *, notifier: Notifier | None = None) -> None:
+    def __init__(
+        self, config: Config, *, privacy: PrivacySources | None = None, notifier: Notifier | None = None
+    ) -> None:
         """Open clip, models and outbox; cameras, microphones and the broker are opened when it runs.
 
-        Raises CaptureError (a clip that is no good), ModelError, OutboxError, or ConfigError (nothing to do).
+        `privacy` is what holds it on: without it, the settings and the service installed on this box. Raises
+        CaptureError (a clip that is no good, a service whose privacy cannot be told), ModelError, OutboxError, or
+        ConfigError (nothing to do).
         """
+        privacy = privacy or assembly.privacy_sources(config)
         self._config = config
         self._notifier = notifier or Notifier()
         self._meters = Meters()
@@ -60,9 +66,7 @@ class Daemon:
         """Components and their states in the newest health message."""
         self._ready = False
         self._models: dict[str, Model] = {}
-        clip = sources.make_clip(
-            config.camera.source, realtime=config.clip.realtime, loop=config.clip.loop, fps=config.camera.fps
-        )
+        clip = assembly.open_clip(config, realtime=config.clip.realtime, loop=config.clip.loop)
         for task in ("face", "voice"):
             model = assembly.open_configured_model(config, task)
             if model is not None:
@@ -82,7 +86,7 @@ class Daemon:
         )
         self._pipeline = self._make_pipeline(clip)
         self._privacy = PrivacySwitch(
-            assembly.privacy_sources(config),
+            privacy,
             close=self._close_devices,
             open_again=self._open_devices,
             on_change=self._privacy_changed,
@@ -94,22 +98,12 @@ class Daemon:
 
     def _make_pipeline(self, clip: Clip | None) -> Pipeline:
         config, face, voice = self._config, self._models.get("face"), self._models.get("voice")
-        make_camera = partial(
-            sources.make_camera,
-            config.camera.source,
-            clip=clip,
-            width=config.camera.width,
-            height=config.camera.height,
-            fps=config.camera.fps,
-            timeout_s=config.camera.timeout_s,
-            still_s=config.camera.still_s,
-        )
         make_microphone = partial(
             sources.make_microphone, config.microphone.source, clip=clip, timeout_s=config.microphone.timeout_s
         )
         pipeline = Pipeline(
             config,
-            camera=Spares.of(make_camera),
+            camera=Spares.of(partial(assembly.make_camera, config, clip)),
             microphone=Spares.of(make_microphone),
             face=None if face is None else self._face_readers(face),
             voice=None if voice is None else self._voice_readers(voice),

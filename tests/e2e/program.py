@@ -14,6 +14,7 @@ from typing import Any
 from support.broker import Mosquitto
 from support.media import write_clip
 from support.scenes import scene
+from support.waiting import DEADLINE_S
 
 DEVICE = "box"
 CLIP = Path(__file__).parents[2] / "scripts" / "demo.mp4"
@@ -61,7 +62,7 @@ class Affectd:
         assert self._process is not None
         self._process.send_signal(number)
 
-    def wait(self, deadline_s: float = 40.0) -> int:
+    def wait(self, deadline_s: float = DEADLINE_S) -> int:
         """Give the exit code; an AssertionError when it still runs after `deadline_s`."""
         assert self._process is not None
         try:

@@ -56,8 +56,6 @@ def microphone(messages: list[Message], after: int = 0) -> dict[str, Any]:
     return part
 
 
-def wait_until_it_is(state: str, listener: Listener, after: int = 0, deadline_s: float = 30.0) -> dict[str, Any]:
+def wait_until_it_is(state: str, listener: Listener, after: int = 0) -> dict[str, Any]:
     """Wait until health tells this state of the microphone, and give what it says of it."""
-    return microphone(
-        listener.wait_for(lambda messages: microphone(messages, after).get("state") == state, deadline_s), after
-    )
+    return microphone(listener.wait_for(lambda messages: microphone(messages, after).get("state") == state), after)

@@ -15,8 +15,9 @@ import pytest
 
 from affectd.errors import CaptureError, ConfigError, ModelError, OutboxError
 from affectd.inference.installed import installed_models
+from e2e.completeness import waiting
 from e2e.program import CLIP, DEVICE, RESTLESS, Affectd, blinking_person, command, environment, toml
-from support.broker import Listener, Mosquitto
+from support.broker import Listener, Message, Mosquitto
 from support.media import tone, write_clip
 from support.scenes import scene
 
@@ -47,6 +48,11 @@ def refusal(text: str, folder: Path) -> tuple[int, str]:
 def refused(settings: Settings, folder: Path) -> tuple[int, str]:
     """Do so with tables of settings; the outbox lies in the folder unless they say else."""
     return refusal(toml({"outbox": {"path": str(folder / "outbox.db")}, **settings}), folder)
+
+
+def has_ended(messages: list[Message]) -> bool:
+    """Whether its last message has arrived."""
+    return bool(messages) and messages[-1].payload == b"offline"
 
 
 # Clips.
@@ -87,11 +93,11 @@ def test_a_clip_that_breaks_off_in_the_middle_loses_no_event(broker: Mosquitto, 
     settings: Settings = {"camera": {"source": str(clip)}, "clip": {"realtime": False}}
     with Listener(broker, f"{ROOT}/#") as listener, Affectd(tmp_path, broker, **settings, **RESTLESS) as daemon:
         assert daemon.wait() == CaptureError.exit_code, daemon.log
-        messages = listener.wait_for(lambda messages: messages and messages[-1].payload == b"offline")
+        messages = listener.wait_for(has_ended)
     seqs = [message.json["seq"] for message in messages if message.topic == f"{ROOT}/event"]
     assert len(seqs) >= 2
     assert seqs == list(range(1, len(seqs) + 1))
-    assert listener.on(f"{ROOT}/health")[-1].json["outbox_waiting"] == 0
+    assert waiting(daemon.outbox) == 0
     last_line = daemon.log.splitlines()[-1]
     assert last_line.startswith("affectd: ")
     assert "broken.mp4: cannot be decoded at second" in last_line
@@ -120,6 +126,7 @@ def test_a_clip_without_sound_gives_faces_alone(broker: Mosquitto, tmp_path: Pat
     }
     with Listener(broker, f"{ROOT}/#") as listener, Affectd(tmp_path, broker, **settings, **RESTLESS) as daemon:
         assert daemon.wait() == 0, daemon.log
+        listener.wait_for(has_ended)
     assert any(message.json["emotion"] for message in listener.on(f"{ROOT}/event"))
     assert listener.on(f"{ROOT}/faces")
     assert not listener.on(f"{ROOT}/voice")
@@ -135,6 +142,7 @@ def test_a_clip_without_a_face_or_a_voice_gives_no_emotion(broker: Mosquitto, tm
     }
     with Listener(broker, f"{ROOT}/#") as listener, Affectd(tmp_path, broker, **settings) as daemon:
         assert daemon.wait() == 0, daemon.log
+        listener.wait_for(has_ended)
     assert not any(message.json["emotion"] for message in listener.on(f"{ROOT}/event"))
     assert not any(message.json["faces"] for message in listener.on(f"{ROOT}/faces"))
     assert listener.on(f"{ROOT}/state")[-1].json["emotion"] is None

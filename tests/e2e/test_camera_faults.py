@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
@@ -20,7 +21,7 @@ from support.media import speak
 from support.preloads import build_preload
 from support.sound_server import SoundServer
 from support.stream_server import StreamServer
-from support.waiting import until
+from support.waiting import DEADLINE_S, until
 
 Settings = dict[str, Mapping[str, Any]]
 
@@ -60,15 +61,15 @@ class Watch:
         """What the newest health says of it."""
         return self.health["components"]["camera"]
 
-    def wait_for_somebody(self, more: int = 1, deadline_s: float = 20.0) -> float:
+    def wait_for_somebody(self, more: int = 1) -> float:
         """Wait for so many more events in which somebody came; give how long it took."""
         began = time.monotonic()
         seen = len(self.events)
-        until(lambda: sum(event.json["emotion"] is not None for event in self.events[seen:]) >= more, deadline_s)
+        until(lambda: sum(event.json["emotion"] is not None for event in self.events[seen:]) >= more)
         return time.monotonic() - began
 
-    def wait_for_camera(self, state: str, deadline_s: float = 20.0) -> None:
-        until(lambda: self.health and self.camera["state"] == state, deadline_s)
+    def wait_for_camera(self, state: str) -> None:
+        until(lambda: self.health and self.camera["state"] == state)
 
     def end(self) -> int:
         """Stop the daemon in order, hold that no event was lost, and give how many came again."""
@@ -93,7 +94,7 @@ def test_a_stream_that_dies_is_waited_for_and_returns(
         watch.wait_for_camera("waiting")
         assert watch.health["status"] == "degraded"
         since = datetime.fromisoformat(watch.camera["since"].replace("Z", "+00:00"))
-        assert abs((since - died).total_seconds()) < 5
+        assert abs((since - died).total_seconds()) < 20
         until(lambda: watch.camera["restarts"] >= 3)
         # It stays the moment of the loss, whatever was tried since.
         assert abs(datetime.fromisoformat(watch.camera["since"].replace("Z", "+00:00")) - since).total_seconds() < 0.5
@@ -121,7 +122,7 @@ def test_a_stream_that_freezes_is_noticed_and_goes_on(
         stream.frozen = True
         watch.wait_for_camera("waiting")
         until(lambda: "cannot be opened" in watch.camera["last_error"])  # it takes the connection, and says nothing
-        assert "no picture after 1." in daemon.log
+        assert re.search(r"no picture after \d+\.\d s", daemon.log)
         told = [message.json for message in listener.on(f"{ROOT}/health")]
         first = next(i for i, health in enumerate(told) if health["components"]["camera"]["state"] == "waiting")
         assert {health["status"] for health in told[first:]} == {"degraded"}  # also while it is being tried
@@ -188,7 +189,7 @@ def test_a_stream_that_changes_its_size_is_followed(
 
     with (
         Listener(broker, f"{ROOT}/#") as listener,
-        Affectd(tmp_path, broker, **watching(stream)) as daemon,
+        Affectd(tmp_path, broker, **watching(stream, timeout_s=20.0)) as daemon,
     ):
         watch = Watch(listener, daemon)
         watch.wait_for_somebody(2)
@@ -221,20 +222,25 @@ def test_without_the_camera_the_voice_goes_on(
 
     with Listener(broker, f"{ROOT}/#") as listener, Affectd(tmp_path, broker, **settings) as daemon:
         watch = Watch(listener, daemon)
-        watch.wait_for_somebody(deadline_s=30)
-        until(lambda: watch.health and watch.health["components"]["microphone"]["state"] == "running", 20)
+        watch.wait_for_somebody()
+        until(lambda: watch.health and watch.health["components"]["microphone"]["state"] == "running")
         stream.die()
         watch.wait_for_camera("waiting")
         until(lambda: state()["face"] is None or not state()["face"]["present"])
         sound_server.play(speech)
-        until(lambda: state()["voice"]["active"] and state()["emotion"] is not None, 20)
-        assert state()["agreement"] == "single"
+        before = len(listener.on(f"{ROOT}/state"))
+        until(
+            lambda: any(
+                told.json["voice"]["active"] and told.json["emotion"] and told.json["agreement"] == "single"
+                for told in listener.on(f"{ROOT}/state")[before:]
+            )
+        )
         health = watch.health
         assert health["status"] == "degraded"
         assert {name for name, part in health["components"].items() if part["state"] != "running"} == {"camera"}
         stream.come_back()
         began = time.monotonic()
-        until(lambda: state()["face"] is not None and state()["face"]["present"], 20)
+        until(lambda: state()["face"] is not None and state()["face"]["present"])
         recovered_s = time.monotonic() - began
         fault_table.record(
             "camera lost, voice goes on",
@@ -259,7 +265,7 @@ def test_a_thread_that_never_comes_back_is_replaced(
         silent.touch()
         stream.die()
         stream.come_back()
-        until(lambda: "no sign of life for 6 s" in str(watch.camera["last_error"]), 30)
+        until(lambda: "no sign of life for 6 s" in str(watch.camera["last_error"]))
         assert watch.health["status"] == "degraded"
         states = len(listener.on(f"{ROOT}/state"))
         until(lambda: len(listener.on(f"{ROOT}/state")) >= states + 2)  # the others go on
@@ -276,9 +282,9 @@ def test_a_frozen_camera_that_may_take_its_time_does_not_cost_the_signs_of_life(
     manager = Manager(tmp_path / "notify")
     daemon = Affectd(tmp_path, broker, **watching(stream, timeout_s=60.0))
     with closing(manager), daemon_of(manager, daemon) as process:
-        until(lambda: "all parts running" in manager.sentence, 30)
+        until(lambda: "all parts running" in manager.sentence)
         stream.frozen = True
         before = manager.pings
-        until(lambda: manager.pings >= before + 3, 20)
+        until(lambda: manager.pings >= before + 3)
         process.terminate()
-        assert process.wait(20) == 0
+        assert process.wait(DEADLINE_S) == 0

@@ -33,7 +33,7 @@ def test_jumps_of_years_both_ways_change_the_time_and_nothing_else(
             documents = [message.json for message in listener.on(f"{ROOT}/{topic}")]
             return [document for document in documents if str(document["time"]).startswith(str(year))]
 
-        listener.wait_for(lambda _: len(found()) >= count, 40)
+        listener.wait_for(lambda _: len(found()) >= count)
         return found()
 
     def jump(seconds: int, year: int) -> float:

@@ -23,7 +23,7 @@ def test_a_worker_that_hangs_in_its_model_is_replaced(
     broker: Mosquitto, tmp_path: Path, fault_table: FaultTable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     affectd = restless(tmp_path, broker)
-    monkeypatch.setattr(pipeline, "WORKER_DEADLINE_S", 2.0)
+    monkeypatch.setattr(pipeline, "WORKER_DEADLINE_S", 5.0)
     daemon = Daemon(load(affectd.settings_file, {}))
     first, hangs, release = daemon._models["face"].interpreter, threading.Event(), threading.Event()
     answer = Interpreter.__call__
@@ -38,21 +38,23 @@ def test_a_worker_that_hangs_in_its_model_is_replaced(
     thread = threading.Thread(target=daemon.run, args=(stop,))
     with Listener(broker, EVENT, HEALTH) as listener:
 
-        def face() -> Any:
-            return listener.on(HEALTH)[-1].json["components"]["face"]
+        def replaced() -> list[Any]:
+            """Give what health has said of the face worker since it was replaced."""
+            told = [message.json["components"]["face"] for message in listener.on(HEALTH)]
+            return [part for part in told if part["restarts"] > 0]
 
         def events() -> list[Any]:
             return [message.json for message in listener.on(EVENT)]
 
         thread.start()
         try:
-            until(lambda: len(events()) >= 2, 40)
+            until(lambda: len(events()) >= 2)
             hangs.set()
-            until(lambda: listener.on(HEALTH) and face()["restarts"] == 1, 20)
-            assert face()["last_error"].startswith("no sign of life for 2 s, replaced")
-            before, replaced = len(events()), time.monotonic()
-            until(lambda: len(events()) >= before + 2, 20)
-            recovered_s = time.monotonic() - replaced
+            until(replaced)
+            assert replaced()[0]["last_error"].startswith("no sign of life for 5 s, replaced")
+            before, began = len(events()), time.monotonic()
+            until(lambda: len(events()) >= before + 2)
+            recovered_s = time.monotonic() - began
             assert daemon._models["face"].interpreter is not first
         finally:
             release.set()
@@ -64,5 +66,5 @@ def test_a_worker_that_hangs_in_its_model_is_replaced(
         "a model's accelerator never answers again",
         recovered_s=recovered_s,
         repeated=repeated,
-        remark="noticed after 20 s (2 s in the test)",
+        remark="noticed after 20 s (5 s in the test)",
     )

@@ -46,7 +46,7 @@ class Watched:
         line = command("run", "--config", str(program.settings_file))
         variables = {**environment(), "PYTHONDONTWRITEBYTECODE": "1"}
         with Listener(broker, "#") as listener, Trace(folder, line, variables, program.log_file) as self.trace:
-            listener.wait_for(enough, 60)
+            listener.wait_for(enough)
             assert self.trace.end() == 0, program.log
             listener.wait_for(lambda messages: messages[-1] == (f"{ROOT}/availability", b"offline", False))
             self.messages = listener.messages
@@ -164,7 +164,7 @@ TALKS = {
     "affectd/publish/untrusted.py",  # looks at the broker's certificate
     "affectd/publish/refusals.py",
     "affectd/service/notify.py",  # to systemd, over a local socket
-    "affectd/cli/preview.py",  # to a browser on 127.0.0.1, while a person asks for it
+    "affectd/cli/preview_server.py",  # to a browser on 127.0.0.1, while a person asks for it
     "affectd/cli/embedded_broker.py",  # the demo's broker, on 127.0.0.1
     "affectd/cli/bench_broker.py",
 }
@@ -181,7 +181,7 @@ CALLS_FORBIDDEN = {
     "cv2.imwrite", "cv2.imencode", "cv2.VideoWriter", "np.save", "np.savez", "np.load", "numpy.save",
 }  # fmt: skip
 CALLS_NAMED = {
-    "affectd/cli/preview.py": {"cv2.imencode"},  # the picture for the person's own browser
+    "affectd/cli/preview_server.py": {"cv2.imencode"},  # the picture for the person's own browser
     "affectd/inference/golden.py": {"np.load"},  # golden samples, allow_pickle=False
 }
 

@@ -52,13 +52,13 @@ def test_a_broker_killed_for_ten_seconds_costs_no_event(
         before = count(listener.wait_for(lambda messages: count(messages) >= 3))
         broker.kill()
         time.sleep(10)
+        until(lambda: waiting(daemon.outbox) >= 3)
         stored = waiting(daemon.outbox)
-        assert stored >= 3, daemon.log
         broker.start()
         recovered_s = newer_than_all_in(daemon.outbox, listener)
-        listener.wait_for(lambda messages: count(messages) >= before + stored + 3, 45)
+        listener.wait_for(lambda messages: count(messages) >= before + stored + 3)
         stop(daemon, listener)
-        assert listener.on(AVAILABILITY)[-1].payload == b"offline"
+        listener.wait_for(lambda _: listener.on(AVAILABILITY)[-1].payload == b"offline")
     repeated = assert_complete(listener.on(EVENT), daemon.outbox)
     remark = f"{stored} events waited"
     fault_table.record("broker killed for 10 s", recovered_s=recovered_s, repeated=repeated, remark=remark)
@@ -85,7 +85,7 @@ def test_what_a_killed_daemon_had_stored_is_sent_by_the_next(broker: Mosquitto, 
     with Listener(broker, "affectd/#", durable=True) as listener, restless(tmp_path, broker) as daemon:
         listener.wait_for(lambda messages: count(messages) >= 1)
         broker.kill()
-        until(lambda: waiting(daemon.outbox) >= 2, 20)
+        until(lambda: waiting(daemon.outbox) >= 2)
         daemon.kill()
         broker.start()
         daemon.start()
@@ -99,11 +99,11 @@ def test_what_a_broker_was_sent_but_never_took_is_sent_again(tmp_path: Path, fau
     with broker, Listener(broker, "affectd/#", durable=True) as listener, restless(tmp_path, broker) as daemon:
         listener.wait_for(lambda messages: count(messages) >= 1)
         broker.freeze()
-        until(lambda: waiting(daemon.outbox) >= 2, 20)
+        until(lambda: waiting(daemon.outbox) >= 2)
         time.sleep(0.5)  # the events are in its socket
         broker.restart()
         recovered_s = newer_than_all_in(daemon.outbox, listener)
-        listener.wait_for(lambda messages: count(messages) >= 5, 45)
+        listener.wait_for(lambda messages: count(messages) >= 5)
         stop(daemon, listener)
     repeated = assert_complete(listener.on(EVENT), daemon.outbox)
     fault_table.record("broker hangs and is killed in the middle", recovered_s=recovered_s, repeated=repeated)
@@ -119,7 +119,7 @@ def test_an_event_that_was_sent_twice_has_one_id(tmp_path: Path, fault_table: Fa
         before = count(listener.wait_for(lambda messages: count(messages) >= 1))
         broker.freeze()
         stored = last_seq(daemon.outbox)
-        until(lambda: last_seq(daemon.outbox) > stored, 20)
+        until(lambda: last_seq(daemon.outbox) > stored)
         time.sleep(0.5)  # the event is on the wire
         daemon.send(signal.SIGSTOP)
         broker.thaw()
@@ -145,7 +145,7 @@ def test_an_outbox_that_cannot_be_written_for_a_while_loses_no_event(
             other.execute("BEGIN IMMEDIATE")
             until(lambda: "kept in memory" in daemon.log)
         began, stored = time.monotonic(), last_seq(daemon.outbox)
-        until(lambda: last_seq(daemon.outbox) > stored, 20)
+        until(lambda: last_seq(daemon.outbox) > stored)
         recovered_s = time.monotonic() - began
         listener.wait_for(lambda messages: any(m.topic == EVENT and m.json["seq"] > stored + 1 for m in messages))
         stop(daemon, listener)
@@ -174,13 +174,13 @@ def test_a_disk_that_takes_nothing_for_a_while_costs_no_event(
         listener.wait_for(lambda messages: count(messages) >= 1)
         switch.write_text(str(number))
         listener.wait_for(lambda _: any(health.json["outbox_error"] for health in listener.on(HEALTH)))
-        assert listener.on(HEALTH)[-1].json["status"] == "degraded"
+        assert {h.json["status"] for h in listener.on(HEALTH) if h.json["outbox_error"]} == {"degraded"}
         before = count(listener.messages)
         listener.wait_for(lambda messages: count(messages) >= before + 2)  # they are sent from memory
         stuck_at = last_seq(daemon.outbox)
         switch.unlink()
         began = time.monotonic()
-        until(lambda: last_seq(daemon.outbox) > stuck_at, 20)
+        until(lambda: last_seq(daemon.outbox) > stuck_at)
         recovered_s = time.monotonic() - began
         listener.wait_for(lambda _: listener.on(HEALTH)[-1].json["outbox_error"] is None)
         stop(daemon, listener)
@@ -208,7 +208,7 @@ def test_a_disk_that_takes_nothing_at_the_start_costs_no_event(
     make_the_listener_known(broker, "affectd/#")
     broker.stop()
     with restless(tmp_path, broker) as daemon:
-        until(lambda: waiting(daemon.outbox) >= 2, 30)
+        until(lambda: waiting(daemon.outbox) >= 2)
         daemon.kill()
         stored = waiting(daemon.outbox)
         switch.write_text(str(number))
@@ -235,7 +235,7 @@ def test_a_damaged_outbox_costs_only_what_stood_on_the_bad_page(
     make_the_listener_known(broker, "affectd/#")
     broker.stop()
     with restless(tmp_path, broker) as daemon:
-        until(lambda: waiting(daemon.outbox) >= 8, 30)
+        until(lambda: waiting(daemon.outbox) >= 8)
         daemon.send(signal.SIGTERM)
         daemon.wait()
         stored = waiting(daemon.outbox)
@@ -248,6 +248,7 @@ def test_a_damaged_outbox_costs_only_what_stood_on_the_bad_page(
             daemon.start()
             listener.wait_for(lambda messages: any(m.topic == EVENT and m.json["seq"] > stored for m in messages))
             recovered_s = time.monotonic() - began
+            listener.wait_for(lambda _: any(health.json["outbox_damaged"] for health in listener.on(HEALTH)))
             stop(daemon, listener)
         seqs = [event.json["seq"] for event in listener.on(EVENT)]
     lost = sorted(set(range(1, seqs[-1] + 1)) - set(seqs))

@@ -17,7 +17,7 @@ from affectd.daemon import Daemon
 from affectd.service.notify import Notifier
 from e2e.program import CLIP, RESTLESS, Affectd, blinking_person, command, environment
 from support.broker import Mosquitto
-from support.waiting import until
+from support.waiting import DEADLINE_S, until
 
 WATCHDOG_US = "4000000"
 
@@ -81,17 +81,17 @@ def test_ready_comes_once_and_the_sentence_follows_the_broker(
     clip = blinking_person(tmp_path / "blinking.mp4")
     affectd = Affectd(tmp_path, broker, camera={"source": str(clip)}, clip={"loop": True}, **RESTLESS)
     with daemon_of(manager, affectd) as process:
-        until(lambda: "READY=1" in manager.said, 40)
-        until(lambda: "all parts running; broker connected" in manager.sentence, 20)
-        until(lambda: manager.pings >= 2, 20)
+        until(lambda: "READY=1" in manager.said)
+        until(lambda: "all parts running; broker connected" in manager.sentence)
+        until(lambda: manager.pings >= 2)
         broker.kill()
-        until(lambda: "broker away" in manager.sentence, 20)
+        until(lambda: "broker away" in manager.sentence)
         before = manager.pings
-        until(lambda: manager.pings >= before + 2, 20)  # a broker that is away is no reason to be killed
+        until(lambda: manager.pings >= before + 2)  # a broker that is away is no reason to be killed
         broker.start()
-        until(lambda: "broker connected" in manager.sentence, 40)
+        until(lambda: "broker connected" in manager.sentence)
         process.terminate()
-        assert process.wait(20) == 0
+        assert process.wait(DEADLINE_S) == 0
     assert manager.said.count("READY=1") == 1
     assert manager.said[-1] == "STOPPING=1"
 
@@ -107,8 +107,8 @@ def test_what_is_off_or_waited_for_is_no_reason_to_be_killed(
         fusion={"strategy": "face"},
     )
     with daemon_of(manager, affectd):
-        until(lambda: "READY=1" in manager.said and "camera waiting" in manager.sentence, 40)
-        until(lambda: manager.pings >= 3, 30)
+        until(lambda: "READY=1" in manager.said and "camera waiting" in manager.sentence)
+        until(lambda: manager.pings >= 3)
     said_before_ready = manager.said[: manager.said.index("READY=1")]
     assert "WATCHDOG=1" not in said_before_ready[:1]
 
@@ -116,8 +116,8 @@ def test_what_is_off_or_waited_for_is_no_reason_to_be_killed(
 def test_privacy_is_no_reason_to_be_killed(broker: Mosquitto, tmp_path: Path, manager: Manager) -> None:
     affectd = Affectd(tmp_path, broker, camera={"source": str(CLIP)}, privacy={"start_on": True})
     with daemon_of(manager, affectd):
-        until(lambda: "READY=1" in manager.said and "privacy is on" in manager.sentence, 40)
-        until(lambda: manager.pings >= 3, 30)
+        until(lambda: "READY=1" in manager.said and "privacy is on" in manager.sentence)
+        until(lambda: manager.pings >= 3)
 
 
 def test_a_wedged_part_costs_the_signs_of_life(broker: Mosquitto, tmp_path: Path, manager: Manager) -> None:
@@ -128,13 +128,13 @@ def test_a_wedged_part_costs_the_signs_of_life(broker: Mosquitto, tmp_path: Path
     thread = threading.Thread(target=daemon.run, args=(stop,))
     thread.start()
     try:
-        until(lambda: manager.pings >= 1, 40)
+        until(lambda: manager.pings >= 1)
         with daemon._outbox._lock:  # as a disk that never answers would hold it
             time.sleep(5)  # a ping that is due at the beginning may still go out
             before = manager.pings
             time.sleep(8)
             assert manager.pings == before
-        until(lambda: manager.pings > before, 30)
+        until(lambda: manager.pings > before)
     finally:
         stop.set()
         thread.join(30)
@@ -143,7 +143,7 @@ def test_a_wedged_part_costs_the_signs_of_life(broker: Mosquitto, tmp_path: Path
 def test_a_second_daemon_on_the_same_outbox_is_turned_away(broker: Mosquitto, tmp_path: Path, manager: Manager) -> None:
     affectd = Affectd(tmp_path, broker, camera={"source": str(CLIP)}, clip={"loop": True})
     with daemon_of(manager, affectd) as first:
-        until(lambda: "READY=1" in manager.said, 40)
+        until(lambda: "READY=1" in manager.said)
         line = command("run", "--config", str(affectd.settings_file))
         second = subprocess.run(line, env=environment(), stderr=subprocess.PIPE, text=True, timeout=60, check=False)
         assert second.returncode == 7

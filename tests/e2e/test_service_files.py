@@ -114,3 +114,18 @@ def test_the_guide_explains_every_exit_code_of_the_daemon() -> None:
     guide = (SYSTEMD / "README.md").read_text()
     for kind in (errors.AffectdError, errors.ConfigError, errors.ModelError, errors.CaptureError, errors.OutboxError):
         assert f"| {kind.exit_code} |" in guide
+
+
+def test_the_guides_that_are_installed_are_those_that_errors_unit_and_guides_point_to() -> None:
+    root, docs = SYSTEMD.parent, "/usr/share/doc/affectd/"
+    installer = (root / "scripts" / "install-device").read_text()
+    installed = dict(re.findall(rf'"\$release/(\S+)" {docs}(\S+)', installer))
+    assert installed == {"README.md": "README.md", "systemd/README.md": "systemd/README.md"}
+    for page in re.findall(r"Documentation=(.*)", UNIT.read_text())[0].split():
+        assert page.removeprefix(f"file:{docs}") in installed.values()
+    assert "](systemd/README.md)" in (root / "README.md").read_text()
+    headings = re.findall(r"^#+ (.*)$", (root / "README.md").read_text(), re.MULTILINE)
+    sources = [file.read_text() for file in (root / "device").rglob("*.py")]
+    pointed_to = {name for source in sources for name in re.findall(r"see README, (\w+)", source)}
+    assert pointed_to == {"Cameras", "Microphones"}
+    assert pointed_to <= set(headings)

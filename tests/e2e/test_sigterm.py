@@ -18,7 +18,7 @@ from support.fault_table import FaultTable
 from support.proc import heeds_sigterm, open_files, pid_of, send
 from support.publishing import running
 from support.sound_server import SoundServer
-from support.waiting import until
+from support.waiting import DEADLINE_S, until
 
 UNIT = Path(__file__).parents[2] / "systemd" / "affectd.service"
 TIMEOUT_STOP_S = float(re.findall(r"^TimeoutStopSec=(\d+)$", UNIT.read_text(), re.MULTILINE)[0])
@@ -41,7 +41,7 @@ def ended(daemon: Affectd, began: float) -> float:
 def repeated_in(listener: Listener, outbox: Path) -> int:
     """Wait until the last event has arrived, check that all have, and give how many came again."""
     last = last_seq(outbox)
-    until(lambda: last in {message.json["seq"] for message in listener.on(EVENT)}, 30)
+    until(lambda: last in {message.json["seq"] for message in listener.on(EVENT)})
     return assert_complete(listener.on(EVENT), outbox)
 
 
@@ -55,7 +55,7 @@ def test_sigterm_at_any_moment_of_the_start(broker: Mosquitto, tmp_path: Path, f
     slowest = 0.0
     for moment in range(6):
         daemon.start()
-        until(lambda: heeds_sigterm(pid_of(daemon)), 20)
+        until(lambda: heeds_sigterm(pid_of(daemon)))
         time.sleep(moment * 0.15)
         slowest = max(slowest, told_to_end(daemon))
     with Listener(broker, EVENT) as listener, daemon:
@@ -69,7 +69,7 @@ def test_sigterm_while_it_waits_for_the_outbox(tmp_path: Path, fault_table: Faul
     lock = daemon.outbox.with_name(daemon.outbox.name + ".lock")
     with lock.open("w") as held, daemon:
         fcntl.flock(held, fcntl.LOCK_EX)
-        until(lambda: str(lock) in open_files(pid_of(daemon)).values(), 20)
+        until(lambda: str(lock) in open_files(pid_of(daemon)).values())
         took = told_to_end(daemon)
     assert took < 3.0
     fault_table.record("SIGTERM while waiting for the outbox", recovered_s=None, remark=f"ended after {took:.1f} s")
@@ -97,8 +97,8 @@ def test_sigterm_in_privacy(broker: Mosquitto, tmp_path: Path, fault_table: Faul
 def test_sigterm_while_the_broker_is_down(tmp_path: Path, fault_table: FaultTable) -> None:
     broker = Mosquitto(tmp_path)
     with restless(tmp_path, broker) as daemon:
-        until(lambda: daemon.outbox.exists() and "refuses connections" in daemon.log, 20)
-        until(lambda: waiting(daemon.outbox) >= 2, 20)
+        until(lambda: daemon.outbox.exists() and "refuses connections" in daemon.log)
+        until(lambda: waiting(daemon.outbox) >= 2)
         took = told_to_end(daemon)
         with broker, Listener(broker, EVENT) as listener:
             began = time.monotonic()
@@ -125,7 +125,7 @@ def test_sigterm_while_the_broker_hangs(tmp_path: Path, fault_table: FaultTable)
         listener.wait_for(lambda messages: count(messages) >= 1)
         send(broker, signal.SIGSTOP)
         stored = last_seq(daemon.outbox)
-        until(lambda: last_seq(daemon.outbox) > stored, 20)
+        until(lambda: last_seq(daemon.outbox) > stored)
         began = time.monotonic()
         send(daemon, signal.SIGTERM)
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -162,7 +162,7 @@ def test_sigterm_while_a_stream_is_being_opened(broker: Mosquitto, tmp_path: Pat
             "microphone": {"source": "off"},
         }
         with Listener(broker, f"{ROOT}/#") as listener, Affectd(tmp_path, broker, **settings) as daemon:
-            camera.settimeout(20)
+            camera.settimeout(DEADLINE_S)
             taken, _ = camera.accept()  # and never answers
             listener.wait_for(lambda messages: in_state("starting", "camera", messages))
             took = told_to_end(daemon)

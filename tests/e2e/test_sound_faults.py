@@ -70,10 +70,10 @@ def test_a_sound_server_that_freezes_is_named_and_heard_again_when_it_thaws(
         Listener(broker, f"{ROOT}/#") as listener,
         Affectd(tmp_path, broker, camera={"source": camera.url}, **LISTENING) as daemon,
     ):
-        listener.wait_for(readings, 30)
+        listener.wait_for(readings)
         sound_server.freeze()
         frozen = len(listener.messages)
-        listener.wait_for(lambda m: "has not answered" in str(microphone(m, frozen).get("last_error")), 30)
+        listener.wait_for(lambda m: "has not answered" in str(microphone(m, frozen).get("last_error")))
         goes_on(listener)
         told = microphone(listener.messages)
         assert told["state"] in {"waiting", "starting"}
@@ -81,7 +81,7 @@ def test_a_sound_server_that_freezes_is_named_and_heard_again_when_it_thaws(
         thawed = len(listener.messages)
         sound_server.thaw()
         back = time.monotonic()
-        listener.wait_for(lambda messages: readings(messages, thawed), 40)
+        listener.wait_for(lambda messages: readings(messages, thawed))
         recovered_s = time.monotonic() - back
         wait_until_it_is("running", listener, thawed)
         completeness.stop(daemon, listener)
@@ -96,10 +96,10 @@ def test_a_frozen_sound_server_does_not_hold_up_the_end(
     sound_server: SoundServer, broker: Mosquitto, tmp_path: Path
 ) -> None:
     with Listener(broker, f"{ROOT}/#") as listener, Affectd(tmp_path, broker, **WITHOUT_CAMERA) as daemon:
-        listener.wait_for(readings, 30)
+        listener.wait_for(readings)
         sound_server.freeze()
         daemon.send(signal.SIGTERM)
-        assert daemon.wait(20) == 0, daemon.log
+        assert daemon.wait() == 0, daemon.log
         listener.wait_for(lambda messages: messages[-1].payload == b"offline")
     assert "Traceback" not in daemon.log
 
@@ -108,7 +108,7 @@ def test_a_muted_microphone_is_told_and_makes_no_emotion(
     sound_server: SoundServer, broker: Mosquitto, tmp_path: Path, fault_table: FaultTable
 ) -> None:
     with Listener(broker, f"{ROOT}/#") as listener, Affectd(tmp_path, broker, **WITHOUT_CAMERA) as daemon:
-        listener.wait_for(readings, 30)
+        listener.wait_for(readings)
         words = speech(tmp_path, 4)
         sound_server.play(words)
         listener.wait_for(heard)
@@ -116,7 +116,7 @@ def test_a_muted_microphone_is_told_and_makes_no_emotion(
         assert (spoken["status"], spoken["microphone_notice"]) == ("ok", None)
 
         sound_server.mute(True)
-        told = health(listener.wait_for(lambda messages: health(messages)["microphone_notice"], 30))
+        told = health(listener.wait_for(lambda messages: health(messages)["microphone_notice"]))
         assert "digital silence" in told["microphone_notice"]
         assert (told["status"], told["microphone_level_db"]) == ("degraded", -100)
         assert told["components"]["microphone"]["state"] == "running"
@@ -132,8 +132,8 @@ def test_a_muted_microphone_is_told_and_makes_no_emotion(
         back = time.monotonic()
         listener.wait_for(lambda messages: heard(messages, loud))
         recovered_s = time.monotonic() - back
-        listener.wait_for(lambda messages: health(messages, loud).get("status") == "ok")
-        assert health(listener.messages)["microphone_notice"] is None
+        told = health(listener.wait_for(lambda messages: health(messages, loud).get("status") == "ok"), loud)
+        assert told["microphone_notice"] is None
         assert daemon.runs
     assert "sounds right again" in daemon.log
     assert "Traceback" not in daemon.log
@@ -148,7 +148,7 @@ def test_an_overdriven_microphone_is_told_and_counts_for_less(
     fine *= 8_000 / np.abs(fine).max()
     played = write_wav(tmp_path / "fine.wav", fine), write_wav(tmp_path / "overdriven.wav", 60 * fine)
     with Listener(broker, f"{ROOT}/#") as listener, Affectd(tmp_path, broker, **WITHOUT_CAMERA) as daemon:
-        listener.wait_for(readings, 30)
+        listener.wait_for(readings)
         quality = []
         for wav in played:
             before = len(listener.messages)
@@ -183,9 +183,9 @@ def test_a_microphone_that_knows_one_rate_alone_is_converted(
         Listener(broker, f"{ROOT}/#") as listener,
         Affectd(tmp_path, broker, **WITHOUT_CAMERA) as daemon,
     ):
-        listener.wait_for(readings, 30)
+        listener.wait_for(readings)
         player = sound_server.play(words)
-        until(lambda: player.poll() is not None, 30)
+        until(lambda: player.poll() is not None)
         listener.wait_for(lambda messages: not readings(messages)[-1].json["active"])
         live = [message.json["probabilities"] for message in heard(listener.messages)]
     assert len(live) > 6
@@ -233,7 +233,7 @@ def test_a_microphone_that_comes_late_goes_and_returns_leaves_the_face_to_go_on(
         told = wait_until_it_is("waiting", listener, pulled)
         assert told["restarts"] > restarts
         assert "microphone default" in told["last_error"]
-        assert abs((datetime.fromisoformat(told["since"].replace("Z", "+00:00")) - pulled_at).total_seconds()) < 10
+        assert abs((datetime.fromisoformat(told["since"].replace("Z", "+00:00")) - pulled_at).total_seconds()) < 30
         alone = len(listener.messages)
         goes_on(listener, 5)
         last = events(listener.messages, alone)[-1].json
@@ -257,7 +257,7 @@ def plug_in(sound_server: SoundServer, listener: Listener) -> tuple[float, int]:
     before = len(listener.messages)
     sound_server.plug_in()
     back = time.monotonic()
-    listener.wait_for(lambda messages: readings(messages, before), 40)
+    listener.wait_for(lambda messages: readings(messages, before))
     recovered_s = time.monotonic() - back
     wait_until_it_is("running", listener, before)
     return recovered_s, before

@@ -23,7 +23,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from support.certificates import CertificateAuthority
-from support.waiting import until
+from support.waiting import DEADLINE_S, until
 
 # Saved on every change: what is owed to a durable subscriber outlives `kill -9`.
 CONFIG = """\
@@ -102,7 +102,7 @@ class Mosquitto:
         self._process = subprocess.Popen(
             ["mosquitto", "-c", str(self.folder / "mosquitto.conf")], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
         )
-        until(self._answers, 15)
+        until(self._answers)
 
     def stop(self) -> None:
         """End it in order."""
@@ -194,7 +194,7 @@ class Listener:
     def __enter__(self) -> Listener:
         self._client.connect(self._broker.host, self._broker.plain_port, **self._options)
         self._client.loop_start()
-        assert self._subscribed.wait(15), "the listener was not let in"
+        assert self._subscribed.wait(DEADLINE_S), "the listener was not let in"
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -216,7 +216,7 @@ class Listener:
         """Those of one topic."""
         return [message for message in self.messages if message.topic == topic]
 
-    def wait_for(self, condition: Callable[[list[Message]], object], deadline_s: float = 20.0) -> list[Message]:
+    def wait_for(self, condition: Callable[[list[Message]], object], deadline_s: float = DEADLINE_S) -> list[Message]:
         """Wait until the condition holds for all that has arrived, and give that; else an AssertionError."""
         end = time.monotonic() + deadline_s
         while not condition(messages := self.messages):
@@ -227,8 +227,8 @@ class Listener:
 
     def publish(self, topic: str, payload: str | bytes, *, retain: bool = False) -> None:
         """Publish with QoS 1, and wait until the broker has it; a broker that is just back is waited for."""
-        until(self._client.is_connected, 15)
-        self._client.publish(topic, payload, qos=1, retain=retain).wait_for_publish(10)
+        until(self._client.is_connected)
+        self._client.publish(topic, payload, qos=1, retain=retain).wait_for_publish(DEADLINE_S)
 
     def publish_soon(self, topic: str, payload: str | bytes) -> None:
         """Publish with QoS 0, waiting for nobody."""

@@ -3,9 +3,25 @@
 from __future__ import annotations
 
 import subprocess
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 NEW_KEY = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+
+BOOKS = """\
+[ca]
+default_ca = own
+[own]
+database = index
+new_certs_dir = .
+rand_serial = yes
+unique_subject = no
+default_md = sha256
+policy = names
+[names]
+commonName = supplied
+"""
+"""Configuration of `openssl ca`, which sets dates in the past too; `openssl x509` of version 3.5 does not."""
 
 
 class CertificateAuthority:
@@ -16,6 +32,8 @@ class CertificateAuthority:
         self._folder = folder
         self._issued = 0
         self.certificate = folder / "ca.pem"
+        (folder / "books").write_text(BOOKS)
+        (folder / "index").touch()
         usage = ["-addext", "keyUsage=critical,keyCertSign,cRLSign"]
         self._openssl(
             "req", "-x509", *NEW_KEY, "-keyout", "ca.key", "-out", "ca.pem", "-days", "2", "-subj", "/CN=CA", *usage
@@ -29,9 +47,11 @@ class CertificateAuthority:
             f"subjectAltName = DNS:{name}\nbasicConstraints = CA:FALSE\nauthorityKeyIdentifier = keyid\n"
         )
         self._openssl("req", *NEW_KEY, "-keyout", key, "-out", "request", "-subj", f"/CN={name}")
+        now = datetime.now(timezone.utc)
+        begin, end = (f"{now + timedelta(days=when):%Y%m%d%H%M%SZ}" for when in (-3, days))
         self._openssl(
-            "x509", "-req", "-in", "request", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial",
-            "-out", certificate, "-days", str(days), "-extfile", "extensions",
+            "ca", "-batch", "-config", "books", "-in", "request", "-cert", "ca.pem", "-keyfile", "ca.key",
+            "-out", certificate, "-startdate", begin, "-enddate", end, "-extfile", "extensions", "-notext",
         )  # fmt: skip
         return self._folder / certificate, self._folder / key
 

@@ -24,14 +24,21 @@ def write_clip(
     sound: NDArray[np.int16] | None = None,
     sample_rate: int = 48_000,
     options: dict[str, str] | None = None,
+    codec: str = "libx264",
+    pixel_aspect: Fraction | None = None,
 ) -> Path:
-    """Write (height, width, 3) BGR frames as H.264 and (n,) mono samples as AAC; the suffix chooses the container."""
+    """Write (height, width, 3) BGR frames and (n,) mono samples as AAC; the suffix chooses the container.
+
+    `pixel_aspect`: width over height of a pixel, as the header will tell.
+    """
     with av.open(str(path), "w", options=options or {}) as container:
         if frames is not None:
             frames = list(frames)
-            video = container.add_stream("libx264", rate=fps, options={"preset": "ultrafast", "g": str(math.ceil(fps))})
+            preset = {"preset": "ultrafast"} if codec == "libx264" else {}
+            video = container.add_stream(codec, rate=fps, options={**preset, "g": str(math.ceil(fps))})
             video.height, video.width = frames[0].shape[:2]
-            video.pix_fmt = "yuv420p"
+            video.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+            video.codec_context.sample_aspect_ratio = pixel_aspect or Fraction(0)
         if sound is not None:
             audio = container.add_stream("aac", rate=sample_rate, layout="mono")
         if frames is not None:

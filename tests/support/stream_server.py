@@ -57,6 +57,11 @@ class StreamServer:
         self.die()
         self._reservation.close()
 
+    @property
+    def watched(self) -> bool:
+        """Whether somebody takes its pictures."""
+        return bool(self._connections)
+
     def die(self) -> None:
         """Close all connections and refuse new ones, as a process that was killed; harmless when dead."""
         listener, self._listener = self._listener, None

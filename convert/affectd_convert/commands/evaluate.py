@@ -83,6 +83,8 @@ def _document(scores: Scores) -> dict[str, Any]:
         document["robustness"] = [
             {"condition": row.condition, "accuracy": row.accuracy, "uar": row.uar} for row in scores.robustness
         ]
+    if scores.scenes:
+        document["scenes"] = [row.to_json() for row in scores.scenes]
     return document
 
 
@@ -98,6 +100,8 @@ def _plot(folder: Path, evaluation: Evaluation, curves: Any, truth: Any) -> None
 
 
 def _print_tables(scores: Scores) -> None:
+    from affectd_convert.robustness.scenes import MOST_FACES
+
     evaluation = scores.evaluation
     print(
         f"{scores.model} on {scores.runtime}: {evaluation.samples} samples\n"
@@ -112,10 +116,17 @@ def _print_tables(scores: Scores) -> None:
         print(f"\n{'fold':<10}{'n':>7}{'accuracy':>10}{'UAR':>10}")
     for name, fold in scores.folds.items():
         print(f"{name:<10}{fold.samples:>7}{fold.accuracy:>10.4f}{fold.uar:>10.4f}")
+    if scores.scenes:
+        print("\nready crops, which need no finding", end="")
     if scores.robustness:
         print(f"\n{'condition':<36}{'accuracy':>10}{'UAR':>10}")
     for condition in scores.robustness:
         print(f"{condition.condition:<36}{condition.accuracy:>10.4f}{condition.uar:>10.4f}")
+    if scores.scenes:
+        print(f"\nfrom the scene, where the face must be found first: {min(MOST_FACES, evaluation.samples)} faces")
+        print(f"{'condition':<36}{'found':>10}{'right of all':>14}{'of found':>10}")
+    for row in scores.scenes:
+        print(f"{row.condition:<36}{row.found:>10.4f}{row.right_of_all:>14.4f}{row.right_of_found:>10.4f}")
 
 
 def _print_labels(evaluation: Evaluation) -> None:

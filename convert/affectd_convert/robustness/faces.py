@@ -1,8 +1,12 @@
-"""Face crops in adverse conditions: a trembling box, blur, low light, JPEG, few pixels."""
+"""Ready face crops in adverse conditions: a trembling box, blur, low light, JPEG, few pixels.
+
+No detector stands before them: `scenes.py` measures what reaches the network.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import cv2
 import numpy as np
@@ -42,6 +46,16 @@ def conditions() -> dict[str, Condition]:
     return named
 
 
+def sensed(picture: NDArray[Any], light: float, rng: np.random.Generator) -> GrayImage:
+    """Return what a small sensor makes of a picture (0..255) in a share of its light.
+
+    Fewer photons: shot noise, read noise, and only the lowest of 256 levels.
+    """
+    expected = np.clip(picture, 0, 255) * (light * FULL_ELECTRONS / 255)
+    electrons = rng.poisson(expected) + READ_ELECTRONS * rng.standard_normal(picture.shape)
+    return np.asarray(np.clip(np.rint(electrons * (255 / FULL_ELECTRONS)), 0, 255), np.uint8)
+
+
 def _jittered(shift: float, scale: float) -> Condition:
     """Cut the crop by a box that is off; beyond the border the edge repeats, as the device has it."""
 
@@ -63,15 +77,7 @@ def _blurred(sigma: float) -> Condition:
 
 
 def _dim(light: float) -> Condition:
-    """Let fewer photons in: shot noise, read noise, and only the lowest of 256 levels."""
-
-    def condition(crop: GrayImage, rng: np.random.Generator) -> GrayImage:
-        electrons = rng.poisson(crop * (light * FULL_ELECTRONS / 255)) + READ_ELECTRONS * rng.standard_normal(
-            crop.shape
-        )
-        return np.asarray(np.clip(np.rint(electrons * (255 / FULL_ELECTRONS)), 0, 255), np.uint8)
-
-    return condition
+    return lambda crop, rng: sensed(crop, light, rng)
 
 
 def _jpeg(quality: int) -> Condition:

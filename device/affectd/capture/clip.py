@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterator
+from fractions import Fraction
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from affectd.capture.clip_clock import ClipClock
-from affectd.capture.clip_file import ClipFile, Imager, probe_clip
+from affectd.capture.clip_file import ClipFile, Imager, Picture, probe_clip
 from affectd.capture.pace import Pace
 from affectd.capture.protocols import EndOfClipError
 from affectd.capture.resample import SAMPLE_RATE
@@ -33,14 +34,17 @@ class Clip:
     tracks, once both are open, within a second of each other. `loop`: begin again at the end, media time
     still rising. A track that is first opened later than the other begins at the clip's start all the same
     (in real time only when less than a second late); one that is closed and opened again goes on where the
-    clip is. Captured times are the instant of the first open plus the media time.
+    clip is. Captured times are the instant of the first open plus the media time. `pixel_aspect`, width over
+    height of a pixel, overrules what the file tells of itself.
     """
 
-    def __init__(self, path: Path, *, realtime: bool, loop: bool, fps: float) -> None:
+    def __init__(
+        self, path: Path, *, realtime: bool, loop: bool, fps: float, pixel_aspect: Fraction | None = None
+    ) -> None:
         """Look into the file. Raises CaptureError in one sentence when it is no good."""
         file = probe_clip(path)
         clock = ClipClock(realtime=realtime)
-        self.camera = ClipCamera(file, clock, loop=loop, fps=fps) if file.has_video else None
+        self.camera = ClipCamera(file, clock, loop=loop, fps=fps, pixel_aspect=pixel_aspect) if file.has_video else None
         self.microphone = ClipMicrophone(file, clock, loop=loop) if file.has_audio else None
 
 
@@ -93,13 +97,15 @@ class _Track(ABC, Generic[Item]):
             turn, offset_s = turn + 1, 0.0
 
 
-class ClipCamera(_Track[tuple[float, Any]]):
+class ClipCamera(_Track[tuple[float, Picture]]):
     """The clip's pictures, thinned to about `fps` a second."""
 
-    def __init__(self, file: ClipFile, clock: ClipClock, *, loop: bool, fps: float) -> None:
+    def __init__(
+        self, file: ClipFile, clock: ClipClock, *, loop: bool, fps: float, pixel_aspect: Fraction | None
+    ) -> None:
         super().__init__(file, clock, loop=loop)
         self._fps = fps
-        self._imager = Imager()
+        self._imager = Imager(pixel_aspect)
         self._number = 0
 
     def open(self) -> None:
@@ -114,7 +120,7 @@ class ClipCamera(_Track[tuple[float, Any]]):
         self._number += 1
         return Frame(self._imager.image(picture), captured_at, self._number)
 
-    def _play(self, start_s: float) -> Generator[tuple[float, Any], None, None]:
+    def _play(self, start_s: float) -> Generator[tuple[float, Picture], None, None]:
         pace = Pace(self._fps)
         for began_s, offset_s in self._passes(start_s):
             for time_s, picture in self._file.pictures(offset_s):

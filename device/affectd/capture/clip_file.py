@@ -6,12 +6,14 @@ import contextlib
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from affectd.capture.pixel_aspect import SQUARE, believed, with_square_pixels
 from affectd.capture.resample import SAMPLE_RATE
 from affectd.errors import CaptureError
 
@@ -23,6 +25,16 @@ SHORTEST_S = 0.04
 
 
 @dataclass(frozen=True)
+class Picture:
+    """One decoded picture of a clip, for an `Imager`."""
+
+    frame: Any
+    """av.VideoFrame."""
+    pixel_aspect: Fraction | None
+    """Width over height of its pixels; None where the clip does not tell."""
+
+
+@dataclass(frozen=True)
 class ClipFile:
     """A clip that was found good; `probe_clip` makes it."""
 
@@ -31,15 +43,17 @@ class ClipFile:
     has_video: bool
     has_audio: bool
 
-    def pictures(self, start_s: float) -> Iterator[tuple[float, Any]]:
-        """Give (media time in seconds, av.VideoFrame, for an `Imager`) from `start_s` on.
+    def pictures(self, start_s: float) -> Iterator[tuple[float, Picture]]:
+        """Return (media time in seconds, picture) from `start_s` on.
 
         Raises CaptureError naming the second at which the track cannot be decoded.
         """
         with _opened(self.path) as container:
-            for time_s, frame in _decoded(self.path, container, _video_stream(container), start_s):
+            stream = _video_stream(container)
+            first_aspect = stream.codec_context.sample_aspect_ratio
+            for time_s, frame in _decoded(self.path, container, stream, start_s):
                 if time_s >= start_s:
-                    yield time_s, frame
+                    yield time_s, Picture(frame, _pixel_aspect(stream, first_aspect))
 
     def sound(self, start_s: float) -> Iterator[tuple[float, NDArray[np.int16]]]:
         """Give (media time of the first sample, (n,) mono samples at 16 kHz) from `start_s` on.
@@ -80,17 +94,21 @@ def probe_clip(path: Path) -> ClipFile:
 
 
 class Imager:
-    """Makes images of a track's frames. One scaler for all of them: a new one starts threads of its own."""
+    """Makes images of a track's pictures. One scaler for all of them: a new one starts threads of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, pixel_aspect: Fraction | None) -> None:
+        """Prepare; `pixel_aspect`, width over height of a pixel, overrules what the clip tells of itself."""
         from av.video.reformatter import VideoReformatter
 
         self._scaler = VideoReformatter()
+        self._pixel_aspect = pixel_aspect
 
-    def image(self, frame: Any) -> NDArray[np.uint8]:
-        """Convert a frame to (height, width, 3) BGR, upright when a phone recorded it turned."""
-        image = np.asarray(self._scaler.reformat(frame, format="bgr24").to_ndarray(), np.uint8)
-        quarter_turns = round(getattr(frame, "rotation", 0) / 90) % 4
+    def image(self, picture: Picture) -> NDArray[np.uint8]:
+        """Convert a picture to (height, width, 3) BGR of square pixels, upright when a phone recorded it turned."""
+        image = np.asarray(self._scaler.reformat(picture.frame, format="bgr24").to_ndarray(), np.uint8)
+        # The header's aspect is that of the pixels as they were stored, before they are turned.
+        image = with_square_pixels(image, self._pixel_aspect or picture.pixel_aspect or SQUARE)
+        quarter_turns = round(getattr(picture.frame, "rotation", 0) / 90) % 4
         return np.ascontiguousarray(np.rot90(image, quarter_turns)) if quarter_turns else image
 
 
@@ -149,6 +167,17 @@ def _video_stream(container: Any) -> Any:
 
     cover = av.stream.Disposition.attached_pic
     return next((s for s in container.streams.video if not s.disposition & cover), None)
+
+
+def _pixel_aspect(stream: Any, first: Fraction | None) -> Fraction | None:
+    """Return width over height of a pixel at the picture that was just decoded; None where nothing tells.
+
+    The container's word, which is stated once, counts for more than the codec's, until the codec's is no longer
+    `first`, the one it began with.
+    """
+    codec = stream.codec_context.sample_aspect_ratio
+    aspect = codec if codec and codec != first else stream.sample_aspect_ratio or codec
+    return believed(aspect.numerator, aspect.denominator) if aspect else None
 
 
 def _audio_stream(container: Any) -> Any:

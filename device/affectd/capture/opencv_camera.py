@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import cv2
 
 from affectd.capture.address import encoded, encoding_advice, without_secrets
 from affectd.capture.pace import Pace
+from affectd.capture.pixel_aspect import SQUARE, aspect_of_jpeg, believed, with_square_pixels
 from affectd.capture.stillness import EVERY, Stillness
 from affectd.capture.v4l2 import list_v4l2_cameras
 from affectd.errors import CaptureError
@@ -31,13 +33,23 @@ class OpenCvCamera:
     there it is rounded up. A picture that stays the same to the bit for `still_s` (0: for ever) is no live
     one: it counts as none, also after reopening, until it changes.
 
-    MJPEG streams are decoded here, picture by picture, so they may change their size. On other streams
-    OpenCV's FFMPEG goes on in the old size: a larger picture then stands still, and a smaller one covers the
+    MJPEG streams are decoded here, picture by picture, so they may change their size. Other streams go on in the
+    old size: OpenCV 4.14 scales the picture, before it a larger one stands still, and a smaller one covers the
     top of the old, whose lower edge stands still. Either is noticed after `still_s`.
+
+    `pixel_aspect`, width over height of a pixel, overrules what a stream tells of itself; a V4L2 camera tells nothing.
     """
 
     def __init__(
-        self, source: str, *, width: int, height: int, fps: float, timeout_s: float, still_s: float = 60.0
+        self,
+        source: str,
+        *,
+        width: int,
+        height: int,
+        fps: float,
+        timeout_s: float,
+        still_s: float = 60.0,
+        pixel_aspect: Fraction | None = None,
     ) -> None:
         self._source = f"/dev/video{source}" if source.isdecimal() else source
         self._is_stream = "://" in source
@@ -46,6 +58,9 @@ class OpenCvCamera:
         self._fps = fps
         self._timeout_s = timeout_s
         self._still_s = still_s or math.inf
+        self._pixel_aspect = pixel_aspect
+        self._jpeg_aspect: Fraction | None = None
+        """What the newest JPEG of a stream tells."""
         self._whole = Stillness()
         self._edge = Stillness()
         self._edge_blamed = False
@@ -87,7 +102,7 @@ class OpenCvCamera:
         if self._is_stream and not self._gives_jpeg:
             self._look_at_edge(image, captured_at)
         self._number += 1
-        return Frame(image, captured_at, self._number)
+        return Frame(with_square_pixels(image, self._aspect()), captured_at, self._number)
 
     def close(self) -> None:
         """Release the device; harmless when not open."""
@@ -108,10 +123,18 @@ class OpenCvCamera:
         try:
             good, image = self._capture.retrieve()
             if good and self._gives_jpeg:
+                self._jpeg_aspect = aspect_of_jpeg(image.tobytes())
                 image = cv2.imdecode(image, cv2.IMREAD_COLOR)
         except cv2.error:
             return None
         return image if good and image is not None and image.size else None
+
+    def _aspect(self) -> Fraction:
+        """Return width over height of a pixel of the newest picture."""
+        if self._pixel_aspect is not None or not self._is_stream:
+            return self._pixel_aspect or SQUARE
+        told = [self._capture.get(part) for part in (cv2.CAP_PROP_SAR_NUM, cv2.CAP_PROP_SAR_DEN)]
+        return self._jpeg_aspect or believed(*told) or SQUARE
 
     def _complaint(self, image: Any) -> str:
         if image is None:
@@ -136,7 +159,8 @@ class OpenCvCamera:
     def _connect(self) -> Any:
         # They would write of every bad picture and of every timeout to stderr.
         os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-        cv2.setLogLevel(OPENCV_ERRORS)
+        # OpenCV 4.14 has moved it from cv2 itself.
+        getattr(cv2.utils, "logging", cv2).setLogLevel(OPENCV_ERRORS)
         timeout_ms = int(self._timeout_s * 1000)
         limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, timeout_ms, cv2.CAP_PROP_READ_TIMEOUT_MSEC, timeout_ms]
         return cv2.VideoCapture(encoded(self._source), cv2.CAP_FFMPEG, limits)

@@ -6,8 +6,10 @@ import concurrent.futures
 import contextlib
 import importlib.util
 import time
+from fractions import Fraction
 from typing import Any
 
+from affectd.capture.pixel_aspect import SQUARE, with_square_pixels
 from affectd.errors import CaptureError
 from affectd.events import Frame
 
@@ -18,12 +20,15 @@ _FAULTS = (RuntimeError, OSError, LookupError, ValueError)
 
 
 class PiCamera:
-    """The first camera on the Pi's camera connector."""
+    """The first camera on the Pi's camera connector; its pixels count as square unless `pixel_aspect` is given."""
 
-    def __init__(self, *, width: int, height: int, fps: float, timeout_s: float) -> None:
+    def __init__(
+        self, *, width: int, height: int, fps: float, timeout_s: float, pixel_aspect: Fraction | None = None
+    ) -> None:
         self._size = (width, height)
         self._fps = fps
         self._timeout_s = timeout_s
+        self._pixel_aspect = pixel_aspect or SQUARE
         self._camera: Any = None
         self._number = 0
         self.name = "picamera"
@@ -78,7 +83,7 @@ class PiCamera:
         finally:
             request.release()
         self._number += 1
-        return Frame(image, captured_at, self._number)
+        return Frame(with_square_pixels(image, self._pixel_aspect), captured_at, self._number)
 
     def close(self) -> None:
         """Stop and release the camera; harmless when not open."""

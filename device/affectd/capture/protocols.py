@@ -14,8 +14,9 @@ class EndOfClipError(Exception):
 class Camera(Protocol):
     """A source of frames. Not thread-safe: one thread opens, reads and closes it."""
 
-    name: str
-    """What a person calls it: 'picamera imx708', '/dev/video0', 'clip kiosk.mp4'."""
+    @property
+    def name(self) -> str:
+        """What a person calls it: 'picamera imx708', '/dev/video0', 'clip kiosk.mp4'."""
 
     def open(self) -> None:
         """Open the device. Raises CaptureError saying what was seen and what to do."""

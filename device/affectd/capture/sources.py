@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
 from affectd.capture.address import concealed
@@ -12,6 +13,7 @@ from affectd.capture.opencv_camera import OpenCvCamera
 from affectd.capture.picamera import PiCamera
 from affectd.capture.protocols import Camera, Microphone
 from affectd.capture.pyaudio_microphone import PyAudioMicrophone
+from affectd.capture.turned_camera import TurnedCamera
 from affectd.errors import CaptureError, ConfigError
 
 
@@ -22,7 +24,9 @@ def refuse_unknown(camera_source: str) -> None:
         raise ConfigError(f'camera.source = "{concealed(camera_source)}": {fault}')
 
 
-def make_clip(camera_source: str, *, realtime: bool, loop: bool, fps: float) -> Clip | None:
+def make_clip(
+    camera_source: str, *, realtime: bool, loop: bool, fps: float, pixel_aspect: Fraction | None = None
+) -> Clip | None:
     """Open the clip that stands in for the camera; None when the source is none.
 
     Raises CaptureError for a clip that is no good, and ConfigError for a source that cannot be meant as one.
@@ -31,26 +35,52 @@ def make_clip(camera_source: str, *, realtime: bool, loop: bool, fps: float) -> 
         return None
     try:
         refuse_unknown(camera_source)
-        return Clip(Path(camera_source), realtime=realtime, loop=loop, fps=fps)
+        return Clip(Path(camera_source), realtime=realtime, loop=loop, fps=fps, pixel_aspect=pixel_aspect)
     except OSError as error:  # such as a folder that this user may not enter
         raise CaptureError(f"clip {camera_source}: cannot be read: {error.strerror}") from None
 
 
 def make_camera(
-    source: str, *, clip: Clip | None, width: int, height: int, fps: float, timeout_s: float, still_s: float = 60.0
+    source: str,
+    *,
+    clip: Clip | None,
+    width: int,
+    height: int,
+    fps: float,
+    timeout_s: float,
+    still_s: float = 60.0,
+    pixel_aspect: Fraction | None = None,
+    rotate: int = 0,
+    mirror: bool = False,
 ) -> Camera | None:
-    """Choose the camera; None for 'off' and for a clip without pictures. Nothing is looked for or opened yet."""
-    if source == "off":
-        return None
-    if clip is not None:
-        return clip.camera
+    """Choose the camera; None for 'off' and for a clip without pictures. Nothing is looked for or opened yet.
+
+    `width` and `height` are asked of the camera, before its picture is turned; a clip was told `pixel_aspect` already.
+    """
 
     def live(source: str) -> Camera:
         if source == "picamera":
-            return PiCamera(width=width, height=height, fps=fps, timeout_s=timeout_s)
-        return OpenCvCamera(source, width=width, height=height, fps=fps, timeout_s=timeout_s, still_s=still_s)
+            return PiCamera(width=width, height=height, fps=fps, timeout_s=timeout_s, pixel_aspect=pixel_aspect)
+        return OpenCvCamera(
+            source,
+            width=width,
+            height=height,
+            fps=fps,
+            timeout_s=timeout_s,
+            still_s=still_s,
+            pixel_aspect=pixel_aspect,
+        )
 
-    return AutoCamera(live) if source == "auto" else live(source)
+    camera: Camera | None
+    if source == "off":
+        camera = None
+    elif clip is not None:
+        camera = clip.camera
+    else:
+        camera = AutoCamera(live) if source == "auto" else live(source)
+    if camera is None or not (rotate or mirror):
+        return camera
+    return TurnedCamera(camera, rotate=rotate, mirror=mirror)
 
 
 def make_microphone(source: str, *, clip: Clip | None, timeout_s: float) -> Microphone | None:

@@ -9,9 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from affectd.cli.demo import BUNDLED_CLIP
-from affectd.cli.options import add_broker_options, add_config_option, load_config, with_clip
-from affectd.errors import CaptureError
+from affectd.cli.options import add_broker_options, add_config_option, existing_clip, load_config, with_clip
 
 if TYPE_CHECKING:
     from affectd.cli.bench_daemon import DaemonCost
@@ -23,7 +21,7 @@ HELP = "measure latency stage by stage, and the whole daemon"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command line of `affectd bench`."""
-    parser.add_argument("--clip", type=Path, default=BUNDLED_CLIP, metavar="FILE", help="instead of the bundled clip")
+    parser.add_argument("--clip", type=Path, metavar="FILE", help="instead of the bundled clip")
     parser.add_argument("--json", action="store_true", help="measurements as JSON")
     add_config_option(parser)
     add_broker_options(parser)
@@ -38,10 +36,9 @@ def run(args: argparse.Namespace) -> int:
     from affectd.service.log import set_up_logging
 
     set_up_logging("ERROR")
-    if not args.clip.exists():
-        raise CaptureError(f"{args.clip}: there is no such clip; name one with --clip FILE")
+    clip = existing_clip(args.clip, option="--clip")
     config = load_config(args)
-    config = with_clip(assembly.identified(config, assembly.identity(config)), args.clip)
+    config = with_clip(assembly.identified(config, assembly.identity(config)), clip)
     _say("measuring stages ...")
     stages = measure_stages(config)
     cost = None
@@ -50,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
             _say("no broker: name one with --host, or install mosquitto; the daemon is not measured")
         else:
             _say("running the daemon on the clip in real time ...")
-            cost = measure_daemon(args.config, args.clip, mqtt)
+            cost = measure_daemon(args.config, clip, mqtt)
     if args.json:
         print(json.dumps(_document(config, stages, cost), indent=2))
     else:

@@ -13,7 +13,6 @@ from typing import TypeVar
 import numpy as np
 
 from affectd import assembly
-from affectd.capture import sources
 from affectd.capture.clip import Clip
 from affectd.capture.protocols import EndOfClipError
 from affectd.config import Config
@@ -86,7 +85,7 @@ def measure_stages(config: Config) -> list[Stage]:
 
 def _measure_face(config: Config, model: Model, samples: Samples) -> list[FaceReading]:
     """Measure frames in which a face was classified; the path's total is over these."""
-    camera = _clip(config).camera
+    camera = assembly.make_camera(config, _clip(config))
     if camera is None:
         return []
     reader = assembly.make_face_reader(config, model)
@@ -152,7 +151,7 @@ def _add_all(samples: Samples, path: str, timings: dict[str, float]) -> None:
 
 
 def _clip(config: Config) -> Clip:
-    clip = sources.make_clip(config.camera.source, realtime=False, loop=False, fps=config.camera.fps)
+    clip = assembly.open_clip(config, realtime=False, loop=False)
     if clip is None:
         raise CaptureError(f"{config.camera.source}: is not a clip; name one with --clip FILE")
     return clip

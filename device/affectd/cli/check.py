@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from affectd.cli.options import add_config_option, load_config
+from affectd.cli.options import add_config_option, load_service_config
 
 if TYPE_CHECKING:
-    from affectd.cli.probes import Finding
+    from affectd.cli.finding import Finding
 
 HELP = "try camera, microphone, models, broker and the rest"
 MARKS = {"ok": ("ok", "32"), "warning": ("warning", "33"), "failed": ("FAILED", "31"), "off": ("off", "90")}
@@ -21,7 +21,7 @@ MARKS = {"ok": ("ok", "32"), "warning": ("warning", "33"), "failed": ("FAILED", 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command line of `affectd check`."""
-    add_config_option(parser)
+    add_config_option(parser, default=True)
     parser.add_argument("--json", action="store_true", help="findings as JSON")
 
 
@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     from affectd.service.log import set_up_logging
 
     set_up_logging("ERROR")
-    config = load_config(args)
+    config = load_service_config(args)
     findings = []
     with _quiet_libraries():
         for finding in probe_all(config):

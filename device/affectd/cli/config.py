@@ -37,20 +37,17 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _init(args: argparse.Namespace) -> int:
+    if args.file is None:
+        write_default(sys.stdout)
+        return 0
     try:
-        if args.file is None:
-            write_default(sys.stdout)
-            sys.stdout.flush()
-            return 0
         with args.file.open("w" if args.force else "x", encoding="utf-8") as stream:
             write_default(stream)
     except FileExistsError:
         what = "is a folder; name a file in it" if args.file.is_dir() else "exists already; --force overwrites it"
         raise ConfigError(f"{args.file}: {what}") from None
-    except BrokenPipeError:
-        raise
     except OSError as error:
-        raise ConfigError(f"{args.file or 'standard output'}: cannot be written: {error.strerror}") from None
+        raise ConfigError(f"{args.file}: cannot be written: {error.strerror}") from None
     print(f"{args.file}: written; every setting in it has its default")
     return 0
 

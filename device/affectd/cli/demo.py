@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import math
 import os
@@ -11,15 +12,17 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from affectd.cli.caller import Caller
+from affectd.cli.options import existing_clip
 from affectd.config import Config
 from affectd.config_file import load
-from affectd.errors import CaptureError
 
 if TYPE_CHECKING:
     from affectd.cli.show import Shower
@@ -27,7 +30,6 @@ if TYPE_CHECKING:
     from affectd.publish.happenings import Arrived
 
 HELP = "show the whole pipeline at work, with a broker of its own"
-BUNDLED_CLIP = Path(__file__).resolve().parents[3] / "scripts" / "demo.mp4"
 LOOPBACK = "127.0.0.1"
 LINGER_S = 1.0
 """How long to listen on after the pipeline has ended."""
@@ -50,22 +52,33 @@ def run(args: argparse.Namespace) -> int:
     from affectd.daemon import Daemon
     from affectd.service.log import set_up_logging
 
+    caller = Caller()
     set_up_logging("WARNING")
-    if args.camera or args.microphone:
-        assembly.privacy_sources(load(None, os.environ)).require_off()
+    live = args.camera or args.microphone
+    clip = None if live and args.video is None else existing_clip(args.video, option="--video")
+    privacy = assembly.privacy_sources(load(None, os.environ)) if live else None
+
+    def go_on() -> bool:
+        """Whether real devices may stay open. Raises CaptureError while privacy is on."""
+        if privacy is None:
+            return True
+        privacy.require_off()
+        return caller.farewell() is None
+
+    go_on()
     shower = Shower(colours=sys.stdout.isatty())
     tally = Tally()
     with tempfile.TemporaryDirectory(prefix="affectd-demo-") as folder, EmbeddedBroker() as broker:
-        config = _demo_config(args, folder, broker.port)
+        config = _demo_config(args, clip, folder, broker.port)
         topics = [
             f"{config.mqtt.base_topic}/{config.device.id}/{topic}" for topic in ("availability", "state", "event")
         ]
         _introduce(config)
         with Subscriber(config.mqtt, topics) as subscriber, ThreadPoolExecutor(1) as executor:
             stop = threading.Event()
-            daemon = executor.submit(Daemon(config).run, stop)
+            daemon = executor.submit(Daemon(config, privacy=assembly.own_privacy(config)).run, stop)
             try:
-                _show(subscriber, shower, tally, daemon, args.seconds)
+                _show(subscriber, shower, tally, daemon, args.seconds, go_on=go_on)
             except KeyboardInterrupt:
                 print()
             finally:
@@ -109,10 +122,18 @@ class Tally:
         )
 
 
-def _show(subscriber: Subscriber, shower: Shower, tally: Tally, daemon: Future[None], seconds: float | None) -> None:
-    """Print what arrives until the pipeline has ended, or for `seconds`."""
+def _show(
+    subscriber: Subscriber,
+    shower: Shower,
+    tally: Tally,
+    daemon: Future[None],
+    seconds: float | None,
+    *,
+    go_on: Callable[[], bool],
+) -> None:
+    """Print what arrives until the pipeline has ended, or for `seconds`, and no longer than `go_on` says so."""
     end = math.inf if seconds is None else time.monotonic() + seconds
-    while time.monotonic() < end:
+    while time.monotonic() < end and go_on():
         if daemon.done():
             end = min(end, time.monotonic() + LINGER_S)
         message = subscriber.receive(0.2)
@@ -123,22 +144,22 @@ def _show(subscriber: Subscriber, shower: Shower, tally: Tally, daemon: Future[N
                 print(line, flush=True)
 
 
-def _demo_config(args: argparse.Namespace, folder: str, port: int) -> Config:
+def _demo_config(args: argparse.Namespace, clip: Path | None, folder: str, port: int) -> Config:
     """Give settings that leave nothing behind: the embedded broker, an outbox in a temporary folder."""
-    live = args.camera or args.microphone
-    clip = args.video or (None if live else BUNDLED_CLIP)
-    if clip is not None and not clip.exists():
-        raise CaptureError(f"{clip}: there is no such clip; name yours with --video FILE")
     environ = {
         **os.environ,
         "AFFECTD_DEVICE_ID": "demo",
-        "AFFECTD_CAMERA_SOURCE": str(clip.absolute()) if clip else "auto" if args.camera else "off",
+        "AFFECTD_CAMERA_SOURCE": "auto" if args.camera or clip else "off",
         "AFFECTD_MICROPHONE_SOURCE": "default" if args.microphone else "auto" if clip else "off",
         "AFFECTD_MQTT_HOST": LOOPBACK,
         "AFFECTD_MQTT_PORT": str(port),
         "AFFECTD_OUTBOX_PATH": str(Path(folder) / "outbox.db"),
     }
-    return load(None, environ)
+    config = load(None, environ)
+    if clip is None:
+        return config
+    # Not through the environment: a file's name need not be text.
+    return dataclasses.replace(config, camera=dataclasses.replace(config.camera, source=str(clip.absolute())))
 
 
 def _introduce(config: Config) -> None:

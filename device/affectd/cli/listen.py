@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from affectd.cli.options import add_broker_options, add_config_option, load_config
+from affectd.cli.options import add_broker_options, add_config_option, load_service_config
 
 if TYPE_CHECKING:
     from affectd.cli.subscriber import Subscriber
@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="one JSON line a message: topic and payload")
     parser.add_argument("--count", type=int, metavar="N", help="end after N events")
     parser.add_argument("--for", type=float, metavar="SECONDS", dest="seconds", help="end after this long")
-    add_config_option(parser)
+    add_config_option(parser, default=True)
     add_broker_options(parser)
 
 
@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     from affectd.service.log import set_up_logging
 
     set_up_logging("WARNING")
-    settings = load_config(args)
+    settings = load_service_config(args)
     if settings.mqtt.password_file and not settings.mqtt.username:
         from affectd import assembly  # takes a while to load on a small board
 

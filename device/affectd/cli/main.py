@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 from affectd.cli import bench, check, config, demo, listen, preview, run
+from affectd.cli.caller import INTERRUPTED
 from affectd.cli.options import ShowVersion
+from affectd.cli.terminal import prepare_streams
 from affectd.errors import AffectdError
 
 COMMANDS = {
@@ -34,27 +38,45 @@ exit codes:
   7    the store of events cannot be opened or written, or another affectd has it open
   130  interrupted by Ctrl-C
 """
-INTERRUPTED = 130
+_UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EIO}
+"""What a full disk or a terminal that is gone answers to a line."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and give its exit code."""
     # Threads of BLAS make the small products of the voice features ten times slower; read when numpy loads.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    prepare_streams()
     args = _parser().parse_args(arguments)
     try:
         code: int = args.command(args)
         sys.stdout.flush()
     except AffectdError as error:
-        print(f"affectd: {error}", file=sys.stderr)
+        _complain(str(error))
         return error.exit_code
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader of our output has left, as `head` does. Python would complain again when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader of our output has left, as `head` does.
+        _give_up_stdout()
         return 0
+    except OSError as error:
+        if error.filename is not None or error.errno not in _UNWRITABLE:
+            raise
+        _give_up_stdout()
+        _complain(f"standard output cannot be written: {error.strerror}")
+        return AffectdError.exit_code
     return code
+
+
+def _complain(sentence: str) -> None:
+    with suppress(OSError):  # the reader of standard error may have left too
+        print(f"affectd: {sentence}", file=sys.stderr)
+
+
+def _give_up_stdout() -> None:
+    """Let what waits for standard output go nowhere: Python would complain of it again when it flushes at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from affectd import assembly
 from affectd.capture import sources
 from affectd.capture.clip import Clip
+from affectd.cli.camera_probe import probe_camera
+from affectd.cli.finding import Finding
 from affectd.cli.subscriber import Subscriber
-from affectd.config import Config
+from affectd.config import Config, MqttConfig
 from affectd.errors import AffectdError, BrokerError, CaptureError, ModelError, OutboxError
 from affectd.publish.clock import clock_synced
 from affectd.publish.topics import Topics
 from affectd.service.health import temperature_c, throttled
+from affectd.service.installed import AS_SERVICE, OUTBOX, PASSWORD, is_there
+from affectd.store.at_rest import look_at
 from affectd.store.outbox import OutboxInUseError
 from affectd.voice.sound_check import loudness
 
@@ -28,23 +32,6 @@ DEADLINE_S = 20.0
 SOUND_S = 1.0
 HOT_C = 80.0
 """A Raspberry Pi slows itself down from here on."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What a probe found."""
-
-    part: str
-    state: Literal["ok", "warning", "failed", "off"]
-    found: str
-    advice: str = ""
-    """What to do about it, where the sentence found does not say."""
-    exit_code: int = 0
-    """Of the command, when this is the first part that failed."""
-
-    def to_json(self) -> dict[str, Any]:
-        """Give the finding as a JSON object."""
-        return asdict(self)
 
 
 Probe = Callable[[Config], Finding]
@@ -88,33 +75,6 @@ def probe_identity(config: Config) -> Finding:
     """Show the id that the box has in topics, and where it comes from."""
     who = assembly.identity(config)
     return Finding("identity", "warning" if who.advice else "ok", f"{who.id}: {who.source}", who.advice)
-
-
-def probe_camera(config: Config) -> Finding:
-    """Open the camera for one frame, unless privacy is on."""
-    settings = config.camera
-    camera = sources.make_camera(
-        settings.source,
-        clip=_clip(config),
-        width=settings.width,
-        height=settings.height,
-        fps=settings.fps,
-        timeout_s=settings.timeout_s,
-    )
-    if camera is None:
-        return Finding("camera", "off", f"camera.source is {settings.source}")
-    reason = assembly.privacy_sources(config).reason()
-    if reason is not None:
-        return Finding("camera", "off", "privacy is on: not opened", reason)
-    try:
-        camera.open()
-        image = camera.read().image
-    finally:
-        camera.close()
-    found = f"{camera.name}: {image.shape[1]}x{image.shape[0]}"
-    if float(image.mean()) < 8:
-        return Finding("camera", "warning", f"{found}, the picture is black", "is the lens covered, or the room dark?")
-    return Finding("camera", "ok", found)
 
 
 def probe_microphone(config: Config) -> Finding:
@@ -175,33 +135,51 @@ def probe_model(task: str, config: Config) -> Finding:
 
 
 def probe_outbox(config: Config) -> Finding:
-    """Open the store of events, unless the daemon that runs has it."""
+    """Look at the store of events, unless the daemon that runs has it; nothing of it is made or changed."""
+    path = assembly.outbox_path(config)
     try:
-        outbox = assembly.open_outbox(config, lock_wait_s=0)
+        found = look_at(path)
     except OutboxInUseError as error:
-        return Finding("outbox", "ok", f"{error}".partition(";")[0])
-    try:
-        found = f"{assembly.outbox_path(config)}: {outbox.depth} events waiting, {outbox.dropped} dropped so far"
-        fault = outbox.fault
-    finally:
-        outbox.close()
-    if fault is not None:
-        return Finding("outbox", "failed", fault, "make room, or replace the card", OutboxError.exit_code)
-    return Finding("outbox", "ok", found)
+        return Finding("outbox", "ok", str(error))
+    except OutboxError as error:
+        advice = AS_SERVICE if path == OUTBOX and isinstance(error.__cause__, PermissionError) else ""
+        return Finding("outbox", "failed", str(error), advice, error.exit_code)
+    if found is None:
+        return Finding("outbox", "ok", f"{path}: not there yet; affectd run makes it, and its folder takes it")
+    return Finding("outbox", "ok", f"{path}: {found.waiting} events waiting, {found.dropped} dropped so far")
 
 
 def probe_broker(config: Config) -> Finding:
     """Connect and authenticate as the daemon will."""
     config = assembly.identified(config, assembly.identity(config))
-    began = time.monotonic()
-    topics = Topics(config.mqtt.base_topic, config.device.id)
-    with Subscriber(config.mqtt, [topics.privacy_command]) as subscriber:
-        protocol = subscriber.protocol
+    began, mqtt = time.monotonic(), config.mqtt
+    topics = Topics(mqtt.base_topic, config.device.id)
+    secret = password_source(mqtt)
+    try:
+        with Subscriber(mqtt, [topics.privacy_command]) as subscriber:
+            protocol = subscriber.protocol
+    except BrokerError as error:
+        return Finding("broker", "failed", str(error), secret if mqtt.username else "", error.exit_code)
     took = 1000 * (time.monotonic() - began)
-    secured = "TLS" if config.mqtt.tls else "no TLS"
-    who = f"as {config.mqtt.username}" if config.mqtt.username else "without a user name"
-    found = f"{config.mqtt.host}:{config.mqtt.port}: {protocol}, {secured}, {who}, {took:.0f} ms"
-    return Finding("broker", "ok", found)
+    secured = "TLS" if mqtt.tls else "no TLS"
+    who = f"as {mqtt.username} ({secret})" if mqtt.username else "without a user name"
+    return Finding("broker", "ok", f"{mqtt.host}:{mqtt.port}: {protocol}, {secured}, {who}, {took:.0f} ms")
+
+
+def password_source(mqtt: MqttConfig) -> str:
+    """Say where the password for the broker was read, or looked for."""
+    if mqtt.password_file:
+        return f"password from {mqtt.password_file}"
+    if os.environ.get("CREDENTIALS_DIRECTORY"):
+        return "password from the systemd credential mqtt-password, where there is one"
+    return f"no password: mqtt.password_file is not set, no systemd credential was given, and {PASSWORD} {_no_secret()}"
+
+
+def _no_secret() -> str:
+    """Say why the installed service's password was not used."""
+    if not is_there(PASSWORD):
+        return "is not there"
+    return "is empty, or goes with other settings" if os.access(PASSWORD, os.R_OK) else "is not for this user to read"
 
 
 def probe_clock() -> Finding:
@@ -226,4 +204,4 @@ def probe_temperature() -> Finding:
 
 def _clip(config: Config) -> Clip | None:
     """Give a clip that nobody paces, when one stands in for the camera."""
-    return sources.make_clip(config.camera.source, realtime=False, loop=False, fps=config.camera.fps)
+    return assembly.open_clip(config, realtime=False, loop=False)

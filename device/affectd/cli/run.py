@@ -9,10 +9,15 @@ import os
 import signal
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from affectd.cli.options import add_config_option, load_config, with_clip
 from affectd.config_file import warnings
 from affectd.errors import AffectdError
+
+if TYPE_CHECKING:
+    from affectd.config import Config
+    from affectd.service.privacy_sources import PrivacySources
 
 HELP = "run the daemon"
 ENDING = (signal.SIGTERM, signal.SIGINT)
@@ -53,10 +58,21 @@ def _run(args: argparse.Namespace) -> int:
         config = with_clip(config, args.clip)
     for sentence in warnings(config):
         log.warning("%s", sentence)
-    daemon = Daemon(config)
+    daemon = Daemon(config, privacy=_privacy(args, config))
     started.set()
     daemon.run(stop)
     return 0
+
+
+def _privacy(args: argparse.Namespace, config: Config) -> PrivacySources:
+    """Return what holds privacy on: the installed service's too, unless this is that service, or opens no device."""
+    from affectd import assembly
+    from affectd.service import installed
+
+    is_service = os.environ.get("STATE_DIRECTORY", "").partition(":")[0] == str(installed.STATE)
+    if is_service or args.clip is not None:
+        return assembly.own_privacy(config)
+    return assembly.privacy_sources(config)
 
 
 def _is_want_of_memory(fault: Exception) -> bool:

@@ -11,16 +11,20 @@ import cv2
 import numpy as np
 
 from affectd.errors import ModelError
+from affectd.face.contrast import locally_stretched, stretched
 from affectd.face.preprocess import GrayImage, PixelBox
 
 # Of OpenCV's three frontal cascades (Lienhart & Maydt 2002) alt2 was the fastest, 17 ms of CPU for
 # 320x240 against 22 (alt) and 25 (default), with about as many hits: 196 of 300 faces pasted into
 # pictures, against 190 and 197. None saw a face in scenery.
 # Equalizing the picture first, as often shown, lost a tenth of the hits and took longer: each
-# window is normalized by the cascade anyway.
+# window is normalized by the cascade anyway, if its contrast suffices, for which contrast.py cares.
 CASCADE = "haarcascade_frontalface_alt2.xml"
 SMALLEST_SIDE = 24
 """Pixels of the smallest face in the shrunken picture; the cascade was trained on 20."""
+NEIGHBOURS, NEIGHBOURS_BACKLIT = 3, 4
+"""Windows that must agree on a face. Local stretching brings out structure everywhere: with 3 it showed new faces in
+five of 375 pictures of scenery, with 4 in none, and it found 5 of 100 backlit faces fewer."""
 FEWEST_ROWS = 160
 """Below this many rows a box is too coarse to cut a face out by."""
 
@@ -56,11 +60,18 @@ class HaarDetector:
         pixels = cv2.resize(gray, (max(1, round(width / scale)), rows), interpolation=cv2.INTER_LINEAR)
         return SmallPicture(np.asarray(pixels, np.uint8), scale)
 
-    def detect(self, picture: SmallPicture) -> list[PixelBox]:
-        """Give the boxes of all faces, largest first."""
+    def detect(self, picture: SmallPicture, *, backlit: bool = False) -> list[PixelBox]:
+        """Return the boxes of all faces, largest first.
+
+        `backlit`: look for faces without contrast in a picture that as a whole has it.
+        """
+        if backlit:
+            pixels, neighbours = locally_stretched(picture.pixels), NEIGHBOURS_BACKLIT
+        else:
+            pixels, neighbours = stretched(picture.pixels, picture.pixels), NEIGHBOURS
         smallest = max(2, round(self._min_size * picture.pixels.shape[0]))
         found = self._cascade.detectMultiScale(
-            picture.pixels, scaleFactor=1.2, minNeighbors=3, minSize=(smallest, smallest)
+            pixels, scaleFactor=1.2, minNeighbors=neighbours, minSize=(smallest, smallest)
         )
         return _full_size(found, (0, 0), picture.scale)
 
@@ -71,10 +82,17 @@ class HaarDetector:
         work of `detect`. Where a face has just been, fewer neighbours and finer steps are safe.
         """
         region, origin = cut_around(picture, box, margin=0.5)
+        face, _ = cut_around(picture, box, margin=0.0)
+        if face.size == 0:
+            return []
         side = box[2] / picture.scale
         smallest, largest = round(side * 0.75), round(side * 1.33)
         found = self._cascade.detectMultiScale(
-            region, scaleFactor=1.1, minNeighbors=2, minSize=(smallest, smallest), maxSize=(largest, largest)
+            stretched(region, face),
+            scaleFactor=1.1,
+            minNeighbors=2,
+            minSize=(smallest, smallest),
+            maxSize=(largest, largest),
         )
         return _full_size(found, origin, picture.scale)
 

@@ -17,6 +17,11 @@ PixelBox = tuple[float, float, float, float]
 """x, y, width, height in pixels."""
 
 
+def to_gray(image: NDArray[np.uint8]) -> GrayImage:
+    """Return the grey picture (height, width) of one in BGR or grey already."""
+    return image if image.ndim == 2 else np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), np.uint8)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FacePreprocessing:
     """How a face is cut out and brought to numbers; stands in the manifest of every face bundle."""

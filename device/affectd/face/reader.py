@@ -7,13 +7,12 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Protocol
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from affectd.events import Box, FaceReading, Frame, TrackedFace
 from affectd.face.detector import HaarDetector
-from affectd.face.preprocess import FacePreprocessing, GrayImage, PixelBox
+from affectd.face.preprocess import FacePreprocessing, PixelBox, to_gray
 from affectd.face.quality import face_quality
 from affectd.face.tracker import FaceTracker, Track
 
@@ -69,7 +68,7 @@ class FaceReader:
     def read(self, frame: Frame) -> FaceReading:
         """Find, follow, judge and classify the faces in `frame`."""
         start = time.perf_counter()
-        gray = _to_gray(frame.image)
+        gray = to_gray(frame.image)
         grayed = time.perf_counter()
         tracks = self.tracker.update(gray, frame.captured_at)[: self.max_faces]
         tracked = time.perf_counter()
@@ -87,10 +86,6 @@ class FaceReader:
             for track, quality, output in zip(tracks, qualities, outputs, strict=True)
         )
         return FaceReading(frame.captured_at, faces)
-
-
-def _to_gray(image: NDArray[np.uint8]) -> GrayImage:
-    return image if image.ndim == 2 else np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), np.uint8)
 
 
 def _tracked_face(

@@ -59,17 +59,20 @@ class FaceTracker:
     _front: int | None = None
     _last_number: int = 0
     _since_detection: int = IDLE_EVERY
+    _backlit: bool = True
+    """Whether the last full detection looked for backlit faces: every second does."""
 
     def reset(self) -> None:
         """Forget all faces, after a gap in the pictures; numbers go on counting up."""
         self._tracks.clear()
         self._front = None
         self._since_detection = IDLE_EVERY
+        self._backlit = True
 
     def update(self, gray: GrayImage, at: float) -> list[Track]:
         """Take the frame (height, width) captured at `at` seconds; give the faces in it, the one in front first."""
         picture = self.detector.shrink(gray)
-        found = self.detector.detect(picture) if self._detection_is_due() else []
+        found = self._detect(picture) if self._detection_is_due() else []
         for track in self._tracks:
             box = _take_overlapping(track.box, found) or self._look_near(picture, track)
             if box is not None:
@@ -87,6 +90,10 @@ class FaceTracker:
         if due:
             self._since_detection = 0
         return due
+
+    def _detect(self, picture: SmallPicture) -> list[PixelBox]:
+        self._backlit = not self._backlit
+        return self.detector.detect(picture, backlit=self._backlit)
 
     def _look_near(self, picture: SmallPicture, track: Track) -> PixelBox | None:
         return _take_overlapping(track.box, self.detector.detect_near(picture, track.box))

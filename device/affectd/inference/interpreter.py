@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from affectd.errors import ModelError
+from affectd.inference.announcement import take_announcement
 from affectd.inference.flatbuffer import check_model
 from affectd.inference.manifest import TensorType
 
@@ -53,7 +54,9 @@ def load_runtime(choice: str) -> Runtime:
             continue
         try:
             loaded = importlib.import_module(module)
-            return Runtime(key, name, importlib.metadata.version(distribution), loaded)
+            found = Runtime(key, name, importlib.metadata.version(distribution), loaded)
+            take_announcement(loaded)
+            return found
         except (ImportError, AttributeError) as error:
             problems.append(f"{name}: {error}")
     _look_for_memory(2**26)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from affectd.service.component import Beat
-from affectd.service.privacy_sources import PrivacySources
+from affectd.service.privacy_sources import Demand, PrivacySources
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ class PrivacyState:
     closed: bool
     """On, and every device has really been closed."""
     by_file: bool
-    """The hardware switch demands it; a command cannot lift it."""
+    """The hardware switch or the service on this box demands it; a command cannot lift it."""
     notice: str | None = None
     """For the person who flipped the switch: refused, not understood, not closed yet, a file that is no good."""
 
@@ -89,7 +89,7 @@ class PrivacySwitch:
     def poll(self) -> None:
         """Read the file, take the waiting command, close or open. Call it once before any device is opened."""
         switch = self._sources.switch()
-        self._obey(switch.on)
+        self._obey(switch)
         self._keep()
         trouble = self._refusal
         on = switch.on or self._demanded
@@ -104,17 +104,18 @@ class PrivacySwitch:
         notices = [each for each in (trouble, switch.fault, self._command_fault, self._unkept) if each is not None]
         self._announce(PrivacyState(on, closed, switch.on, "; ".join(notices) or None), notices)
 
-    def _obey(self, by_file: bool) -> None:
+    def _obey(self, switch: Demand) -> None:
         """Take the waiting command; what is said against it stands until the next, or until the switch is off."""
         with self._commands:
             command, self._command = self._command, None
         if command is None:
-            if self._state.by_file and not by_file:
+            if self._state.by_file and not switch.on:
                 self._refusal = None
         elif command not in {"on", "off"}:
             self._refusal = f"the privacy command {command[:40]!r} is not understood: send 'on' or 'off'"
-        elif command == "off" and by_file:
-            self._refusal = f"'off' is refused: the switch {self._sources.switch_file} holds privacy on"
+        elif command == "off" and switch.on:
+            holds = switch.fault or f"the switch {self._sources.switch_file} holds privacy on"
+            self._refusal = f"'off' is refused: {holds}"
         else:
             self._refusal = self._command_fault = None
             self._demanded = self._obeyed = command == "on"

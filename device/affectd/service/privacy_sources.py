@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from affectd.config import PrivacyConfig
 from affectd.errors import CaptureError
 
 
@@ -27,15 +28,26 @@ class PrivacySources:
     switch_file: Path | None = None
     start_on: bool = False
     """Whether privacy is on before the first command."""
+    service: PrivacySources | None = None
+    """Those of the service installed on this box, which hold for whoever else opens its camera and microphone."""
+
+    @classmethod
+    def beside(cls, outbox: Path, settings: PrivacyConfig, service: PrivacySources | None = None) -> PrivacySources:
+        """Return what the settings name; the last command is kept beside the outbox."""
+        switch_file = Path(settings.switch_file) if settings.switch_file else None
+        return cls(outbox.with_name("privacy"), switch_file, settings.start_on, service)
 
     def switch(self) -> Demand:
-        """Read the hardware switch. A file that is no good counts as 1: a broken wire must not open the camera."""
-        if self.switch_file is None:
-            return Demand(on=False)
-        demand = _read(self.switch_file, on="1", off="0")
-        if demand.fault is None:
-            return demand
-        return Demand(True, f"the privacy switch {demand.fault}: privacy stays on until it is mended")
+        """Read what a command cannot lift: the hardware switch, and the installed service's privacy.
+
+        A file that is no good counts as 1: a broken wire must not open the camera.
+        """
+        demand = Demand(on=False) if self.switch_file is None else _read(self.switch_file, on="1", off="0")
+        if demand.fault is not None:
+            return Demand(True, f"the privacy switch {demand.fault}: privacy stays on until it is mended")
+        if not demand.on and self.service is not None and (reason := self.service.reason()) is not None:
+            return Demand(True, f"the service on this box has privacy on: {reason}")
+        return demand
 
     def command(self) -> Demand | None:
         """Read the last command; None before the first. A file that is no good counts as 'on'."""

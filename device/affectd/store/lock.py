@@ -5,6 +5,8 @@ from __future__ import annotations
 import fcntl
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 _POLL_S = 0.1
@@ -29,9 +31,9 @@ class FileLock:
                 if time.monotonic() < end:
                     time.sleep(_POLL_S)
                     continue
-                holder = os.pread(self._descriptor, 20, 0).decode("ascii", "replace").strip()
+                holder = _holder(self._descriptor)
                 os.close(self._descriptor)
-                raise LockedError(f"process {holder}" if holder else "another process") from None
+                raise LockedError(holder) from None
         try:
             os.ftruncate(self._descriptor, 0)
             os.pwrite(self._descriptor, b"%d\n" % os.getpid(), 0)
@@ -43,3 +45,29 @@ class FileLock:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+
+
+@contextmanager
+def look_past(path: Path) -> Iterator[None]:
+    """Keep others from taking the lock inside, and leave no trace, not even the file where there is none.
+
+    Raises LockedError when a process holds the lock, and OSError for a file that may not be read.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:  # nobody ever held it
+        yield
+        return
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise LockedError(_holder(descriptor)) from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _holder(descriptor: int) -> str:
+    holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip()
+    return f"process {holder}" if holder else "another process"

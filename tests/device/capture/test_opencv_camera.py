@@ -122,27 +122,31 @@ def make_camera(source: str, fps: float = 10, timeout_s: float = 2, still_s: flo
     return OpenCvCamera(source, width=160, height=120, fps=fps, timeout_s=timeout_s, still_s=still_s)
 
 
-def noise(folder: Path, width: int, height: int) -> Path:
-    """Make a clip of a second of it, in H.264."""
+def noise(folder: Path, width: int, darkest: int) -> Path:
+    """Make a clip of a second of it, in H.264; its mean is 50 above `darkest`."""
     random = np.random.default_rng(width)
-    frames = [random.integers(0, 255, (height, width, 3), np.uint8) for _ in range(25)]
+    frames = [random.integers(darkest, darkest + 100, (width * 3 // 4, width, 3), np.uint8) for _ in range(25)]
     return write_clip(folder / f"{width}.ts", frames=frames)
 
 
 @pytest.mark.parametrize(("width", "becomes", "said"), [(160, 320, "very same picture"), (320, 160, "lower edge")])
-def test_an_h264_stream_that_changes_its_size_is_opened_again(
+def test_an_h264_stream_that_changes_its_size_is_seen_whole_again(
     tmp_path: Path, width: int, becomes: int, said: str
 ) -> None:
-    clips = [noise(tmp_path, size, size * 3 // 4) for size in (width, becomes)]
-    with H264Server(*clips) as server:
+    with H264Server(noise(tmp_path, width, 0), noise(tmp_path, becomes, 150)) as server:
         camera = make_camera(server.url, timeout_s=1, still_s=1)
         camera.open()
-        assert camera.read().image.shape[1] == width
-        with pytest.raises(CaptureError, match=said):
-            for _ in range(100):
-                camera.read()
-        camera.open()
-        assert {camera.read().image.shape[1] for _ in range(20)} == {becomes}
+        before = camera.read().image
+        assert before.shape[1] == width
+        assert before.mean() < 100
+        for _ in range(100):
+            try:
+                image = camera.read().image
+            except CaptureError as error:  # OpenCV 4.14 and later go on by themselves
+                assert said in str(error)
+                camera.open()
+        assert image[:8].mean() > 150
+        assert image[-8:].mean() > 150
         camera.close()
         server.shutdown()
 

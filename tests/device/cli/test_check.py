@@ -2,15 +2,17 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
 
+import cv2
 import numpy as np
 import pytest
 
 from affectd.cli import probes
-from affectd.config import Config
+from affectd.config import CameraConfig, Config
 from affectd.errors import CaptureError
 from support.broker import Mosquitto, free_port
 from support.media import flash_and_beep, speak, write_clip
@@ -58,7 +60,7 @@ def test_everything_right_ends_with_0(broker, settings):
     assert found["voice model"] == "off"
     code, table = check(settings)
     assert code == 0
-    assert "640x480" in table
+    assert "640x480, a face is seen" in table
     assert "dBFS" in table
     assert "MQTT 5, no TLS" in table
 
@@ -129,9 +131,48 @@ def test_levels_are_judged():
 def test_a_covered_lens_is_a_warning(tmp_path):
     frames, _ = flash_and_beep(1.0, 0.9)
     clip = write_clip(tmp_path / "dark.mp4", frames=frames)
-    config = probes.Config(camera=type(Config().camera)(source=str(clip)))
-    finding = probes.probe_camera(config)
+    finding = probes.probe_camera(Config(camera=CameraConfig(source=str(clip))))
     assert (finding.state, "black" in finding.found) == ("warning", True)
+
+
+def probed_camera(folder, picture, **settings):
+    rng = np.random.default_rng(0)
+    frames = [cv2.add(picture, rng.integers(0, 4, picture.shape, np.uint8)) for _ in range(30)]
+    source = str(write_clip(folder / "clip.mp4", frames=frames, fps=10))
+    return probes.probe_camera(Config(camera=CameraConfig(source=source, **settings)))
+
+
+def test_a_face_that_is_seen_is_said_and_an_empty_room_is_no_fault(tmp_path):
+    seen = probed_camera(tmp_path, scene((320, 240, 150)))
+    assert (seen.state, seen.found) == ("ok", "clip clip.mp4: 640x480, a face is seen")
+    empty = probed_camera(tmp_path, scene())
+    assert (empty.state, empty.found) == ("ok", "clip clip.mp4: 640x480, no face is seen")
+
+
+@pytest.mark.parametrize(
+    ("mounted", "rotate", "mirror"),
+    [(180, 0, False), (90, 0, False), (270, 0, False), (90, 0, True), (270, 90, False), (0, 270, True)],
+)
+def test_a_camera_that_is_not_upright_is_noticed_and_the_advice_puts_it_right(tmp_path, mounted, rotate, mirror):
+    picture = np.ascontiguousarray(np.rot90(scene((320, 240, 150)), mounted // 90))
+    found = probed_camera(tmp_path, picture, rotate=rotate, mirror=mirror)
+    assert found.state == "warning"
+    assert "a face is seen only once the picture is turned by" in found.found
+    advised = int(re.search(r"set camera\.rotate = (\d+)$", found.advice)[1])
+    assert advised == mounted
+    assert probed_camera(tmp_path, picture, rotate=advised, mirror=mirror).found.endswith("a face is seen")
+
+
+def test_the_face_may_come_within_two_seconds(tmp_path):
+    frames = [scene()] * 12 + [scene((320, 240, 150))] * 8
+    source = str(write_clip(tmp_path / "clip.mp4", frames=frames, fps=10))
+    assert probes.probe_camera(Config(camera=CameraConfig(source=source))).found.endswith("a face is seen")
+
+
+def test_a_slow_camera_is_looked_at_for_long_enough(tmp_path):
+    source = str(write_clip(tmp_path / "clip.mp4", frames=[scene((320, 240, 150))] * 8, fps=1))
+    config = Config(camera=CameraConfig(source=source, fps=1))
+    assert probes.probe_camera(config).found.endswith("a face is seen")
 
 
 def test_a_probe_that_hangs_or_breaks_does_not_hold_up_the_others(monkeypatch):

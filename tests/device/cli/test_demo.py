@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -69,3 +70,23 @@ def test_the_embedded_broker_serves_old_and_new_clients():
     with EmbeddedBroker() as broker, Subscriber(MqttConfig(host=LOOPBACK, port=broker.port), ["#"]) as subscriber:
         assert subscriber.protocol == "MQTT 3.1.1"
         assert subscriber.receive(0.1) is None
+
+
+@pytest.mark.parametrize(("command", "option"), [("demo", "--video"), ("bench", "--clip")])
+def test_an_installation_without_the_clip_says_which_option_names_one(command, option):
+    scripts = Path(__file__).parents[3] / "scripts"
+    hide = ["unshare", "--mount", "bash", "-euc", 'mount -t tmpfs none "$1"; shift; exec "$@"', "-", str(scripts)]
+    line = [*hide, sys.executable, "-m", "affectd.cli.main", command]
+    ended = subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stdout) == (5, "")
+    assert f"no decoder; name a clip with {option} FILE, or use a checkout" in ended.stderr
+    assert ended.stderr.count("\n") == 1
+
+
+def test_a_clip_whose_name_is_no_text_plays(tmp_path, face_model):
+    clip = write_clip(tmp_path / "clip.mp4", frames=[scene((320, 240, 150))] * 150)
+    odd = os.fsencode(tmp_path) + b"/\xff.mp4"
+    clip.rename(os.fsdecode(odd))
+    ended = demo(face_model, "--video", os.fsdecode(odd))
+    assert ended.returncode == 0, ended.stderr
+    assert r"\xff.mp4" in ended.stdout

@@ -12,7 +12,7 @@ import pytest
 from affectd.events import Box, EmotionEvent, EmotionState, Origin, Stamp, TrackedFace, VoiceReading, state_json
 from support.broker import Listener, Mosquitto, free_port
 from support.processes import HEED_CTRL_C
-from support.waiting import until
+from support.waiting import DEADLINE_S, until
 
 STAMP = Stamp("2026-01-02T03:04:05.678Z", "2026-01-02T03:04:05.637Z", True, 41.2)
 HAPPY = (0.02, 0.02, 0.02, 0.85, 0.03, 0.03, 0.03)
@@ -54,8 +54,8 @@ class Listening:
         self.reader.start()
 
     def end(self):
-        code = self.process.wait(20)
-        self.reader.join(5)
+        code = self.process.wait(DEADLINE_S)
+        self.reader.join(DEADLINE_S)
         return code, self.process.stderr.read()
 
 
@@ -69,7 +69,7 @@ def sender(broker):
 
 def started(broker, *arguments):
     listening = Listening(broker.port, *arguments)
-    until(lambda: listening.lines or listening.process.poll() is not None, 20)
+    until(lambda: listening.lines or listening.process.poll() is not None)
     return listening
 
 
@@ -145,7 +145,7 @@ def test_ctrl_c_ends_it_quietly(broker, sender):
 def test_it_comes_back_after_the_broker_did(broker, sender):
     listening = started(broker, "--count", "1")
     broker.restart()
-    until(lambda: sum("online" in line for line in listening.lines) >= 2, 30)
+    until(lambda: sum("online" in line for line in listening.lines) >= 2)
     sender.publish("affectd/hall/event", event(9))
     code, errors = listening.end()
     assert code == 0

@@ -63,3 +63,12 @@ def test_a_reader_that_leaves_is_no_fault():
     ended = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60, check=True)
     assert ended.stdout.splitlines()[-1] == "0"
     assert ended.stderr == ""
+
+
+def test_output_that_cannot_be_written_is_one_sentence():
+    command = f"'{sys.executable}' -m affectd.cli.main config init >/dev/full"
+    ended = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stderr) == (
+        1,
+        "affectd: standard output cannot be written: No space left on device\n",
+    )

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from itertools import islice
@@ -18,6 +19,7 @@ from support.media import write_clip
 from support.processes import HEED_CTRL_C
 from support.scenes import scene
 from support.stream_server import StreamServer
+from support.waiting import until
 
 COMMAND = [sys.executable, "-m", "affectd.cli.main", "preview", "--port", "0"]
 
@@ -36,18 +38,27 @@ def environ(tmp_path, face_model):
     }
 
 
+def started(environ, *arguments, before=HEED_CTRL_C, **streams):
+    """Start it, and give the process with the address that it prints."""
+    streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **streams}
+    process = subprocess.Popen([*before, *COMMAND, *arguments], env=environ, text=True, **streams)
+    line = process.stdout.readline()
+    address = re.match(r"http://127\.0\.0\.1:\d+/", line)
+    assert address is not None
+    assert re.search(r"Ctrl-C ends, or (5 minutes|2 s) without a browser$", line)
+    return process, address[0]
+
+
+def ended(process):
+    """Give exit code and last words, once nobody listens and the camera is closed."""
+    code = process.wait(30)
+    return code, process.stderr.read()
+
+
 @pytest.fixture
 def preview(environ):
-    process = subprocess.Popen(
-        [*HEED_CTRL_C, *COMMAND],
-        env=environ,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    address = re.match(r"http://127\.0\.0\.1:\d+/", process.stdout.readline())
-    assert address is not None
-    yield process, address[0]
+    process, address = started(environ)
+    yield process, address
     process.kill()
     process.wait()
     process.stdout.close()
@@ -90,10 +101,98 @@ def test_another_host_name_or_interface_is_refused(preview):
         assert probe.connect_ex(("127.0.0.2", port)) != 0
 
 
-def test_ctrl_c_ends_it(preview):
-    process, _ = preview
-    process.send_signal(signal.SIGINT)
-    assert process.wait(20) == 130
+@pytest.mark.parametrize("host", ["localhost:9000", "LOCALHOST", "127.0.0.1:1", "[::1]:9000"])
+def test_a_forwarded_port_is_served(preview, host):
+    process, address = preview
+    port = address.rstrip("/").rpartition(":")[2]
+    assert f"ssh -L {port}:localhost:{port} " in process.stdout.readline()
+    request = urllib.request.Request(address, headers={"Host": host})
+    assert b"stays on this box" in urllib.request.urlopen(request, timeout=10).read()
+
+
+@pytest.mark.parametrize("host", ["localhost.attacker.example", "localhost:80@attacker.example", "localhost:", ""])
+def test_a_host_that_only_looks_like_ours_is_refused(preview, host):
+    _, address = preview
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(urllib.request.Request(address, headers={"Host": host}), timeout=10)
+    assert refused.value.code == 403
+
+
+@pytest.mark.parametrize(("number", "code"), [("SIGINT", 130), ("SIGTERM", 0), ("SIGHUP", 0)])
+def test_a_signal_ends_it_with_the_camera_closed(environ, number, code):
+    with StreamServer() as camera:
+        environ = {**environ, "AFFECTD_CAMERA_SOURCE": camera.url, "AFFECTD_CAMERA_TIMEOUT_S": "60"}
+        process, address = started(environ)
+        until(lambda: camera.sent, 30)
+        process.send_signal(signal.Signals[number])
+        assert ended(process) == (code, f"affectd: the preview has ended: {number}\n")
+    with pytest.raises(urllib.error.URLError):
+        urllib.request.urlopen(address, timeout=5)
+
+
+def test_a_signal_ends_it_while_the_camera_hangs(environ):
+    with StreamServer() as camera:
+        environ = {**environ, "AFFECTD_CAMERA_SOURCE": camera.url, "AFFECTD_CAMERA_TIMEOUT_S": "100"}
+        process, _ = started(environ)
+        until(lambda: camera.sent, 30)
+        camera.frozen = True
+        process.send_signal(signal.SIGTERM)
+        assert ended(process)[0] == 0
+
+
+def test_it_ends_when_its_input_or_output_is_closed(environ):
+    process, _ = started(environ, stdin=subprocess.PIPE)
+    process.stdin.close()
+    assert ended(process) == (0, "affectd: the preview has ended: standard input was closed at its other end\n")
+    process, _ = started(environ)
+    process.stdout.close()
+    assert ended(process) == (0, "affectd: the preview has ended: standard output was closed at its other end\n")
+
+
+def test_input_that_was_closed_from_the_beginning_is_nothing_to_go_by(environ):
+    reader, writer = os.pipe()
+    os.close(writer)
+    process, address = started(environ, stdin=reader)
+    os.close(reader)
+    assert urllib.request.urlopen(address, timeout=10).status == 200
+    process.terminate()
+    assert ended(process) == (0, "affectd: the preview has ended: SIGTERM\n")
+
+
+def test_it_ends_when_its_terminal_is_gone(environ):
+    master, terminal = os.openpty()
+    # No session leader, so that no SIGHUP comes: the terminal alone tells.
+    process, _ = started(environ, stdin=terminal)
+    os.close(terminal)
+    os.close(master)
+    assert ended(process) == (0, "affectd: the preview has ended: standard input was closed at its other end\n")
+
+
+def test_it_ends_when_the_process_that_called_it_has(environ):
+    script = ("bash", "-c", '"$@" & wait', "-")
+    caller, address = started(environ, before=script)
+    caller.kill()
+    until(lambda: not answers(address), 30)
+    caller.wait()
+    assert caller.stderr.read() == "affectd: the preview has ended: the calling process has ended\n"
+
+
+def answers(address):
+    try:
+        return urllib.request.urlopen(address, timeout=5).status == 200
+    except (urllib.error.URLError, ConnectionError):
+        return False
+
+
+def test_it_ends_by_itself_without_a_browser_and_not_with_one(environ):
+    process, address = started(environ, "--unwatched", "2")
+    with urllib.request.urlopen(address + "stream", timeout=30) as stream:
+        began = time.monotonic()
+        for _ in read_pictures(stream):
+            if time.monotonic() - began > 4:
+                break
+        assert process.poll() is None
+    assert ended(process) == (0, "affectd: the preview has ended: no browser has watched for 2 s\n")
 
 
 @pytest.mark.parametrize(
@@ -122,5 +221,5 @@ def test_while_privacy_is_on_the_camera_stays_closed(environ, tmp_path, name, co
 def test_switching_privacy_on_ends_it(preview, tmp_path):
     process, _ = preview
     (tmp_path / "switch").write_text("1")
-    assert process.wait(20) == 5
+    assert process.wait(30) == 5
     assert "camera and microphone stay closed" in process.stderr.read()

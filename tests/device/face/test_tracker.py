@@ -134,10 +134,10 @@ def test_full_detection_is_not_run_on_every_frame() -> None:
     detector = camera.tracker.detector
     detect = detector.detect
 
-    def counted(picture):
+    def counted(picture, *, backlit):
         nonlocal full
         full += 1
-        return detect(picture)
+        return detect(picture, backlit=backlit)
 
     detector.detect = counted  # type: ignore[method-assign]
     for _ in range(20):

@@ -20,9 +20,8 @@ def test_events_arrive_in_order_and_leave_the_outbox(broker: Mosquitto, tmp_path
     with Listener(broker, TOPICS.event) as listener, running(broker.port, tmp_path) as box:
         box.publish_events(100)
         listener.wait_for(lambda messages: len(messages) >= 100)
-        until(lambda: box.outbox.depth == 0)
+        until(lambda: box.outbox.depth == 0 and box.publisher.status.sent == 100)
         assert seqs(listener.messages) == list(range(1, 101))
-        assert box.publisher.status.sent == 100
         assert not any(message.retain for message in listener.messages)
 
 
@@ -49,7 +48,7 @@ def test_the_broker_is_away_in_the_middle(broker: Mosquitto, tmp_path: Path, end
         assert_all_arrived(listener, 200)
         until(lambda: box.outbox.depth == 0)
         assert box.publisher.status.reconnects >= 1
-        assert box.last_error == ""
+        until(lambda: box.last_error == "")
 
 
 def test_a_broker_stopped_while_events_flow_loses_none(broker: Mosquitto, tmp_path: Path) -> None:
@@ -195,11 +194,13 @@ def test_of_a_document_only_the_newest_goes_over_a_slow_line(broker: Mosquitto, 
         running(network.port, tmp_path) as box,
     ):
         until(lambda: box.connected, 20)
+        began = time.monotonic()
         for emotion in ("happy", "sad") * 50 + ("fear",):
             box.publisher.publish_state(publishing.state(emotion), time.monotonic())
             time.sleep(0.01)
         listener.wait_for(lambda messages: messages and messages[-1].json["emotion"] == "fear")
-        assert len(listener.messages) < 10
+        took = time.monotonic() - began
+        assert len(listener.messages) < 3 + took  # one a second, which is how long an answer takes
 
 
 def test_readings_that_a_thin_line_does_not_take_are_dropped_and_events_get_through(

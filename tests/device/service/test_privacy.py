@@ -42,7 +42,7 @@ class Box:
     def start(self, **settings):
         self.switch = PrivacySwitch(
             PrivacySources(self.command_file, **settings),
-            close=lambda: self.devices.pause(self.open, 0.3),
+            close=lambda: self.devices.pause(self.open, 0.3 if self.stubborn else 20.0),
             open_again=lambda: self.devices.resume(self.open),
             on_change=self.announced.append,
         )
@@ -143,7 +143,7 @@ def test_command_on_outlasts_the_file(box, tmp_path):
     file.write_text("1")
     box.start(switch_file=file)
     box.switch.command("on")
-    time.sleep(0.2)
+    until(box.command_file.exists)
     file.write_text("0")
     until(lambda: not box.switch.state.by_file)
     assert box.switch.state.closed
@@ -156,7 +156,8 @@ def test_broken_switch_keeps_everything_closed(box, tmp_path, caplog, content):
     if content is not None:
         file.write_text(content, encoding="latin-1")
     box.start(switch_file=file)
-    time.sleep(1.2)
+    until(lambda: box.switch.state.notice)
+    time.sleep(1.2)  # it is looked at again
     assert box.none_open()
     assert box.switch.state.closed
     assert caplog.text.count("privacy stays on until it is mended") == 1
@@ -169,8 +170,7 @@ def test_nonsense_is_refused_and_changes_nothing(box):
     box.start()
     until(box.all_open)
     box.switch.command("maybe" * 100)
-    until(lambda: box.announced)
-    assert "is not understood: send 'on' or 'off'" in box.switch.state.notice
+    until(lambda: "is not understood: send 'on' or 'off'" in str(box.switch.state.notice))
     assert len(box.switch.state.notice) < 120
     assert box.all_open()
 
@@ -182,7 +182,7 @@ def test_device_that_does_not_close_is_said_until_it_does(box):
     box.switch.command("on")
     until(lambda: box.switch.state.on)
     assert not box.switch.state.closed
-    assert "camera and microphone could not be closed yet" in box.switch.state.notice
+    until(lambda: "camera and microphone could not be closed yet" in str(box.switch.state.notice))
     box.stubborn = False
     until(lambda: box.switch.state.closed)
     assert box.none_open()
@@ -235,6 +235,7 @@ def test_what_is_refused_is_not_kept(box, tmp_path):
 def test_a_kept_command_that_is_not_understood_counts_as_on(box, caplog, content):
     box.command_file.write_text(content, encoding="latin-1")
     box.start()
+    until(lambda: box.switch.state.notice)
     time.sleep(0.7)
     assert box.none_open()
     assert box.switch.state.closed

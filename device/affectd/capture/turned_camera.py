@@ -1,0 +1,47 @@
+"""A camera that is mounted on its side or upside down, or shows a mirror image."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from affectd.capture.protocols import Camera
+from affectd.events import Frame
+
+TURNS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
+
+
+class TurnedCamera:
+    """Another camera, whose pictures are turned clockwise by `rotate` degrees and then mirrored left to right."""
+
+    def __init__(self, camera: Camera, *, rotate: int, mirror: bool) -> None:
+        self._camera = camera
+        self._rotate = rotate
+        self._mirror = mirror
+
+    @property
+    def name(self) -> str:
+        """What a person calls the camera."""
+        return self._camera.name
+
+    def open(self) -> None:
+        """Open the camera. Raises CaptureError."""
+        self._camera.open()
+
+    def read(self) -> Frame:
+        """Wait for the next frame, and turn it. Raises CaptureError, EndOfClipError."""
+        frame = self._camera.read()
+        image = turned(frame.image, self._rotate)
+        return replace(frame, image=np.asarray(cv2.flip(image, 1), np.uint8) if self._mirror else image)
+
+    def close(self) -> None:
+        """Release the camera; harmless when not open."""
+        self._camera.close()
+
+
+def turned(image: NDArray[np.uint8], degrees: int) -> NDArray[np.uint8]:
+    """Turn a picture (height, width[, 3]) clockwise by 0, 90, 180 or 270 degrees."""
+    return np.asarray(cv2.rotate(image, TURNS[degrees]), np.uint8) if degrees else image

@@ -1,0 +1,38 @@
+# What scripts/prove-service and scripts/prove-debian13 share: a Debian root tree with this checkout's affectd in it.
+# Sourced after setup.bash; $work is a folder to keep.
+
+tree=$work/tree
+
+say() { printf '\n== %s\n' "$*"; }
+
+# make_tree SUITE PACKAGE...: with what scripts/install-device needs, and those packages; kept for the next time.
+make_tree() {
+    local suite=$1 packages=(systemd systemd-sysv dbus udev procps ca-certificates python3 python3-venv python3-dev
+        gcc libc6-dev portaudio19-dev "${@:2}") include
+    [ -e "$tree/etc/debian_version" ] && return
+    include=$(IFS=,; echo "${packages[*]}")
+    rm -rf "$tree.new"
+    mmdebstrap --variant=minbase --include="$include" "$suite" "$tree.new"
+    mv "$tree.new" "$tree"
+}
+
+# A copy, so that it can be given the next version, and does not change while it is proved.
+copy_checkout() {
+    rm -rf "$work/checkout" && mkdir "$work/checkout"
+    cp -r "$root"/{device,convert,models,systemd,scripts,tests,pyproject.toml,setup.py,README.md} "$work/checkout"
+}
+
+# install_into_tree EXTRA: $work/checkout, and for the proof alone one of its extras, which moves nothing that the lock
+# names. This machine's way to the package index is lent to the tree for so long, no longer.
+install_into_tree() {
+    touch "$tree/etc/pip.conf" "$tree/etc/resolv.conf"
+    locked "$work"/checkout/device/*.lock >"$tree/var/tmp/locked.txt"
+    # shellcheck disable=SC2016
+    unshare --mount bash -euc '
+        for file in /etc/resolv.conf /etc/pip.conf /etc/ssl/certs; do
+            [ ! -e "$file" ] || mount --bind "$file" "$1$file"
+        done
+        "$2/scripts/install-device" --prefix "$1"
+        chroot "$1" /opt/affectd/current/bin/python -m pip install --quiet --constraint /var/tmp/locked.txt "affectd[$3]"
+    ' - "$tree" "$work/checkout" "$1" >"$work/install.log" 2>&1 || fail "the installation failed; see $work/install.log"
+}
