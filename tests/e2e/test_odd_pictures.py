@@ -24,7 +24,7 @@ FRAMES = 40
 def play(
     folder: Path, broker: Mosquitto, picture: NDArray[np.uint8], told: Fraction | None = None, **camera: Any
 ) -> tuple[list[Message], set[str]]:
-    """Return what is published on /faces of a clip of the picture, whose header tells `told` of its pixels, and the emotions of its events."""
+    """Return what is published on /faces of a clip that tells its pixels' shape, and the emotions of its events."""
     rng = np.random.default_rng(0)
     frames = [cv2.add(picture, rng.integers(0, 3, picture.shape, np.uint8)) for _ in range(FRAMES)]
     clip = write_clip(folder / "clip.mp4", frames=frames, fps=10, pixel_aspect=told)
