@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import time
 from contextlib import suppress
 
 from affectd import assembly
@@ -18,6 +19,8 @@ from affectd.face.tracker import FaceTracker
 LOOK_S = 2.0
 FEWEST_FRAMES = 5
 """Looked at even where that takes longer: the detector runs on every second, and two must show a face."""
+MOST_S = 10.0
+"""A slow box looks no longer than this at what a clip has of it."""
 BLACK = 8
 """Grey level below which the mean of a black picture lies."""
 
@@ -43,9 +46,9 @@ def probe_camera(config: Config) -> Finding:
 def _look_for_a_face(camera: Camera, duration_s: float, look: _Look) -> None:
     frame = camera.read()
     look.take(frame)
-    ends_at = frame.captured_at + duration_s
+    ends_at, gives_up_at = frame.captured_at + duration_s, time.monotonic() + MOST_S
     with suppress(EndOfClipError):
-        while not look.face_is_upright and frame.captured_at < ends_at:
+        while not look.face_is_upright and frame.captured_at < ends_at and time.monotonic() < gives_up_at:
             frame = camera.read()
             look.take(frame)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from affectd.face.preprocess import GrayImage
 
@@ -18,24 +19,30 @@ CLIP_LIMIT, TILES = 4.0, 4
 """Of the adaptive equalization: how steep it may become, and into how many parts each side is cut."""
 
 
-def stretched(picture: GrayImage, sample: GrayImage) -> GrayImage:
-    """Return `picture` with the grey levels of `sample`, a part of it or all, spread over black to white."""
-    return np.asarray(cv2.LUT(picture, _spread(sample)), np.uint8)
+@dataclass(frozen=True, slots=True)
+class Levels:
+    """The grey levels that a picture uses."""
+
+    black: int
+    white: int
+
+    @classmethod
+    def of(cls, picture: GrayImage) -> Levels:
+        """Return the levels below which LOW and HIGH of the pixels lie."""
+        counts = cv2.calcHist([picture], [0], None, [256], [0, 256]).ravel()
+        below = np.cumsum(np.minimum(counts, max(1.0, picture.size * MOST_OF_ONE_LEVEL)))
+        return cls(*(int(level) for level in np.searchsorted(below, below[-1] * np.array([LOW, HIGH]))))
+
+    def spread(self, picture: GrayImage) -> GrayImage:
+        """Return the picture with these levels brought to 0..255, and what lies beyond them clipped."""
+        gain = 255.0 / max(self.white - self.black, LEAST_RANGE)
+        table = np.clip((np.arange(256) - self.black) * gain, 0, 255).astype(np.uint8)
+        return np.asarray(cv2.LUT(picture, table), np.uint8)
 
 
 def locally_stretched(picture: GrayImage) -> GrayImage:
-    """Return a picture whose every part has contrast: a face before a bright window has none in a stretched one.
+    """Return a stretched picture whose every part has contrast: a face before a bright window has none otherwise.
 
-    Contrast-limited adaptive histogram equalization (Zuiderveld 1994) of the stretched picture.
+    Contrast-limited adaptive histogram equalization (Zuiderveld 1994).
     """
-    equalizer = cv2.createCLAHE(CLIP_LIMIT, (TILES, TILES))
-    return np.asarray(equalizer.apply(stretched(picture, picture)), np.uint8)
-
-
-def _spread(sample: GrayImage) -> NDArray[np.uint8]:
-    """Return the table (256) that brings the levels between LOW and HIGH of `sample` to 0..255."""
-    counts = cv2.calcHist([sample], [0], None, [256], [0, 256]).ravel()
-    below = np.cumsum(np.minimum(counts, max(1.0, sample.size * MOST_OF_ONE_LEVEL)))
-    black, white = (int(level) for level in np.searchsorted(below, below[-1] * np.array([LOW, HIGH])))
-    levels = np.arange(256) - black
-    return np.clip(levels * (255.0 / max(white - black, LEAST_RANGE)), 0, 255).astype(np.uint8)
+    return np.asarray(cv2.createCLAHE(CLIP_LIMIT, (TILES, TILES)).apply(picture), np.uint8)

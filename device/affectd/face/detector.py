@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from affectd.errors import ModelError
-from affectd.face.contrast import locally_stretched, stretched
+from affectd.face.contrast import Levels, locally_stretched
 from affectd.face.preprocess import GrayImage, PixelBox
 
 # Of OpenCV's three frontal cascades (Lienhart & Maydt 2002) alt2 was the fastest, 17 ms of CPU for
@@ -22,9 +22,10 @@ from affectd.face.preprocess import GrayImage, PixelBox
 CASCADE = "haarcascade_frontalface_alt2.xml"
 SMALLEST_SIDE = 24
 """Pixels of the smallest face in the shrunken picture; the cascade was trained on 20."""
-NEIGHBOURS, NEIGHBOURS_BACKLIT = 3, 4
-"""Windows that must agree on a face. Local stretching brings out structure everywhere: with 3 it showed new faces in
-five of 375 pictures of scenery, with 4 in none, and it found 5 of 100 backlit faces fewer."""
+NEIGHBOURS, NEIGHBOURS_STRETCHED = 3, 4
+"""Windows that must agree on a face; stretching brings out what looks like one, too."""
+CONTRASTY = 128
+"""Grey levels from which a picture needs no stretching."""
 FEWEST_ROWS = 160
 """Below this many rows a box is too coarse to cut a face out by."""
 
@@ -65,10 +66,12 @@ class HaarDetector:
 
         `backlit`: look for faces without contrast in a picture that as a whole has it.
         """
+        levels = Levels.of(picture.pixels)
+        pixels = levels.spread(picture.pixels)
         if backlit:
-            pixels, neighbours = locally_stretched(picture.pixels), NEIGHBOURS_BACKLIT
-        else:
-            pixels, neighbours = stretched(picture.pixels, picture.pixels), NEIGHBOURS
+            pixels = locally_stretched(pixels)
+        flat = levels.white - levels.black < CONTRASTY
+        neighbours = NEIGHBOURS_STRETCHED if backlit or flat else NEIGHBOURS
         smallest = max(2, round(self._min_size * picture.pixels.shape[0]))
         found = self._cascade.detectMultiScale(
             pixels, scaleFactor=1.2, minNeighbors=neighbours, minSize=(smallest, smallest)
@@ -88,7 +91,7 @@ class HaarDetector:
         side = box[2] / picture.scale
         smallest, largest = round(side * 0.75), round(side * 1.33)
         found = self._cascade.detectMultiScale(
-            stretched(region, face),
+            Levels.of(face).spread(region),
             scaleFactor=1.1,
             minNeighbors=2,
             minSize=(smallest, smallest),

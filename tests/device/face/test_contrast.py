@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from affectd.events import FaceReading, Frame
-from affectd.face.contrast import locally_stretched, stretched
+from affectd.face.contrast import Levels, locally_stretched
 from affectd.face.detector import HaarDetector
 from affectd.face.preprocess import FacePreprocessing, GrayImage
 from affectd.face.reader import FaceReader
@@ -105,7 +105,7 @@ def test_a_covered_lens_shows_nobody(deviation: float, blur: float) -> None:
 @pytest.mark.parametrize("shape", [(240, 320), (1, 1), (3, 2), (160, 5)])
 def test_pictures_of_one_level_and_tiny_ones_have_no_contrast(level: int, shape: tuple[int, int]) -> None:
     flat = np.full(shape, level, np.uint8)
-    for picture in (stretched(flat, flat), locally_stretched(flat)):
+    for picture in (Levels.of(flat).spread(flat), locally_stretched(flat)):
         assert picture.shape == shape
         assert picture.dtype == np.uint8
         assert picture.std() == 0
@@ -113,9 +113,9 @@ def test_pictures_of_one_level_and_tiny_ones_have_no_contrast(level: int, shape:
 
 def test_a_picture_with_all_levels_stays_nearly_as_it_is() -> None:
     levels = np.tile(np.arange(256, dtype=np.uint8), (100, 1))
-    assert np.abs(stretched(levels, levels).astype(int) - levels).max() <= 4
+    assert np.abs(Levels.of(levels).spread(levels).astype(int) - levels).max() <= 4
 
 
 def test_stretching_is_bounded_for_a_few_levels_are_noise() -> None:
     few = np.random.default_rng(0).integers(3, 7, (240, 320), np.uint8)
-    assert np.ptp(stretched(few, few)) <= 3 * 16
+    assert np.ptp(Levels.of(few).spread(few)) <= 3 * 16
