@@ -13,7 +13,7 @@ import cv2
 
 from affectd.capture.address import encoded, encoding_advice, without_secrets
 from affectd.capture.pace import Pace
-from affectd.capture.pixel_aspect import SQUARE, aspect_of_jpeg, believed, with_square_pixels
+from affectd.capture.pixel_aspect import JFIF_BYTES, SQUARE, aspect_of_jpeg, believed, with_square_pixels
 from affectd.capture.stillness import EVERY, Stillness
 from affectd.capture.v4l2 import list_v4l2_cameras
 from affectd.errors import CaptureError
@@ -78,6 +78,7 @@ class OpenCvCamera:
         if not capture.isOpened():
             capture.release()
             raise CaptureError(f"camera {self.name}: cannot be opened; {self._advice()}")
+        self._jpeg_aspect = None
         self._gives_jpeg = self._is_stream and int(capture.get(cv2.CAP_PROP_FOURCC)) == MJPEG
         if self._gives_jpeg:
             self._gives_jpeg = capture.set(cv2.CAP_PROP_FORMAT, -1)  # as it comes, undecoded
@@ -123,7 +124,7 @@ class OpenCvCamera:
         try:
             good, image = self._capture.retrieve()
             if good and self._gives_jpeg:
-                self._jpeg_aspect = aspect_of_jpeg(image.tobytes())
+                self._jpeg_aspect = aspect_of_jpeg(image.ravel()[:JFIF_BYTES].tobytes())
                 image = cv2.imdecode(image, cv2.IMREAD_COLOR)
         except cv2.error:
             return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from fractions import Fraction
 
 import cv2
@@ -14,8 +15,8 @@ WIDEST = Fraction(8)
 3.7, and beyond this a header is broken."""
 LONGEST_SIDE = 4096
 """Pixels to which widening may bring a picture's longer side."""
-_JFIF_UNITS, _JFIF_DENSITY = 13, 14
-"""Offsets of a JPEG's density behind its start of image, where the JFIF segment is the first."""
+JFIF_BYTES = 18
+"""Of a JPEG, up to the densities in its JFIF segment, which is the first: units, 1 byte, and two of 2."""
 
 
 def believed(width: float, height: float) -> Fraction | None:
@@ -27,15 +28,15 @@ def believed(width: float, height: float) -> Fraction | None:
 
 
 def aspect_of_jpeg(jpeg: bytes) -> Fraction | None:
-    """Return the pixel's aspect in a JPEG's JFIF header; None when it has none.
+    """Return the pixel's aspect in a JPEG's first JFIF_BYTES; None when it tells none.
 
     With units 0 the densities are an aspect. ITU-T T.871 has it as height to width; FFmpeg, which makes such streams,
     writes and reads width to height.
     """
-    if jpeg[2:4] != b"\xff\xe0" or jpeg[6:11] != b"JFIF\0" or len(jpeg) < _JFIF_DENSITY + 4 or jpeg[_JFIF_UNITS]:
+    if len(jpeg) < JFIF_BYTES or jpeg[2:4] != b"\xff\xe0" or jpeg[6:11] != b"JFIF\0":
         return None
-    density = jpeg[_JFIF_DENSITY : _JFIF_DENSITY + 4]
-    return believed(int.from_bytes(density[:2], "big"), int.from_bytes(density[2:], "big"))
+    units, width, height = struct.unpack_from(">BHH", jpeg, 13)
+    return None if units else believed(width, height)
 
 
 def with_square_pixels(image: NDArray[np.uint8], aspect: Fraction) -> NDArray[np.uint8]:
