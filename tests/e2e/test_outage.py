@@ -252,7 +252,7 @@ def test_a_damaged_outbox_costs_only_what_stood_on_the_bad_page(
             stop(daemon, listener)
         seqs = [event.json["seq"] for event in listener.on(EVENT)]
     lost = sorted(set(range(1, seqs[-1] + 1)) - set(seqs))
-    assert 1 <= len(lost) <= 4
+    assert 1 <= len(lost) <= 6  # events of about 700 bytes, those in which nobody is there, on a page of 4 kB
     assert seqs == sorted(seqs)
     health = listener.on(HEALTH)[-1].json
     assert (health["outbox_damaged"], health["outbox_dropped"]) == (1, len(lost))

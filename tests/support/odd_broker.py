@@ -104,12 +104,13 @@ class OddBroker:
         """Give topic and payload of a PUBLISH."""
         after_topic = 2 + int.from_bytes(body[:2], "big")
         rest = body[after_topic + (2 if head & QOS_BITS else 0) :]
-        return body[2:after_topic].decode(), rest if self._mqtt311 else rest[1:]  # one byte says: no properties
+        return body[2:after_topic].decode(), rest if self._mqtt311 else _without_properties(rest)
 
     def _answer(self, connection: socket.socket, body: bytes, *, retained: bool) -> None:
         assert self.refuses is not None
         after_topic = 2 + int.from_bytes(body[:2], "big")
-        mid, payload = body[after_topic : after_topic + 2], body[after_topic + (2 if self._mqtt311 else 3) :]
+        mid, rest = body[after_topic : after_topic + 2], body[after_topic + 2 :]
+        payload = rest if self._mqtt311 else _without_properties(rest)
         refused = self.refuses(payload)
         if not (refused or retained):
             self.accepted.append(payload)
@@ -120,6 +121,11 @@ class OddBroker:
 def disconnect(reason: int) -> bytes:
     """Give a DISCONNECT with this reason code."""
     return bytes([0xE0, 2, reason, 0])
+
+
+def _without_properties(rest: bytes) -> bytes:
+    """Return the payload that follows the properties of a PUBLISH of MQTT 5, of fewer than 128 bytes."""
+    return rest[1 + rest[0] :]
 
 
 def _length(read: Callable[[int], bytes]) -> int:
