@@ -227,7 +227,7 @@ def test_a_limit_that_holds_costs_one_connection_each_time_and_ever_more_rarely(
 
 def test_a_document_that_became_smaller_is_sent_at_once(tmp_path: Path) -> None:
     with (
-        OddBroker(hangs_up_at=larger_than(800), refuses=lambda _: False) as odd,
+        OddBroker(hangs_up_at=larger_than(700), refuses=lambda _: False) as odd,
         running(odd.port, tmp_path) as box,
     ):
         publish_all(box)
