@@ -1,4 +1,4 @@
-"""The command line: `affectd run demo check listen bench preview config`."""
+"""The command line: `affectd run demo check listen fleet forget schemas bench preview config`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from affectd import __version__
-from affectd.cli import bench, check, config, demo, listen, preview, run
+from affectd.cli import bench, check, config, demo, fleet, forget, listen, preview, run, schemas
 from affectd.errors import AffectdError
 
 COMMANDS = {
@@ -16,6 +16,9 @@ COMMANDS = {
     "demo": demo,
     "check": check,
     "listen": listen,
+    "fleet": fleet,
+    "forget": forget,
+    "schemas": schemas,
     "bench": bench,
     "preview": preview,
     "config": config,
