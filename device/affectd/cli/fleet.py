@@ -47,7 +47,8 @@ def run(args: argparse.Namespace) -> int:
     seconds = args.seconds if live or args.seconds is not None else ONE_SHOT_S
     end = float("inf") if seconds is None else time.monotonic() + seconds
     boxes = Boxes()
-    with Subscriber(config, [f"{config.base_topic}/+/{topic}" for topic in TOPICS], patience_s=seconds) as subscriber:
+    topics = [f"{config.base_topic}/+/{topic}" for topic in TOPICS]
+    with Subscriber(config, topics, patience_s=seconds, qos=0) as subscriber:
         if live:
             _follow(subscriber, boxes, end)
         else:

@@ -29,7 +29,7 @@ class Row:
     reason: str | None
     people: int | None
     waiting: int | None
-    """Events not acknowledged yet; of a box that is offline, when it was last heard."""
+    """Events that the broker has not acknowledged; of a box that is offline, by its last word."""
 
     @property
     def rank(self) -> tuple[bool, str]:

@@ -29,14 +29,13 @@ def _line(row: Row) -> str:
         row.people,
         row.waiting,
     )
-    shown = [
-        f"{_plain('-' if cell in (None, '') else str(cell)):<{width}.{width}}" for cell, (_, width) in _cells(cells)
-    ]
+    shown = [_cell(value, width) for value, (_, width) in zip(cells, _COLUMNS, strict=True)]
     return "  ".join([*shown, _plain(row.problem or "")]).rstrip()
 
 
-def _cells(values: Sequence[object]) -> zip[tuple[object, tuple[str, int]]]:
-    return zip(values, _COLUMNS, strict=True)
+def _cell(value: object, width: int) -> str:
+    text = "-" if value in (None, "") else _plain(str(value))
+    return f"{text:<{width}.{width}}"
 
 
 def _local(time: str | None) -> str | None:

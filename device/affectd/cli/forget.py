@@ -22,9 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command line of `affectd forget`."""
     parser.add_argument("box", type=_box, metavar="BOX", help="device id")
     parser.add_argument("--yes", action="store_true", help="do not ask")
-    parser.add_argument(
-        "--force", action="store_true", help="also when the box is online, which publishes it all again"
-    )
+    parser.add_argument("--force", action="store_true", help="also a box that is online, and says it all again")
     add_config_option(parser)
     add_broker_options(parser)
 

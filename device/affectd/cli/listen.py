@@ -25,9 +25,7 @@ POLL_S = 0.5
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command line of `affectd listen`."""
     parser.add_argument("device", nargs="?", default="+", help="device id; without it: all devices")
-    parser.add_argument(
-        "--json", action="store_true", help="one JSON line a message: received, topic, retained, payload"
-    )
+    parser.add_argument("--json", action="store_true", help="a JSON line a message: received, topic, retained, payload")
     parser.add_argument(
         "--topic",
         action="append",

@@ -23,13 +23,19 @@ RECONNECT_S = 2.0
 class Subscriber:
     """A context manager: connected and subscribed inside; connects again by itself, saying so in the log."""
 
-    def __init__(self, config: MqttConfig, topics: Sequence[str], *, patience_s: float | None = None) -> None:
+    def __init__(
+        self, config: MqttConfig, topics: Sequence[str], *, patience_s: float | None = None, qos: int = 1
+    ) -> None:
         """Remember where to connect, and the topics (wildcards allowed) to subscribe to.
 
         The first connection must be there within `patience_s`; None: as long as the network takes.
+
+        `qos` 0 is for the newest of many devices: with 1, mosquitto queues 1000 messages for a client and drops the
+        rest of what it keeps.
         """
         self._config = config
         self._topics = topics
+        self._qos = qos
         self._patience_s = patience_s
         self._client_id = f"affectd-listen-{secrets.token_hex(4)}"
         self._connection: Connection | None = None
@@ -45,9 +51,7 @@ class Subscriber:
         except queue.Empty:
             self._left = True
             place = f"broker {self._config.host}:{self._config.port}"
-            raise BrokerError(
-                f"{place}: no answer within {self._patience_s:g} s; is it there, and the way to it?"
-            ) from None
+            raise BrokerError(f"{place}: no answer within {self._patience_s:g} s; is the host reachable?") from None
         if isinstance(outcome, Exception):
             raise outcome
         self._connection = outcome
@@ -123,5 +127,5 @@ class Subscriber:
     def _connect(self) -> Connection:
         connection = connect(self._config, client_id=self._client_id, will=None, wake=lambda: None)
         for topic in self._topics:
-            connection.subscribe(topic)
+            connection.subscribe(topic, qos=self._qos)
         return connection
