@@ -29,7 +29,7 @@ EXIT_CODES = """\
 exit codes:
   0    success
   1    a fault of affectd itself
-  2    wrong command line
+  2    wrong command line; forget: the box is online, or nobody said yes
   3    the configuration cannot be read or is wrong
   4    a model, its checksum, a runtime or a delegate does not fit
   5    a camera, microphone or clip is not there or cannot be read
