@@ -7,6 +7,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from affectd.cli.options import add_broker_options, add_config_option, load_service_config
@@ -16,14 +17,23 @@ if TYPE_CHECKING:
     from affectd.publish.happenings import Arrived
 
 HELP = "show events live as they arrive over MQTT"
-TOPICS = ("event", "state", "availability", "health")
+TOPICS = ("event", "state", "people", "availability", "health", "info", "privacy", "faces", "voice")
+DEFAULT_TOPICS = TOPICS[:5]
 POLL_S = 0.5
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command line of `affectd listen`."""
     parser.add_argument("device", nargs="?", default="+", help="device id; without it: all devices")
-    parser.add_argument("--json", action="store_true", help="one JSON line a message: topic and payload")
+    parser.add_argument("--json", action="store_true", help="a JSON line a message: received, topic, retained, payload")
+    parser.add_argument(
+        "--topic",
+        action="append",
+        choices=TOPICS,
+        metavar="NAME",
+        dest="topics",
+        help=f"only these, again for more: {', '.join(TOPICS)}; without it: the first {len(DEFAULT_TOPICS)}",
+    )
     parser.add_argument("--count", type=int, metavar="N", help="end after N events")
     parser.add_argument("--for", type=float, metavar="SECONDS", dest="seconds", help="end after this long")
     add_config_option(parser, default=True)
@@ -44,21 +54,22 @@ def run(args: argparse.Namespace) -> int:
         settings = assembly.identified(settings, assembly.identity(settings))
     config = settings.mqtt
     shower = Shower(colours=sys.stdout.isatty())
-    with Subscriber(config, [f"{config.base_topic}/{args.device}/{topic}" for topic in TOPICS]) as subscriber:
+    end = float("inf") if args.seconds is None else time.monotonic() + args.seconds
+    topics = [f"{config.base_topic}/{args.device}/{topic}" for topic in args.topics or DEFAULT_TOPICS]
+    with Subscriber(config, topics, patience_s=args.seconds) as subscriber:
         if not args.json and sys.stdout.isatty():
             print(f"listening at {config.host}:{config.port} to {config.base_topic}/{args.device} (Ctrl-C ends)")
-        for message in _until(subscriber, args.count, args.seconds):
+        for message in _until(subscriber, args.count, end):
             line = _as_json(message) if args.json else shower.line(message)
             if line:
                 print(line, flush=True)
     return 0
 
 
-def _until(subscriber: Subscriber, count: int | None, seconds: float | None) -> Iterator[Arrived]:
-    """Give messages until `count` events came or `seconds` passed; None means without end."""
-    end = float("inf") if seconds is None else time.monotonic() + seconds
-    while (count is None or count > 0) and time.monotonic() < end:
-        message = subscriber.receive(min(POLL_S, end - time.monotonic()))
+def _until(subscriber: Subscriber, count: int | None, end: float) -> Iterator[Arrived]:
+    """Give messages until `count` events came or the monotonic second `end` is there; None means without end."""
+    while (count is None or count > 0) and (left := end - time.monotonic()) > 0:
+        message = subscriber.receive(min(POLL_S, left))
         if message is None:
             continue
         yield message
@@ -67,8 +78,10 @@ def _until(subscriber: Subscriber, count: int | None, seconds: float | None) -> 
 
 
 def _as_json(message: Arrived) -> str:
+    at = datetime.fromtimestamp(message.received, timezone.utc).isoformat(timespec="milliseconds")
+    line = {"received": at.replace("+00:00", "Z"), "topic": message.topic, "retained": message.retained}
     text = message.payload.decode("utf-8", errors="replace")
     try:
-        return json.dumps({"topic": message.topic, "payload": json.loads(text)}, allow_nan=False)
+        return json.dumps({**line, "payload": json.loads(text)}, allow_nan=False)
     except (ValueError, RecursionError):  # no JSON: NaN and the like are none either
-        return json.dumps({"topic": message.topic, "payload": text})
+        return json.dumps({**line, "payload": text})

@@ -1,4 +1,4 @@
-"""The command line: `affectd run demo check listen bench preview config`."""
+"""The command line: `affectd run demo check listen fleet forget schemas bench preview config`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 
-from affectd.cli import bench, check, config, demo, listen, preview, run
+from affectd.cli import bench, check, config, demo, fleet, forget, listen, preview, run, schemas
 from affectd.cli.caller import INTERRUPTED
 from affectd.cli.options import ShowVersion
 from affectd.cli.terminal import prepare_streams
@@ -20,6 +20,9 @@ COMMANDS = {
     "demo": demo,
     "check": check,
     "listen": listen,
+    "fleet": fleet,
+    "forget": forget,
+    "schemas": schemas,
     "bench": bench,
     "preview": preview,
     "config": config,
@@ -30,7 +33,7 @@ EXIT_CODES = """\
 exit codes:
   0    success
   1    a fault of affectd itself
-  2    wrong command line
+  2    wrong command line; forget: the box is online, or nobody said yes
   3    the configuration cannot be read or is wrong
   4    a model, its checksum, a runtime or a delegate does not fit
   5    a camera, microphone or clip is not there or cannot be read

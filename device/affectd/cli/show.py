@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from affectd.cli import summaries
+
 if TYPE_CHECKING:
     from affectd.publish.happenings import Arrived
 
@@ -31,17 +33,25 @@ class Shower:
         """Colour with ANSI codes, for a terminal, or not at all."""
         self._colours = colours
         self._shown: dict[str, tuple[Any, ...]] = {}
+        self._people: dict[str, str] = {}
 
     def line(self, message: Arrived) -> str | None:
         """Give the message's line; None when it says nothing new."""
         *_, device, topic = message.topic.rsplit("/", 2)
         start = f"{datetime.now().strftime('%H:%M:%S')}  {_plain(device):<12.24}"
         try:
-            text = self._availability(message) if topic == "availability" else self._document(device, topic, message)
+            text = self._text(device, topic, message)
         except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError):
             foreign = f"not affectd's: {len(message.payload)} bytes on {_plain(message.topic)}"
             return f"{start}  {self._in(RED, foreign)}"
         return None if text is None else f"{start}  {text}"
+
+    def _text(self, device: str, topic: str, message: Arrived) -> str | None:
+        if topic == "availability":
+            return self._availability(message)
+        if topic == "privacy":
+            return self._in(GREY, summaries.privacy(message.payload.decode("utf-8")))
+        return self._document(device, topic, message)
 
     def _availability(self, message: Arrived) -> str:
         text = message.payload.decode("utf-8")
@@ -61,7 +71,17 @@ class Shower:
                 return None
             self._shown[device] = gist
             return self._emotion(document) + self._in(GREY, "  (state)")
-        return self._in(GREY, _health(document))
+        if topic == "people":
+            return self._crowd(device, document)
+        return self._in(GREY, _plain(SUMMARIES[topic](document)))
+
+    def _crowd(self, device: str, document: Mapping[str, Any]) -> str | None:
+        """Return who is in view when that has changed; of one person alone the state says it all."""
+        text = summaries.people(document)
+        before = self._people.get(device)
+        alone = document["count"] < 2
+        self._people[device] = "" if alone else text
+        return None if text == before or (alone and not before) else self._in(GREY, _plain(text))
 
     def _emotion(self, document: Mapping[str, Any]) -> str:
         emotion, confidence = document["emotion"], float(document["confidence"])
@@ -113,6 +133,10 @@ def _health(document: Mapping[str, Any]) -> str:
     if document["temperature_c"] is not None:
         parts.append(f"{document['temperature_c']:.0f} °C")
     return _plain(", ".join(parts))
+
+
+SUMMARIES = {"health": _health, "info": summaries.info, "faces": summaries.faces, "voice": summaries.voice}
+"""Of the messages that are said in full each time."""
 
 
 def _plain(text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import queue
 import secrets
+import threading
 import time
 from collections.abc import Sequence
 from types import TracebackType
@@ -22,33 +23,66 @@ RECONNECT_S = 2.0
 class Subscriber:
     """A context manager: connected and subscribed inside; connects again by itself, saying so in the log."""
 
-    def __init__(self, config: MqttConfig, topics: Sequence[str]) -> None:
-        """Remember where to connect, and the topics (wildcards allowed) to subscribe to."""
+    def __init__(
+        self, config: MqttConfig, topics: Sequence[str], *, patience_s: float | None = None, qos: int = 1
+    ) -> None:
+        """Remember where to connect, and the topics (wildcards allowed) to subscribe to.
+
+        The first connection must be there within `patience_s`; None: as long as the network takes.
+
+        `qos` 0 is for the newest of many devices: with 1, mosquitto queues 1000 messages for a client and drops the
+        rest of what it keeps.
+        """
         self._config = config
         self._topics = topics
+        self._qos = qos
+        self._patience_s = patience_s
         self._client_id = f"affectd-listen-{secrets.token_hex(4)}"
+        self._connection: Connection | None = None
+        """None while it is lost and another is tried for."""
+        self._tried: queue.SimpleQueue[Connection | Exception] = queue.SimpleQueue()
+        self._left = False
 
     def __enter__(self) -> Subscriber:
         """Connect with MQTT 5, or 3.1.1 where the broker knows no better. Raises BrokerError."""
-        self._connection = self._connect()
+        self._try(after_s=0)
+        try:
+            outcome = self._tried.get(timeout=self._patience_s)
+        except queue.Empty:
+            self._left = True
+            place = f"broker {self._config.host}:{self._config.port}"
+            raise BrokerError(f"{place}: no answer within {self._patience_s:g} s; is the host reachable?") from None
+        if isinstance(outcome, Exception):
+            raise outcome
+        self._connection = outcome
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Leave the broker."""
-        self._connection.close()
+        self._left = True
+        if self._connection is not None:
+            self._connection.close()
+
+    @property
+    def connected(self) -> bool:
+        """Whether the broker was there when it was last looked at."""
+        return self._connection is not None
 
     @property
     def protocol(self) -> str:
-        """'MQTT 5' or 'MQTT 3.1.1'."""
-        return self._connection.protocol
+        """'MQTT 5' or 'MQTT 3.1.1'; empty while there is no connection."""
+        return "" if self._connection is None else self._connection.protocol
 
     def receive(self, timeout_s: float) -> Arrived | None:
-        """Wait for the next message; None when none came in time."""
+        """Wait for the next message; None when none came in time, also while the broker is away."""
         end = time.monotonic() + timeout_s
         while (left := end - time.monotonic()) > 0:
             try:
+                if self._connection is None:
+                    self._take(self._tried.get(timeout=left))
+                    continue
                 happening = self._connection.happenings.get(timeout=left)
             except queue.Empty:
                 return None
@@ -58,24 +92,40 @@ class Subscriber:
                 log.warning("the broker refuses %s: %s", happening.topic, happening.reason)
             elif isinstance(happening, Closed):
                 log.warning("broker lost (%s); connecting again", happening.reason)
-                self._reconnect()
+                self._connection.close()
+                self._connection = None
+                self._try(after_s=0)
         return None
 
-    def _reconnect(self) -> None:
-        """Connect again, however long it takes."""
-        self._connection.close()
-        while True:
+    def _take(self, outcome: Connection | Exception) -> None:
+        """Go on with a new connection, or try again after a fault of the broker or the network."""
+        if isinstance(outcome, BrokerError):
+            log.warning("%s", outcome)
+            self._try(after_s=RECONNECT_S)
+        elif isinstance(outcome, Exception):
+            raise outcome
+        else:
+            log.warning("connected again")
+            self._connection = outcome
+
+    def _try(self, *, after_s: float) -> None:
+        """Connect on a thread of its own: a network that swallows everything holds up nobody who has a deadline."""
+
+        def attempt() -> None:
+            time.sleep(after_s)
+            outcome: Connection | Exception
             try:
-                self._connection = self._connect()
-            except BrokerError as error:
-                log.warning("%s", error)
-                time.sleep(RECONNECT_S)
-            else:
-                log.warning("connected again")
-                return
+                outcome = self._connect()
+            except Exception as error:
+                outcome = error
+            if self._left and not isinstance(outcome, Exception):
+                outcome.close()
+            self._tried.put(outcome)
+
+        threading.Thread(target=attempt, name="connect", daemon=True).start()
 
     def _connect(self) -> Connection:
         connection = connect(self._config, client_id=self._client_id, will=None, wake=lambda: None)
         for topic in self._topics:
-            connection.subscribe(topic)
+            connection.subscribe(topic, qos=self._qos)
         return connection

@@ -198,10 +198,10 @@ class Connection:
         described = self._describe(payload, expires_s)
         return self._client.publish(topic, payload, qos=qos, retain=retain, properties=described).mid
 
-    def subscribe(self, topic: str) -> None:
+    def subscribe(self, topic: str, *, qos: int = 1) -> None:
         """Ask for the messages of this topic; a refusal comes as `Unsubscribed`."""
         with self._subscribing_lock:
-            _, mid = self._client.subscribe(topic, qos=1)
+            _, mid = self._client.subscribe(topic, qos=qos)
             self._subscribing[mid] = topic
 
     def close(self) -> None:

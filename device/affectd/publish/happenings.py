@@ -23,6 +23,8 @@ class Arrived:
     payload: bytes
     retained: bool = False
     """The broker had kept it: it was said before we subscribed."""
+    received: float = field(default_factory=time.time, compare=False)
+    """Seconds since 1970 on this machine's clock."""
 
 
 @dataclass(frozen=True, slots=True)

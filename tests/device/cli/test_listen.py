@@ -2,14 +2,21 @@
 
 import json
 import os
+import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
+import time
+from datetime import datetime, timedelta, timezone
 
 import pytest
 
+from affectd.cli.show import Shower
 from affectd.events import Box, EmotionEvent, EmotionState, Origin, Stamp, TrackedFace, VoiceReading, state_json
+from affectd.publish.happenings import Arrived
+from affectd.publish.schema_bundle import message_schema
 from support.broker import Listener, Mosquitto, free_port
 from support.processes import HEED_CTRL_C
 from support.waiting import DEADLINE_S, until
@@ -121,19 +128,61 @@ def test_a_foreign_payload_is_one_short_line(broker, sender, payload):
     assert "\x1b" not in listening.lines[-1]
 
 
+def test_json_says_when_each_message_came(broker, sender):
+    before = datetime.now(timezone.utc)
+    listening = started(broker, "--json", "--count", "1")
+    sender.publish("affectd/hall/event", event(3))
+    assert listening.end()[0] == 0
+    times = [json.loads(line)["received"] for line in listening.lines]
+    for each in times:
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", each)
+    arrived = [datetime.fromisoformat(each.replace("Z", "+00:00")) for each in times]
+    assert before - timedelta(milliseconds=1) <= arrived[0] <= arrived[-1] <= datetime.now(timezone.utc)
+
+
+def test_only_the_topics_named_are_shown(broker, sender):
+    for topic in ("privacy", "info", "health"):
+        sender.publish(f"affectd/hall/{topic}", "off" if topic == "privacy" else "{}", retain=True)
+    listening = Listening(broker.port, "--json", "--topic", "privacy", "--topic", "info", "--for", "4")
+    assert listening.end() == (0, "")
+    assert {json.loads(line)["topic"] for line in listening.lines} == {"affectd/hall/privacy", "affectd/hall/info"}
+
+
 def test_json_gives_topic_and_payload_of_every_message(broker, sender):
     listening = started(broker, "--json", "--count", "2")
     sender.publish("affectd/hall/event", event(3))
     sender.publish("affectd/hall/event", "no JSON")
     assert listening.end()[0] == 0
     online, first, second = map(json.loads, listening.lines)
-    assert online == {"topic": "affectd/hall/availability", "payload": "online"}
-    assert first == {"topic": "affectd/hall/event", "payload": json.loads(event(3))}
+    told = {"topic": "affectd/hall/availability", "retained": True, "payload": "online"}
+    assert {key: online[key] for key in told} == told
+    assert (first["topic"], first["retained"], first["payload"]) == (
+        "affectd/hall/event",
+        False,
+        json.loads(event(3)),
+    )
     assert second["payload"] == "no JSON"
 
 
 def test_it_ends_after_the_time_given(broker):
     assert Listening(broker.port, "--for", "0.5").end() == (0, "")
+
+
+def test_it_ends_after_the_time_given_while_the_broker_is_away(broker, sender):
+    listening = started(broker, "--for", "8")
+    broker.kill()
+    code, errors = listening.end()
+    assert code == 0
+    assert "broker lost" in errors
+
+
+def test_it_ends_after_the_time_given_when_the_broker_never_answers():
+    with socket.create_server(("localhost", 0)) as silent:
+        began = time.monotonic()
+        code, errors = Listening(silent.getsockname()[1], "--for", "2").end()
+    assert code == 6
+    assert "no answer within 2 s" in errors
+    assert time.monotonic() - began >= 2
 
 
 def test_ctrl_c_ends_it_quietly(broker, sender):
@@ -170,10 +219,41 @@ def test_a_wrong_password_is_one_sentence_without_it(tmp_path):
     assert "hunter2" not in errors
 
 
-def test_the_state_document_is_understood_too():
-    from affectd.cli.show import Shower
-    from affectd.publish.happenings import Arrived
+def arrived(topic, document):
+    return Arrived(f"affectd/hall/{topic}", document if isinstance(document, bytes) else json.dumps(document).encode())
 
+
+def test_people_are_told_when_there_are_several_and_that_changes():
+    example = message_schema("people")["examples"][0]
+    one = example["people"][0]
+    another = {**one, "person": "be445e6b-2", "emotion": None, "held_s": 1.0}
+    shower = Shower(colours=False)
+
+    def line(*people):
+        return shower.line(arrived("people", {**example, "count": len(people), "people": list(people)}))
+
+    assert line(one) is None  # the state says it
+    assert line(one, another).endswith("people 2: happy, unsure")
+    assert line({**one, "held_s": 30.0}, another) is None
+    assert line(one).endswith("people 1: happy")
+    assert line() is None
+
+
+def test_the_other_topics_are_one_line_each():
+    shower = Shower(colours=False)
+    for kind, words in (
+        ("info", "affectd 0.1.0"),
+        ("faces", "happy 98%"),
+        ("voice", "happy 98%"),
+        ("health", "health"),
+    ):
+        (example,) = message_schema(kind)["examples"]
+        assert words in shower.line(arrived(kind, example))
+    assert shower.line(arrived("privacy", b"on")).endswith("privacy on")
+    assert "not affectd's" in shower.line(arrived("privacy", b"maybe"))
+
+
+def test_the_state_document_is_understood_too():
     state = EmotionState(1.0, None, 0.0, HAPPY, None, 0.0, 0.0, "none", "adaptive", "nobody")
     document = state_json(state, Origin("hall", "boot", "0badcafe"), STAMP, now=2.0)
     line = Shower(colours=True).line(Arrived("affectd/hall/state", json.dumps(document).encode()))

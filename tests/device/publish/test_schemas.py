@@ -14,6 +14,7 @@ from referencing import Registry, Resource
 
 from affectd.config import Config
 from affectd.events import FaceReading, Person
+from affectd.publish import schema_bundle
 from affectd.publish.health_document import ComponentHealth, HealthDocument, Latency, ModelHealth
 from affectd.publish.topics import Topics
 from support.broker import Listener, Message, Mosquitto
@@ -120,8 +121,10 @@ def received(tmp_path_factory: pytest.TempPathFactory) -> list[Message]:
 def test_every_message_is_as_its_schema_says(received: list[Message], kind: str, least: int) -> None:
     documents = [message.json for message in received if message.topic == getattr(TOPICS, kind)]
     assert len(documents) >= least
+    bundled = Draft202012Validator(schema_bundle.message_schema(kind))
     for document in documents:
         assert faults(kind, document) == []
+        bundled.validate(document)
 
 
 def test_nothing_is_published_on_topics_that_are_not_described(received: list[Message]) -> None:
