@@ -16,12 +16,14 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from affectd.service.health import temperature_c
@@ -123,7 +125,8 @@ class HomeAssistant:
         flow = self._rest("config/config_entries/flow", {"handler": "mqtt", "show_advanced_options": False})
         if flow["type"] == "menu":
             flow = self._rest(f"config/config_entries/flow/{flow['flow_id']}", {"next_step_id": "broker"})
-        about = {"broker": "127.0.0.1", "port": broker.port}
+        other = {"set_ca_cert": "off", "set_client_cert": False}
+        about = {"broker": "127.0.0.1", "port": broker.port, "other_settings": other}
         result = self._rest(f"config/config_entries/flow/{flow['flow_id']}", about)
         if result["type"] != "create_entry":
             sys.exit(f"prove-home-assistant: the MQTT integration was not set up: {result}")
@@ -169,8 +172,11 @@ class HomeAssistant:
             None if body is None else json.dumps(body).encode(),
             {"Content-Type": "application/json", **({"Authorization": f"Bearer {self._token}"} if self._token else {})},
         )
-        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
-            return json.load(answer)
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+                return json.load(answer)
+        except urllib.error.HTTPError as error:
+            raise RuntimeError(f"{path}: {error.read().decode()}") from error
 
     def _listen(self) -> None:
         if self._socket is not None:
@@ -186,12 +192,13 @@ class HomeAssistant:
         self.states = {state["entity_id"]: state for state in self._ask("get_states")}
 
     def _hear(self, socket: ClientConnection) -> None:
-        for text in socket:
-            message = json.loads(text)
-            if message["type"] == "result":
-                self._answers[message["id"]] = message
-            elif message["type"] == "event":
-                self._note(message["event"])
+        with suppress(ConnectionClosed):
+            for text in socket:
+                message = json.loads(text)
+                if message["type"] == "result":
+                    self._answers[message["id"]] = message
+                elif message["type"] == "event":
+                    self._note(message["event"])
 
     def _note(self, event: dict[str, Any]) -> None:
         if event["event_type"] == "somebody_is_happy":
@@ -399,7 +406,6 @@ class Proof:
         self._home.stop()
         self._home.start()
         self._dark()
-        self._check("nobody is happy", "happy" in {v for e, v in self._home.changes[-200:] if e.endswith("x")}, False)
         self._starts_with_nobody()
 
     def the_broker_restarts(self) -> None:
