@@ -29,7 +29,7 @@ def discovery_document(topics: Topics, device_name: str, version: str, has: Coll
             "sw_version": version,
         },
         "origin": {"name": "affectd", "sw_version": version},
-        "availability_topic": topics.availability,
+        "availability": [{"topic": topics.availability}],  # a component's own replaces it: it needs the same key
         "qos": 1,
         "components": components,
     }
