@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import time
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -47,6 +49,15 @@ def tracks_of(messages: list[Message]) -> set[int]:
     return {face["track"] for message in messages if message.topic == f"{ROOT}/faces" for face in message.json["faces"]}
 
 
+def time_of(document: dict[str, Any]) -> datetime:
+    return datetime.fromisoformat(document["time"].replace("Z", "+00:00"))
+
+
+def captured_at(reading: dict[str, Any]) -> datetime:
+    """Give when what a reading says was seen or heard."""
+    return time_of(reading) - timedelta(milliseconds=reading["latency_ms"])
+
+
 def emotion(messages: list[Message]) -> str | None:
     """Give what the newest state says."""
     states = [message.json["emotion"] for message in messages if message.topic == f"{ROOT}/state"]
@@ -74,7 +85,7 @@ def test_privacy_closes_camera_and_microphone_until_it_is_lifted(
         listener.wait_for(lambda messages: told(messages, True, {"off"}))
         listener.wait_for(lambda _: listener.on(f"{ROOT}/privacy")[-1].payload == b"on")
         listener.wait_for(lambda messages: emotion(messages) is None)
-        closed_at = next(health.json["time"] for health in listener.on(f"{ROOT}/health") if health.json["privacy"])
+        closed = next(health.json for health in listener.on(f"{ROOT}/health") if health.json["privacy"])
         time.sleep(2.0)
         seen = tracks_of(listener.messages)
         # What was captured before may arrive after.
