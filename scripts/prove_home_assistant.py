@@ -1,4 +1,4 @@
-"""Show two boxes to a real Home Assistant Core, and judge what it makes of them: called by scripts/prove-home-assistant."""
+"""Show two boxes to a real Home Assistant Core and judge what it makes of them, for scripts/prove-home-assistant."""
 
 from __future__ import annotations
 
@@ -53,9 +53,17 @@ automation:
 """.replace("{{happy}}", "Somebody is happy")
 CLIENT = "http://127.0.0.1/"
 PATIENCE_S = 60.0
-SHOWN = ("device_class", "unit_of_measurement", "state_class", "icon", "problem", "event_type", "options", "event_types")
+SHOWN = (
+    "device_class",
+    "unit_of_measurement",
+    "state_class",
+    "icon",
+    "problem",
+    "event_type",
+    "options",
+    "event_types",
+)
 """Attributes in the table; of lists, how many there are."""
-
 
 
 class Room(StreamServer):
@@ -108,7 +116,7 @@ class HomeAssistant:
         command = ["chroot", str(self._tree), "/opt/ha/bin/hass", "-c", "/config", "--skip-pip"]
         with (self._tree / "hass.log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
-        until(lambda: self._answering(), 180, "Home Assistant answers")
+        until(self._answering, 180, "Home Assistant answers")
         if not self._token:
             self._onboard()
         self._listen()
@@ -167,13 +175,13 @@ class HomeAssistant:
         self._token = self._ask("auth/long_lived_access_token", client_name="proof", lifespan=1)
 
     def _rest(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        request = urllib.request.Request(  # noqa: S310 - loopback
+        request = urllib.request.Request(
             f"http://127.0.0.1:{self.port}/api/{path}",
             None if body is None else json.dumps(body).encode(),
             {"Content-Type": "application/json", **({"Authorization": f"Bearer {self._token}"} if self._token else {})},
         )
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+            with urllib.request.urlopen(request, timeout=30) as answer:
                 return json.load(answer)
         except urllib.error.HTTPError as error:
             raise RuntimeError(f"{path}: {error.read().decode()}") from error
@@ -306,7 +314,10 @@ class Proof:
                 for key in SHOWN
                 if attributes.get(key) is not None
             }
-            print(f"  {name:<42} {attributes.get('friendly_name', entry['original_name']):<32} {state['state']:<17}", end=" ")
+            print(
+                f"  {name:<42} {attributes.get('friendly_name', entry['original_name']):<32} {state['state']:<17}",
+                end=" ",
+            )
             print(", ".join(f"{key} {value}" for key, value in told.items()))
         return registry
 
@@ -332,7 +343,9 @@ class Proof:
         switch = "switch.affectd_kiosk_privacy"
         mark = len(self._home.changes)
         self._home.switch(switch, True)
-        self._shows("kiosk", privacy="on", emotion="unknown", reason="privacy", face="unavailable", people="unavailable")
+        self._shows(
+            "kiosk", privacy="on", emotion="unknown", reason="privacy", face="unavailable", people="unavailable"
+        )
         closed = self._home.changes.index((switch, "on"), mark)
         time.sleep(3)
         seen = [one for one in self._home.changes[closed:] if one[0].endswith(("kiosk_face", "kiosk_emotion"))]
@@ -387,7 +400,9 @@ class Proof:
         for key in ("emotion", "face", "reason"):
             values = [str(value) for entity, value in self._home.changes[mark:] if entity.endswith(f"kiosk_{key}")]
             print(f"  {key} after the start: {' -> '.join(dict.fromkeys(values))}")
-            self._check(f"{key} shows nobody who is not there", [v for v in values if v in {"happy", "on", "shown"}], [])
+            self._check(
+                f"{key} shows nobody who is not there", [v for v in values if v in {"happy", "on", "shown"}], []
+            )
         self._room.somebody = True
         self._shows("kiosk", emotion="happy", reason="shown", face="on", people="1")
         self._check("and it ran when somebody came", self._home.happy - happy > 0, True)
@@ -468,7 +483,10 @@ class Proof:
         right = found == expected
         self.wrong += not right
         told = ", ".join(f"{k} {v}" for k, v in found.items()) if isinstance(found, dict) else found
-        print(f"  {'right' if right else 'WRONG'}  {what}: {told}" + ("" if right else f"; expected {expected}"), flush=True)
+        print(
+            f"  {'right' if right else 'WRONG'}  {what}: {told}" + ("" if right else f"; expected {expected}"),
+            flush=True,
+        )
 
 
 def _entity(device: str, key: str) -> str:
