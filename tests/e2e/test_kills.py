@@ -58,7 +58,7 @@ def test_two_hundred_kills_at_random_points_cost_no_event(
     # A copy is the same event under the same id.
     assert len({event_id for _, event_id, _ in events}) == len(set(events)) == last
     # The kills struck where something was at stake, on a busy machine too.
-    assert len(stored) >= KILLS // 4
+    assert len(stored) >= KILLS // 10
     assert stages["connected"] >= KILLS // 40
     assert len(stages) >= 3, stages
     fault_table.record(

@@ -43,7 +43,7 @@ def _what_it_sees(topics: Topics, has: Collection[str]) -> dict[str, dict[str, A
             "device_class": "enum",
             "options": list(LABELS),
             "state_topic": topics.state,
-            "value_template": "{{ value_json.emotion }}",  # null reads None there: unknown
+            "value_template": _of("value_json.emotion"),  # null reads None there: unknown
             "icon": "mdi:emoticon-outline",
         },
         "reason": {
@@ -52,14 +52,14 @@ def _what_it_sees(topics: Topics, has: Collection[str]) -> dict[str, dict[str, A
             "device_class": "enum",
             "options": list(get_args(Reason)),
             "state_topic": topics.state,
-            "value_template": "{{ value_json.reason }}",
+            "value_template": _of("value_json.reason"),
             "icon": "mdi:help-circle-outline",
         },
         "confidence": {
             "platform": "sensor",
             "name": "Confidence",
             "state_topic": topics.state,
-            "value_template": "{{ (value_json.confidence * 100) | round(0) if value_json.emotion else None }}",
+            "value_template": _of("(value_json.confidence * 100) | round(0) if value_json.emotion else None"),
             "unit_of_measurement": "%",
             "state_class": "measurement",
             "icon": "mdi:percent-outline",
@@ -91,7 +91,7 @@ def _what_it_sees(topics: Topics, has: Collection[str]) -> dict[str, dict[str, A
             "platform": "sensor",
             "name": "People",
             "state_topic": topics.people,
-            "value_template": "{{ value_json.count }}",
+            "value_template": _of("value_json.count"),
             "state_class": "measurement",
             "icon": "mdi:account-multiple",
             **_while_running(topics, "camera"),
@@ -101,7 +101,7 @@ def _what_it_sees(topics: Topics, has: Collection[str]) -> dict[str, dict[str, A
             "name": "Face",
             "device_class": "occupancy",
             "state_topic": topics.state,
-            "value_template": "{{ 'ON' if value_json.face.present else 'OFF' }}",
+            "value_template": _of("'ON' if value_json.face.present else 'OFF'"),
             **_while_running(topics, "camera"),
         }
     if "microphone" in has:
@@ -110,15 +110,20 @@ def _what_it_sees(topics: Topics, has: Collection[str]) -> dict[str, dict[str, A
             "name": "Voice",
             "device_class": "sound",
             "state_topic": topics.state,
-            "value_template": "{{ 'ON' if value_json.voice.active else 'OFF' }}",
+            "value_template": _of("'ON' if value_json.voice.active else 'OFF'"),
             **_while_running(topics, "microphone"),
         }
     return components
 
 
+def _of(value: str, cleared: str = "None") -> str:
+    """Return a template of the value; `cleared` once the topic is: Home Assistant reads that message too."""
+    return f"{{{{ ({value}) if value_json is defined else {cleared} }}}}"
+
+
 def _while_running(topics: Topics, source: str) -> dict[str, Any]:
     """Make an entity unavailable while the device that it goes by is away or closed."""
-    template = f"{{{{ 'online' if value_json.components.{source}.state == 'running' else 'offline' }}}}"
+    template = _of(f"'online' if value_json.components.{source}.state == 'running' else 'offline'", "'offline'")
     return {
         "availability": [{"topic": topics.availability}, {"topic": topics.health, "value_template": template}],
         "availability_mode": "all",
@@ -126,14 +131,14 @@ def _while_running(topics: Topics, source: str) -> dict[str, Any]:
 
 
 def _how_it_is(topics: Topics, has: Collection[str]) -> dict[str, dict[str, Any]]:
-    def diagnostic(name: str, template: str, **more: Any) -> dict[str, Any]:
+    def diagnostic(name: str, value: str, **more: Any) -> dict[str, Any]:
         return {
             "platform": "sensor",
             "name": name,
             "entity_category": "diagnostic",
             "enabled_by_default": False,  # each would fill the recorder
             "state_topic": topics.health,
-            "value_template": template,
+            "value_template": _of(value),
             "state_class": "measurement",
             **more,
         }
@@ -145,26 +150,26 @@ def _how_it_is(topics: Topics, has: Collection[str]) -> dict[str, dict[str, Any]
             "device_class": "problem",
             "entity_category": "diagnostic",
             "state_topic": topics.health,
-            "value_template": "{{ 'ON' if value_json.status == 'degraded' else 'OFF' }}",
+            "value_template": _of("'ON' if value_json.status == 'degraded' else 'OFF'"),
             "json_attributes_topic": topics.health,
-            "json_attributes_template": "{{ {'problem': value_json.problem} | tojson }}",
+            "json_attributes_template": _of("{'problem': value_json.problem} | tojson", "'{}'"),
         },
         "outbox": diagnostic(
-            "Events waiting", "{{ value_json.outbox_waiting }}", icon="mdi:tray-full", enabled_by_default=True
+            "Events waiting", "value_json.outbox_waiting", icon="mdi:tray-full", enabled_by_default=True
         ),
         "latency": diagnostic(
             "Event latency (p95)",
-            "{{ value_json.latency.event.p95_ms if value_json.latency.event is defined else None }}",
+            "value_json.latency.event.p95_ms if value_json.latency.event is defined else None",
             unit_of_measurement="ms",
             device_class="duration",
         ),
     }
     if "camera" in has:
         components["frame_rate"] = diagnostic(
-            "Frame rate", "{{ value_json.frames_per_s }}", unit_of_measurement="fps", icon="mdi:speedometer"
+            "Frame rate", "value_json.frames_per_s", unit_of_measurement="fps", icon="mdi:speedometer"
         )
     if "thermometer" in has:
         components["temperature"] = diagnostic(
-            "Temperature", "{{ value_json.temperature_c }}", unit_of_measurement="°C", device_class="temperature"
+            "Temperature", "value_json.temperature_c", unit_of_measurement="°C", device_class="temperature"
         )
     return components

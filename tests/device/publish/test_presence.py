@@ -232,6 +232,16 @@ def test_discovery_reads_only_fields_that_the_messages_have(broker: Mosquitto, t
             assert fields <= SCHEMAS[f"{kinds[component['state_topic']]}.schema.json"]["properties"].keys()
 
 
+def test_a_topic_that_is_cleared_is_no_error_to_home_assistant(broker: Mosquitto, tmp_path: Path) -> None:
+    """A removed box is cleared topic by topic, and its entities still read the first of them."""
+    for component in announced(broker, tmp_path)["components"].values():
+        if component["state_topic"] != TOPICS.event:  # never retained, so never cleared
+            templates = [component.get("value_template"), component.get("json_attributes_template")]
+            templates += [one.get("value_template") for one in component.get("availability", [])]
+            for template in filter(None, templates):
+                assert re.fullmatch(r"\{\{ \(.+\) if value_json is defined else .+ \}\}", template)
+
+
 def test_entities_are_there_only_for_what_the_box_has(broker: Mosquitto, tmp_path: Path) -> None:
     assert (
         not {"face", "people", "voice", "frame_rate", "temperature"}
