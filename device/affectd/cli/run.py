@@ -83,6 +83,8 @@ def _is_want_of_memory(fault: Exception) -> bool:
         return any(sign in str(fault) for sign in ("cannot map", "failed to map", "annot allocate"))
     if isinstance(fault, OSError):
         return fault.errno in {errno.ENOMEM, errno.EAGAIN}
+    if isinstance(fault, SystemError):  # C code that got no memory, not even for an exception
+        return "without exception set" in str(fault) or "without setting an exception" in str(fault)
     return isinstance(fault, MemoryError) or "can't start new thread" in str(fault)
 
 
