@@ -29,7 +29,7 @@ def main() -> None:
 
 
 def measure(folder: Path, waited: int, delay_s: float, per_s: float) -> tuple[float, int]:
-    """Give the seconds until an event arrived that was made behind `waited` others, and how many did not arrive."""
+    """Measure the seconds until an event arrived that was made behind `waited` others, and how many did not arrive."""
     store_events(folder / OUTBOX, waited)
     with (
         Mosquitto(folder, more=BROKER) as broker,

@@ -122,7 +122,7 @@ class Trial:
         )
 
     def _account(self, published: Published) -> int:
-        """Tell where every event is; give how many are lost for no good reason."""
+        """Report where every event is; return how many are lost for no good reason."""
         lost = {seq: at for seq, at in published.acknowledged.items() if seq not in self.subscriber.times}
         owed = [seq for seq, at in lost.items() if any(cut - UNSAVED_S <= at <= cut for cut in self.cuts)]
         repeated = sum(self.subscriber.times.values()) - len(self.subscriber.times)

@@ -57,7 +57,7 @@ def voice_model(request: pytest.FixtureRequest) -> bundles.Made:
 
 
 def _tiny_models(request: pytest.FixtureRequest) -> Path:
-    """Give the folder of the tiny models, by default one of this run that all its processes share."""
+    """Return the folder of the tiny models, by default one of this run that all its processes share."""
     chosen: Path | None = request.config.getoption("--tiny-models")
     if chosen:
         return chosen.absolute()

@@ -21,11 +21,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from affectd.config_keys import plain
+from affectd.service.installed import STATE
 
 KEPT = "device-id"
 """File in the state directory: {"id": ..., "machine": {source: [hash, ...]}}."""
-SERVICE_STATE = "var/lib/affectd"
-"""Where the service keeps its own; root, who calls `affectd check`, may read it."""
 LONGEST = 64
 NUMBER_DIGITS = 8
 """Hexadecimal: of 1000 boxes with one host name, two have the same in one of 8000 such fleets."""
@@ -74,7 +73,7 @@ def settle(configured: str, folder: Path, *, root: Path = Path("/"), host: str =
 def _settled(configured: str, folder: Path, machine: Machine, root: Path) -> Identity | None:
     if configured:
         return Identity(configured, "device.id in the settings")
-    for file in (folder / KEPT, root / SERVICE_STATE / KEPT):
+    for file in (folder / KEPT, root / STATE.relative_to("/") / KEPT):
         kept = _read_kept(file)
         if kept is not None and _same(kept[1], machine):
             return Identity(kept[0], f"kept in {file}")

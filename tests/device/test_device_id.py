@@ -31,7 +31,7 @@ class Box:
             (self.root / "proc/device-tree/serial-number").write_text(serial + "\0")
 
     def card(self, name: str, address: str, *, bus: str = "pci0000:00", kind: str = "0") -> None:
-        """Give it a network card."""
+        """Add a network card."""
         card, device = self.root / "sys/class/net" / name, self.root / f"sys/devices/{bus}/{name}"
         card.mkdir(parents=True)
         device.mkdir(parents=True)

@@ -39,7 +39,7 @@ def test_a_worker_that_hangs_in_its_model_is_replaced(
     with Listener(broker, EVENT, HEALTH) as listener:
 
         def replaced() -> list[Any]:
-            """Give what health has said of the face worker since it was replaced."""
+            """Return what health has said of the face worker since it was replaced."""
             told = [message.json["components"]["face"] for message in listener.on(HEALTH)]
             return [part for part in told if part["restarts"] > 0]
 

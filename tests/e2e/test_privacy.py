@@ -54,7 +54,7 @@ def time_of(document: dict[str, Any]) -> datetime:
 
 
 def captured_at(reading: dict[str, Any]) -> datetime:
-    """Give when what a reading says was seen or heard."""
+    """Return when what a reading says was seen or heard."""
     return time_of(reading) - timedelta(milliseconds=reading["latency_ms"])
 
 

@@ -17,7 +17,7 @@ EXAMPLE = Path(__file__).parents[2] / "systemd" / "mosquitto"
 
 
 def password_of(user: str) -> str:
-    """Give the password that the broker knows of a user."""
+    """Return the password that the broker knows of a user."""
     return f"{user}'s own"
 
 

@@ -39,7 +39,7 @@ Seq = tuple[str, int]
 
 
 def names(count: int, first: int = 0) -> list[str]:
-    """Give the ids of so many boxes."""
+    """Return the ids of so many boxes."""
     return [f"box-{number:04d}" for number in range(first, first + count)]
 
 

@@ -101,7 +101,7 @@ class OddBroker:
                 return
 
     def _read(self, head: int, body: bytes) -> tuple[str, bytes]:
-        """Give topic and payload of a PUBLISH."""
+        """Return topic and payload of a PUBLISH."""
         after_topic = 2 + int.from_bytes(body[:2], "big")
         rest = body[after_topic + (2 if head & QOS_BITS else 0) :]
         return body[2:after_topic].decode(), rest if self._mqtt311 else _without_properties(rest)

@@ -126,7 +126,7 @@ class _SoundFiles:
 
     @classmethod
     def below(cls, path: Path) -> _SoundFiles:
-        """Look through `path` and the folders in it."""
+        """Search `path` and the folders in it."""
         found = cls()
         for file in sorted(path.rglob("*"), key=lambda file: (_rank(file), file)):
             # Those are an archiver's leftovers: ._1001_DFA_ANG_XX.wav in __MACOSX.

@@ -71,7 +71,7 @@ class _Look:
         return self._seen[0] > 0
 
     def take(self, frame: Frame) -> None:
-        """Look at a frame from all sides."""
+        """Search a frame for a face, as it is and turned by each quarter."""
         gray = to_gray(frame.image)
         self._size = f"{gray.shape[1]}x{gray.shape[0]}"
         self._levels.append(float(gray.mean()))

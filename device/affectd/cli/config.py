@@ -62,7 +62,7 @@ def _check(args: argparse.Namespace) -> int:
 
 
 def _absent(config: Config) -> Iterator[str]:
-    """Say what the settings name and this user does not see, one sentence each: it may come later."""
+    """Return a sentence on each thing that the settings name and this user does not see: it may come later."""
     camera = config.camera.source
     without = "affectd run ends with exit code 5" if is_clip(camera) else "affectd run waits for it"
     for table, key, path, then in (
@@ -77,7 +77,7 @@ def _absent(config: Config) -> Iterator[str]:
 
 
 def _unwritable(outbox: Path) -> Iterator[str]:
-    """Say that this user cannot make or write the outbox, in one sentence: the service may be another's."""
+    """Report in one sentence that this user cannot make or write the outbox: the service may be another's."""
     there = next(each for each in (outbox, *outbox.parents) if is_file(str(each)) or is_folder(str(each)))
     if not os.access(there, os.W_OK):
         yield f"outbox.path: this user cannot write {outbox}; if affectd run cannot either, it ends with exit code 7."

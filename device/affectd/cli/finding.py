@@ -19,5 +19,5 @@ class Finding:
     """Of the command, when this is the first part that failed."""
 
     def to_json(self) -> dict[str, Any]:
-        """Give the finding as a JSON object."""
+        """Return the finding as a JSON object."""
         return asdict(self)

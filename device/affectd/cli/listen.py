@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _until(subscriber: Subscriber, count: int | None, end: float) -> Iterator[Arrived]:
-    """Give messages until `count` events came or the monotonic second `end` is there; None means without end."""
+    """Yield messages until `count` events came or the monotonic second `end` is there; None means without end."""
     while (count is None or count > 0) and (left := end - time.monotonic()) > 0:
         message = subscriber.receive(min(POLL_S, left))
         if message is None:

@@ -63,7 +63,7 @@ class NewestPicture:
             self._changed.notify_all()
 
     def wait(self) -> bytes:
-        """Give the next picture; empty when none came in time."""
+        """Return the next picture; empty when none came in time."""
         with self._changed:
             return self._jpeg if self._changed.wait(WAIT_S) else b""
 
@@ -74,7 +74,7 @@ class NewestPicture:
 
 
 def drawn(frame: Frame, reading: FaceReading) -> bytes:
-    """Give the frame with its faces and the banner as JPEG."""
+    """Return the frame with its faces and the banner as JPEG."""
     import cv2
 
     from affectd.events import LABELS

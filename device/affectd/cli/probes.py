@@ -135,7 +135,7 @@ def probe_model(task: str, config: Config) -> Finding:
 
 
 def probe_outbox(config: Config) -> Finding:
-    """Look at the store of events, unless the daemon that runs has it; nothing of it is made or changed."""
+    """Read the store of events, unless the daemon that runs has it; nothing of it is made or changed."""
     path = assembly.outbox_path(config)
     try:
         found = look_at(path)
@@ -167,7 +167,7 @@ def probe_broker(config: Config) -> Finding:
 
 
 def password_source(mqtt: MqttConfig) -> str:
-    """Say where the password for the broker was read, or looked for."""
+    """Return where the password for the broker was read, or looked for."""
     if mqtt.password_file:
         return f"password from {mqtt.password_file}"
     if os.environ.get("CREDENTIALS_DIRECTORY"):
@@ -176,7 +176,7 @@ def password_source(mqtt: MqttConfig) -> str:
 
 
 def _no_secret() -> str:
-    """Say why the installed service's password was not used."""
+    """Return why the installed service's password was not used."""
     if not is_there(PASSWORD):
         return "is not there"
     return "is empty, or goes with other settings" if os.access(PASSWORD, os.R_OK) else "is not for this user to read"

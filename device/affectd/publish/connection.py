@@ -214,7 +214,7 @@ class Connection:
         return f"broker {self._config.host}:{self._config.port}"
 
     def _describe(self, payload: bytes, expires_s: int | None) -> Properties | None:
-        """Say what the payload is, as far as the version of MQTT can."""
+        """Return the properties that describe a payload; None where the version of MQTT has none."""
         if self.version != MQTTProtocolVersion.MQTTv5 or not payload:
             return None
         properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]

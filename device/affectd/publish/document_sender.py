@@ -37,7 +37,7 @@ class _Refused:
     what_to_do: str
 
     def __str__(self) -> str:
-        """Give the reason as it is told; one that is about rights has nothing to do with the size."""
+        """Format the reason; one that is about rights has nothing to do with the size."""
         return self.reason if self.what_to_do == _SEE_ACL else f"{self.reason}; {self.size} bytes"
 
 

@@ -47,15 +47,15 @@ class Pace:
         return round(min(MOST, max(FEWEST, _WINDOW_S * self._per_s)))
 
     def allowed(self) -> int:
-        """Give how many may go now."""
+        """Return how many may go now."""
         return self._rate.allowed()
 
     def spend(self) -> None:
-        """Say that one went."""
+        """Count one that went."""
         self._rate.spend()
 
     def held_back(self) -> None:
-        """Say that more could have gone."""
+        """Note that more could have gone."""
         self._busy = True
 
     def acknowledged(self, took_s: float) -> None:

@@ -26,7 +26,7 @@ _TO_PEM = {
 
 @contextmanager
 def readable(key: str, file: str) -> Iterator[str]:
-    """Give a path under which OpenSSL, which wants `-----BEGIN` at the beginning of a line, reads what `file` means.
+    """Yield a path under which OpenSSL, which wants `-----BEGIN` at the beginning of a line, reads what `file` means.
 
     `key` is the setting that names the file. Raises BrokerError for one that cannot be read or is no PEM file.
     """
@@ -59,7 +59,7 @@ def _plain(content: bytes) -> bytes:
 
 
 def _other_form(content: bytes) -> str | None:
-    """Say what a file holds that is not in PEM form, or of no use in it; None when it may be in order."""
+    """Return what a file holds that is not in PEM form, or of no use in it; None when it may be in order."""
     if b"-----BEGIN PKCS7" in content:
         return "a PKCS#7 store"
     if b"-----BEGIN CERTIFICATE REQUEST" in content or b"-----BEGIN NEW CERTIFICATE REQUEST" in content:

@@ -14,7 +14,7 @@ class Rate:
         self._allowed, self._filled_at = float(burst), time.monotonic()
 
     def allowed(self) -> int:
-        """Give how many may go now."""
+        """Return how many may go now."""
         now = time.monotonic()
         self._allowed = min(self._burst, self._allowed + (now - self._filled_at) * self._per_s)
         self._filled_at = now
@@ -26,5 +26,5 @@ class Rate:
         self._per_s, self._burst = per_s, float(burst)
 
     def spend(self) -> None:
-        """Say that one went."""
+        """Count one that went."""
         self._allowed -= 1

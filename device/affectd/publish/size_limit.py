@@ -20,7 +20,7 @@ class SizeLimit:
     """
 
     def __init__(self) -> None:
-        """Know nothing yet."""
+        """Begin without any limit."""
         self.doubtful_from: int | None = None
         """Bytes of the smallest message that the broker is known to hang up at; None: none known."""
         self._limit: int | None = None

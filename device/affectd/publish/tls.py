@@ -73,7 +73,7 @@ def _show(context: ssl.SSLContext, cert_file: str, key_file: str) -> None:
 
 
 def _useless(error: Exception, cert_file: str, key_file: str) -> str:
-    """Say why OpenSSL does not load our certificate and key."""
+    """Return why OpenSSL does not load our certificate and key."""
     if "KEY_VALUES_MISMATCH" in str(error):
         first = "the first certificate there must be the box's own, those of its authorities follow"
         return f"mqtt.key_file {key_file}: is not the key of mqtt.cert_file {cert_file} ({first})"

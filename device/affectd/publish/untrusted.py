@@ -23,7 +23,7 @@ _RENEW_CA = (
 
 
 def untrusted(error: ssl.SSLCertVerificationError, config: MqttConfig) -> str:
-    """Say why we do not believe the broker's certificate, and what to do."""
+    """Return why we do not believe the broker's certificate, and what to do."""
     what, code = error.verify_message.rstrip("."), error.verify_code
     if code in _WRONG_NAMES:
         return f"{what}; {_names_sentence(config)}"
@@ -79,7 +79,7 @@ def _names_sentence(config: MqttConfig) -> str:
 
 
 def _sign(config: MqttConfig, extension: str = "", *, certificate: dict[str, Any] | None = None) -> str:
-    """Give the line that makes the broker's certificate anew, for the host name that we call it by and `extension`."""
+    """Return the line that makes the broker's certificate anew, for the host name we call it by and `extension`."""
     name = f"subjectAltName={'IP' if _is_address(config.host) else 'DNS'}:{config.host}"
     request = f"-key broker.key -subj /CN={config.host}"
     if certificate is not None and certificate["subject"] == certificate["issuer"]:

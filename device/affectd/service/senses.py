@@ -6,7 +6,7 @@ from affectd.events import Reason, Strategy
 from affectd.service.component import Component
 
 _MISSING: dict[str, Reason] = {"face": "no_camera", "voice": "no_microphone"}
-_DEAF_AND_BLIND: dict[str, Strategy] = {"face": "voice", "voice": "face"}
+_IGNORED_BY: dict[str, Strategy] = {"face": "voice", "voice": "face"}
 """The strategy that a modality has no part in."""
 
 
@@ -40,7 +40,7 @@ class Senses:
         if self.private:
             return "privacy"
         for modality, (device, _) in self._parts.items():
-            if self._strategy != _DEAF_AND_BLIND[modality]:
+            if self._strategy != _IGNORED_BY[modality]:
                 if self.has_failed(modality, now):
                     return _MISSING[modality]
                 return "starting" if device.status().state in {"starting", "off"} else "nobody"

@@ -51,7 +51,7 @@ def started(environ, *arguments, before=HEED_CTRL_C, **streams):
 
 
 def ended(process):
-    """Give exit code and last words, once nobody listens and the camera is closed."""
+    """Return exit code and last words, once nobody listens and the camera is closed."""
     code = process.wait(30)
     return code, process.stderr.read()
 

@@ -154,7 +154,7 @@ def test_every_python_checks_chain_and_host_and_none_is_strict(tmp_path: Path) -
 
 
 def error_of(folder: Path, **mqtt: str) -> str:
-    """Give what a box says that stays outside."""
+    """Return what a box says that stays outside."""
     mqtt = {"ca_file": str(folder / "ca.crt"), **mqtt}
     with broker_of(folder) as broker, running(broker.port, folder, tls=True, **mqtt) as box:
         until(lambda: box.last_error, 20)
@@ -163,7 +163,7 @@ def error_of(folder: Path, **mqtt: str) -> str:
 
 
 def line_in(error: str) -> str:
-    """Give the command that the sentence tells the reader to type."""
+    """Return the command that the sentence tells the reader to type."""
     found = re.search(r"'((?:printf|openssl|cat) .*?)'", error)
     assert found is not None, error
     return found[1]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -185,18 +186,30 @@ def test_a_document_is_withheld_for_its_topic_where_larger_ones_are_taken(tmp_pa
 # Offered again.
 
 
-def test_what_is_withheld_is_offered_now_and_then_and_taken_when_the_limit_was_raised(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is withheld is offered after a second instead of a minute, and a lost broker is tried as soon."""
     monkeypatch.setattr(size_limit, "AGAIN_S", 1.0)
     monkeypatch.setattr(session, "LONGEST_WAIT_S", 0.5)
+
+
+@contextmanager
+def knowing_a_limit(folder: Path) -> Iterator[tuple[OddBroker, Running]]:
+    """Run a box that has found out that this broker hangs up at more than 600 bytes, and withholds five events."""
     with (
         OddBroker(hangs_up_at=larger_than(600), refuses=lambda _: False) as odd,
-        running(odd.port, tmp_path) as box,
+        running(odd.port, folder) as box,
     ):
         publish_all(box)
         box.publish_events(5)
         until(lambda: "events are as large" in box.last_error and TOPICS.state in box.last_error, 60)
+        yield odd, box
+
+
+def test_what_is_withheld_is_offered_now_and_then_and_taken_when_the_limit_was_raised(
+    impatient: None, tmp_path: Path
+) -> None:
+    with knowing_a_limit(tmp_path) as (odd, box):
         odd.hangs_up_at = larger_than(1500)
         until(lambda: box.outbox.depth == 0 and on(odd, TOPICS.state), 60)
         assert TOPICS.discovery in box.last_error or not box.connected
@@ -208,17 +221,9 @@ def test_what_is_withheld_is_offered_now_and_then_and_taken_when_the_limit_was_r
 
 
 def test_a_limit_that_holds_costs_one_connection_each_time_and_ever_more_rarely(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    impatient: None, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(size_limit, "AGAIN_S", 1.0)
-    monkeypatch.setattr(session, "LONGEST_WAIT_S", 0.5)
-    with (
-        OddBroker(hangs_up_at=larger_than(600), refuses=lambda _: False) as odd,
-        running(odd.port, tmp_path) as box,
-    ):
-        publish_all(box)
-        box.publish_events(5)
-        until(lambda: "events are as large" in box.last_error and TOPICS.state in box.last_error, 60)
+    with knowing_a_limit(tmp_path) as (odd, _box):
         learned, began = odd.connections, time.monotonic()
         time.sleep(14)
         took = time.monotonic() - began
