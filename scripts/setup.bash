@@ -1,10 +1,10 @@
 # What scripts/demo and scripts/test share: Debian packages, and virtual environments installed once.
 # Sourced, after `set -euo pipefail`; $root is the checkout.
 
-# The real parts that tests run against: a broker, a sound server, a voice, a C compiler (PyAudio, a delegate); strace
-# shows what a run does.
+# The real parts that tests run against: a broker, a sound server, a voice, a browser with a font, a C compiler (PyAudio,
+# a delegate); strace shows what a run does.
 test_packages=(mosquitto mosquitto-clients portaudio19-dev pulseaudio pulseaudio-utils libasound2-plugins
-    alsa-utils espeak-ng gcc libc6-dev python3-dev openssl systemd strace)
+    alsa-utils espeak-ng chromium fonts-dejavu-core gcc libc6-dev python3-dev openssl systemd strace)
 # What the box is installed from, in this order.
 locks=("$root/device/build.lock" "$root/device/requirements.lock")
 
