@@ -15,6 +15,8 @@ from affectd.config_paths import default_outbox
 from affectd.device_id import Identity, identify, settle
 from affectd.errors import BrokerError, ModelError
 from affectd.events import Origin, Strategy
+from affectd.face.detector import FaceDetector
+from affectd.face.haar import HaarDetector
 from affectd.face.preprocess import FacePreprocessing
 from affectd.face.reader import FaceReader
 from affectd.fusion.fuser import EVEN_SKILL, Fuser
@@ -99,13 +101,18 @@ def open_configured_model(config: Config, task: str) -> Model | None:
     )
 
 
+def make_face_detector(config: Config) -> FaceDetector:
+    """Build the configured face detector. Raises ModelError without its file."""
+    return HaarDetector(config.face.min_size)
+
+
 def make_face_reader(config: Config, model: Model) -> FaceReader:
-    """Build the face path around an open model."""
+    """Build the face path around an open model. Raises ModelError without the detector's file."""
     return FaceReader.create(
         model,
         FacePreprocessing.from_manifest(model.bundle.preprocessing),
+        make_face_detector(config),
         detect_every=config.face.detect_every,
-        min_size=config.face.min_size,
         max_faces=config.face.max_faces,
     )
 

@@ -78,9 +78,11 @@ class TrackedFace:
     """0..1 from size, sharpness and pose symmetry; scales the face's weight when fused."""
     probabilities: Probabilities
     """Calibrated, 7 values in the order of LABELS."""
+    roll_deg: float = 0.0
+    """The head's tilt in the picture, degrees, clockwise positive; 0 where it is not known."""
 
     def to_json(self) -> dict[str, Any]:
-        """Give the face's part of an event or of the faces topic."""
+        """Return the face's part of an event or of the faces topic."""
         return {
             "track": self.track,
             "quality": round(self.quality, 3),
@@ -261,6 +263,7 @@ def people_json(people: Sequence[Person], origin: Origin, stamp: Stamp, *, now: 
                 "person": person_id(origin, person.number),
                 "track": person.face.track,
                 "box": person.face.box.to_json(),
+                "roll_deg": round(person.face.roll_deg, 1),
                 "quality": round(person.face.quality, 3),
                 "emotion": person.emotion,
                 "confidence": round(person.confidence, 4),
@@ -278,7 +281,10 @@ def faces_json(reading: FaceReading, origin: Origin, stamp: Stamp) -> dict[str, 
         **head_json(origin, stamp),
         "latency_ms": round(stamp.latency_ms, 1),
         "picture": {"width": width, "height": height},
-        "faces": [{**face.to_json(), **_leading(face.probabilities, LABELS)} for face in reading.faces],
+        "faces": [
+            {**face.to_json(), "roll_deg": round(face.roll_deg, 1), **_leading(face.probabilities, LABELS)}
+            for face in reading.faces
+        ],
     }
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from affectd.config import Config
 from affectd.errors import CaptureError
 from affectd.events import AudioChunk, Frame
+from affectd.face.haar import HaarDetector
 from affectd.face.preprocess import FacePreprocessing
 from affectd.face.reader import FaceReader
 from affectd.fusion.fuser import Fuser
@@ -97,7 +98,7 @@ class Box:
     def __init__(self, publisher: Publisher, listener: Listener) -> None:
         self._listener = listener
         self.camera, self.microphone = Seeing(), Hearing()
-        self.face_reader = FaceReader.create(Classifier(7), FacePreprocessing(), detect_every=1)
+        self.face_reader = FaceReader.create(Classifier(7), FacePreprocessing(), HaarDetector(), detect_every=1)
         self.voice_reader = VoiceReader(Classifier(8), VoiceFeatures())
         self._pipeline = Pipeline(
             Config(),

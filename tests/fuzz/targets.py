@@ -29,6 +29,7 @@ from affectd.config_file import load
 from affectd.config_keys import ENVIRONMENT_PREFIX
 from affectd.errors import AffectdError
 from affectd.events import LABELS, VOICE_LABELS, AudioChunk, Frame, Origin
+from affectd.face.haar import HaarDetector
 from affectd.face.preprocess import FacePreprocessing
 from affectd.face.reader import FaceReader
 from affectd.inference.bundle import MANIFEST, Bundle
@@ -333,4 +334,4 @@ def _voice_reader() -> VoiceReader:
 @cache
 def _face_reader() -> FaceReader:
     preprocessing = FacePreprocessing.from_manifest(Bundle.load(MODELS / "face-vgg16").preprocessing)
-    return FaceReader.create(_Even(len(LABELS)), preprocessing)
+    return FaceReader.create(_Even(len(LABELS)), preprocessing, HaarDetector())

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from affectd.events import Box, Frame
+from affectd.face.haar import HaarDetector
 from affectd.face.preprocess import FacePreprocessing, GrayImage
 from affectd.face.reader import FaceReader
 from affectd.face.tracker import overlap
@@ -138,7 +139,7 @@ class _Device:
     """The daemon's face path, with a model that keeps what it is shown."""
 
     def __init__(self, preprocessing: FacePreprocessing) -> None:
-        self._reader = FaceReader.create(self, preprocessing)
+        self._reader = FaceReader.create(self, preprocessing, HaarDetector())
         self._shown: list[FloatArray] = []
 
     def probabilities(self, x: FloatArray) -> tuple[float, ...]:

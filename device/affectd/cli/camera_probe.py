@@ -12,7 +12,7 @@ from affectd.capture.turned_camera import TURNS, turned
 from affectd.cli.finding import Finding
 from affectd.config import CameraConfig, Config
 from affectd.events import Frame
-from affectd.face.detector import HaarDetector
+from affectd.face.detector import FaceDetector
 from affectd.face.preprocess import to_gray
 from affectd.face.tracker import FaceTracker
 
@@ -34,7 +34,7 @@ def probe_camera(config: Config) -> Finding:
     reason = assembly.privacy_sources(config).reason()
     if reason is not None:
         return Finding("camera", "off", "privacy is on: not opened", reason)
-    look = _Look(config.face.min_size)
+    look = _Look(assembly.make_face_detector(config))
     try:
         camera.open()
         _look_for_a_face(camera, max(LOOK_S, FEWEST_FRAMES / settings.fps), look)
@@ -56,8 +56,7 @@ def _look_for_a_face(camera: Camera, duration_s: float, look: _Look) -> None:
 class _Look:
     """What the frames of a few seconds show, as they come and turned by each quarter of a circle."""
 
-    def __init__(self, min_size: float) -> None:
-        detector = HaarDetector(min_size)
+    def __init__(self, detector: FaceDetector) -> None:
         self._trackers = {degrees: FaceTracker(detector) for degrees in (0, *TURNS)}
         self._seen = dict.fromkeys(self._trackers, 0)
         """Frames with a face, by degrees of turning."""

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from affectd.events import Box, FaceReading, Frame, TrackedFace
-from affectd.face.detector import HaarDetector
+from affectd.face.detector import FaceDetector
 from affectd.face.preprocess import FacePreprocessing, PixelBox, to_gray
 from affectd.face.quality import face_quality
 from affectd.face.tracker import FaceTracker, Track
@@ -53,13 +53,13 @@ class FaceReader:
         cls,
         model: FaceModel,
         preprocessing: FacePreprocessing,
+        detector: FaceDetector,
         *,
         detect_every: int = 5,
-        min_size: float = 0.1,
         max_faces: int = 3,
     ) -> FaceReader:
-        """Build the reader with its Haar detector and tracker. Raises ModelError without a cascade."""
-        return cls(model, preprocessing, FaceTracker(HaarDetector(min_size), detect_every), max_faces)
+        """Build the reader with a tracker around the detector."""
+        return cls(model, preprocessing, FaceTracker(detector, detect_every), max_faces)
 
     def reset(self) -> None:
         """Forget all faces, after a gap in the pictures; track numbers go on counting up."""
@@ -72,7 +72,7 @@ class FaceReader:
         grayed = time.perf_counter()
         tracks = self.tracker.update(gray, frame.captured_at)[: self.max_faces]
         tracked = time.perf_counter()
-        crops = [self.preprocessing.crop(gray, track.box) for track in tracks]
+        crops = [self.preprocessing.crop(gray, track.box, track.roll_deg) for track in tracks]
         qualities = [face_quality(crop) for crop in crops]
         judged = time.perf_counter()
         inputs = [self.preprocessing.prepare(crop) for crop in crops]
@@ -92,7 +92,7 @@ def _tracked_face(
     track: Track, shape: tuple[int, ...], quality: float, probabilities: tuple[float, ...]
 ) -> TrackedFace:
     assert track.number is not None
-    return TrackedFace(track.number, _fractions(track.box, shape), quality, probabilities)
+    return TrackedFace(track.number, _fractions(track.box, shape), quality, probabilities, track.roll_deg)
 
 
 def _fractions(box: PixelBox, shape: tuple[int, ...]) -> Box:

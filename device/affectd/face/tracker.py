@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
-from affectd.face.detector import HaarDetector, SmallPicture, cut_around
+from affectd.face.detector import FaceDetector, FoundFace, SmallPicture, cut_around
 from affectd.face.preprocess import GrayImage, PixelBox
 
 SAME_FACE = 0.3
@@ -18,6 +18,8 @@ PATCH = 32
 """Side in pixels at which faces are compared by correlation."""
 FRONT_SHARE = 1.5
 """Another face must cover this many times the area of the one in front to take its place."""
+ROLL_SHARE = 0.5
+"""How far the roll moves to the newest one: a detector's is a little off each time."""
 IDLE_EVERY = 2
 """While nobody is there, full detection runs on every n-th frame."""
 
@@ -29,9 +31,11 @@ class Track:
     box: PixelBox
     """In pixels of the full picture, smoothed so that the crop does not tremble."""
     detected_at: float
-    """When the cascade last confirmed it, on the clock of the frames."""
+    """When the detector last confirmed it, on the clock of the frames."""
     patch: GrayImage
-    """(PATCH, PATCH) picture of the face when last seen, for the frames in which the cascade misses it."""
+    """(PATCH, PATCH) picture of the face when last seen, for the frames in which the detector misses it."""
+    roll_deg: float = 0.0
+    """The head's tilt, clockwise positive, smoothed; 0 where the detector does not know."""
     number: int | None = None
     """Counts up from 1; None until a second frame confirms the face."""
     visible: bool = True
@@ -47,39 +51,39 @@ class Track:
 class FaceTracker:
     """Follows every face from frame to frame and knows which one stands in front.
 
-    A face counts when two frames have shown it; it is followed by the cascade in a small region,
+    A face counts when two frames have shown it; it is followed by the detector in a small region,
     or by its likeness to the frame before while it turns away, and ends `patience_s` seconds after
-    the cascade last confirmed it.
+    the detector last confirmed it.
     """
 
-    detector: HaarDetector
+    detector: FaceDetector
     detect_every: int = 5
     patience_s: float = 1.0
     _tracks: list[Track] = field(default_factory=list)
     _front: int | None = None
     _last_number: int = 0
     _since_detection: int = IDLE_EVERY
-    _backlit: bool = True
-    """Whether the last full detection looked for backlit faces: every second does."""
+    _attempts: int = 0
+    """Full detections since the start, or since all faces were forgotten."""
 
     def reset(self) -> None:
         """Forget all faces, after a gap in the pictures; numbers go on counting up."""
         self._tracks.clear()
         self._front = None
         self._since_detection = IDLE_EVERY
-        self._backlit = True
+        self._attempts = 0
 
     def update(self, gray: GrayImage, at: float) -> list[Track]:
-        """Take the frame (height, width) captured at `at` seconds; give the faces in it, the one in front first."""
+        """Take the frame (height, width) captured at `at` seconds; return the faces in it, the one in front first."""
         picture = self.detector.shrink(gray)
         found = self._detect(picture) if self._detection_is_due() else []
         for track in self._tracks:
-            box = _take_overlapping(track.box, found) or self._look_near(picture, track)
-            if box is not None:
-                self._confirm(track, box, picture, at)
+            face = _take_overlapping(track.box, found) or self._look_near(picture, track)
+            if face is not None:
+                self._confirm(track, face, picture, at)
             else:
                 self._follow_likeness(track, picture)
-        self._tracks += [Track(box, at, _patch(picture, box)) for box in found]
+        self._tracks += [Track(face.box, at, _patch(picture, face.box), face.roll_deg) for face in found]
         self._end_stale(at)
         return self._in_view()
 
@@ -91,18 +95,19 @@ class FaceTracker:
             self._since_detection = 0
         return due
 
-    def _detect(self, picture: SmallPicture) -> list[PixelBox]:
-        self._backlit = not self._backlit
-        return self.detector.detect(picture, backlit=self._backlit)
+    def _detect(self, picture: SmallPicture) -> list[FoundFace]:
+        self._attempts += 1
+        return self.detector.detect(picture, self._attempts - 1)
 
-    def _look_near(self, picture: SmallPicture, track: Track) -> PixelBox | None:
-        return _take_overlapping(track.box, self.detector.detect_near(picture, track.box))
+    def _look_near(self, picture: SmallPicture, track: Track) -> FoundFace | None:
+        return _take_overlapping(track.box, self.detector.detect_near(picture, FoundFace(track.box, track.roll_deg)))
 
-    def _confirm(self, track: Track, box: PixelBox, picture: SmallPicture, at: float) -> None:
+    def _confirm(self, track: Track, face: FoundFace, picture: SmallPicture, at: float) -> None:
         if track.number is None:
             self._last_number += 1
             track.number = self._last_number
-        track.box = _smoothed(track.box, box)
+        track.box = _smoothed(track.box, face.box)
+        track.roll_deg += ROLL_SHARE * (face.roll_deg - track.roll_deg)
         track.patch = _patch(picture, track.box)
         track.detected_at = at
         track.visible = True
@@ -157,17 +162,17 @@ def overlap(a: PixelBox, b: PixelBox) -> float:
     return width * height / (a[2] * a[3] + b[2] * b[3] - width * height)
 
 
-def _take_overlapping(box: PixelBox, found: list[PixelBox]) -> PixelBox | None:
-    """Take the box that overlaps most out of `found`; None when none overlaps enough."""
-    best = max(found, key=lambda other: overlap(box, other), default=None)
-    if best is None or overlap(box, best) < SAME_FACE:
+def _take_overlapping(box: PixelBox, found: list[FoundFace]) -> FoundFace | None:
+    """Take the face whose box overlaps most out of `found`; None when none overlaps enough."""
+    best = max(found, key=lambda face: overlap(box, face.box), default=None)
+    if best is None or overlap(box, best.box) < SAME_FACE:
         return None
     found.remove(best)
     return best
 
 
 def _smoothed(old: PixelBox, new: PixelBox) -> PixelBox:
-    """Move `old` towards `new`: a third of the way for the cascade's jitter, all the way for a real move."""
+    """Move `old` towards `new`: a third of the way for the detector's jitter, all the way for a real move."""
     step = max(abs(n - o) for n, o in zip(new, old, strict=True)) / old[2]
     share = min(1.0, max(0.33, step / 0.15))
     x, y, width, height = (o + share * (n - o) for o, n in zip(old, new, strict=True))

@@ -19,6 +19,7 @@ from affectd.capture.opencv_camera import OpenCvCamera
 from affectd.capture.pixel_aspect import LONGEST_SIDE, aspect_of_jpeg, believed, with_square_pixels
 from affectd.capture.protocols import Camera, EndOfClipError
 from affectd.events import Frame
+from affectd.face.haar import HaarDetector
 from affectd.face.preprocess import FacePreprocessing
 from affectd.face.reader import FaceReader
 from support.media import write_clip
@@ -75,7 +76,7 @@ def test_the_face_is_found_where_it_is(tmp_path: Path, aspect: Fraction) -> None
             return (0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0)
 
     path = write_clip(tmp_path / "clip.mp4", frames=[stored(aspect)] * 5, pixel_aspect=aspect)
-    reader = FaceReader.create(Model(), FacePreprocessing())
+    reader = FaceReader.create(Model(), FacePreprocessing(), HaarDetector())
     readings = [reader.read(frame) for frame in pictures(Clip(path, realtime=False, loop=False, fps=25).camera)]
     box = readings[-1].faces[0].box
     assert (box.x + box.width / 2, box.y + box.height / 2) == pytest.approx((360 / 704, 200 / 480), abs=0.03)

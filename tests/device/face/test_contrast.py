@@ -6,7 +6,7 @@ import pytest
 
 from affectd.events import FaceReading, Frame
 from affectd.face.contrast import Levels, locally_stretched
-from affectd.face.detector import HaarDetector
+from affectd.face.haar import HaarDetector
 from affectd.face.preprocess import FacePreprocessing, GrayImage
 from affectd.face.reader import FaceReader
 from affectd.face.tracker import FaceTracker
@@ -45,7 +45,7 @@ def sensed(light: np.ndarray, rng: np.random.Generator) -> GrayImage:
 
 
 def read(light: np.ndarray, frames: int = 12) -> list[FaceReading]:
-    reader, rng = FaceReader.create(Model(), FacePreprocessing()), np.random.default_rng(0)
+    reader, rng = FaceReader.create(Model(), FacePreprocessing(), HaarDetector()), np.random.default_rng(0)
     return [reader.read(Frame(sensed(light, rng), 50 + i / 10, i)) for i in range(frames)]
 
 

@@ -1,10 +1,12 @@
 """The face crop and its numbers."""
 
+import cv2
 import numpy as np
 import pytest
 
 from affectd.errors import ModelError
 from affectd.face.preprocess import FacePreprocessing
+from support.scenes import scene
 
 
 def test_an_equalized_crop_has_about_zero_mean_and_unit_deviation() -> None:
@@ -34,6 +36,23 @@ def test_the_crop_is_centred_on_the_box() -> None:
     gray[200, 300] = 255
     crop = FacePreprocessing(crop_scale=1.0).crop(gray, (280, 180, 40, 40))
     assert crop[20, 20] == 255
+
+
+@pytest.mark.parametrize("roll", [-35, -10, 20, 90])
+def test_a_tilted_face_is_cut_out_upright(roll: float) -> None:
+    upright = cv2.cvtColor(scene((320, 240, 110)), cv2.COLOR_BGR2GRAY)
+    # OpenCV's angles are counter-clockwise, a roll is clockwise.
+    turn = cv2.getRotationMatrix2D((320, 240), -roll, 1)
+    tilted = cv2.warpAffine(upright, turn, (640, 480), borderMode=cv2.BORDER_REPLICATE)
+    preprocessing, box = FacePreprocessing(), (265, 185, 110, 110)
+    expected = preprocessing.crop(upright, box).astype(float)
+    assert np.abs(preprocessing.crop(tilted, box, roll) - expected).mean() < 4
+    assert np.abs(preprocessing.crop(tilted, box) - expected).mean() > 8
+
+
+def test_a_tilted_face_at_the_border_is_a_whole_square() -> None:
+    gray = np.full((480, 640), 90, np.uint8)
+    assert (FacePreprocessing(crop_scale=1.0).crop(gray, (-30, -20, 60, 60), 20) == np.full((60, 60), 90)).all()
 
 
 def test_a_box_outside_the_picture_gives_a_blank_crop() -> None:

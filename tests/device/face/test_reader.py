@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from affectd.events import FaceReading, Frame
+from affectd.face.haar import HaarDetector
 from affectd.face.preprocess import FacePreprocessing
 from affectd.face.reader import FaceReader
 from support.scenes import scene
@@ -26,7 +27,7 @@ def read(reader: FaceReader, *pictures: np.ndarray, start: float = 50.0) -> list
 
 
 def make(model: Recorder | None = None, **settings: int) -> FaceReader:
-    return FaceReader.create(model or Recorder(), FacePreprocessing(), **settings)
+    return FaceReader.create(model or Recorder(), FacePreprocessing(), HaarDetector(), **settings)
 
 
 def test_reads_the_face_with_box_as_fractions_and_the_models_answer() -> None:

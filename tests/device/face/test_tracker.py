@@ -4,7 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from affectd.face.detector import HaarDetector
+from affectd.face.detector import FoundFace, SmallPicture
+from affectd.face.haar import HaarDetector
 from affectd.face.tracker import FaceTracker, Track
 from support.scenes import BACKDROP, scene
 
@@ -83,7 +84,7 @@ def test_a_head_that_turns_further_than_the_cascade_knows_is_followed_by_its_lik
         assert np.hypot(*np.subtract(centre(track), (320, 240))) < 25
     detector = camera.tracker.detector
     picture = detector.shrink(cv2.cvtColor(tilted(-40), cv2.COLOR_BGR2GRAY))
-    assert detector.detect_near(picture, track.box) == []
+    assert detector.detect_near(picture, FoundFace(track.box)) == []
 
 
 def test_likeness_alone_is_not_believed_for_long() -> None:
@@ -134,10 +135,10 @@ def test_full_detection_is_not_run_on_every_frame() -> None:
     detector = camera.tracker.detector
     detect = detector.detect
 
-    def counted(picture, *, backlit):
+    def counted(picture: SmallPicture, attempt: int) -> list[FoundFace]:
         nonlocal full
         full += 1
-        return detect(picture, backlit=backlit)
+        return detect(picture, attempt)
 
     detector.detect = counted  # type: ignore[method-assign]
     for _ in range(20):
