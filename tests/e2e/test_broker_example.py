@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,11 +14,12 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from affectd.publish.topics import Topics
+from e2e.program import command, environment
 from support.example_broker import ExampleBroker, password_of
 from support.publishing import running
 from support.waiting import until
 
-USERS = ("kiosk", "viewer", "operator")
+USERS = ("kiosk", "viewer", "operator", "homeassistant")
 TOPICS = Topics("affectd", "kiosk")
 OTHERS = Topics("affectd", "lobby")
 OWN = (
@@ -54,9 +56,9 @@ class User:
             client.subscribe([(topic, 1) for topic in topics])
             assert self._subscribed.wait(15)
 
-    def publish(self, topic: str, payload: str) -> bool:
+    def publish(self, topic: str, payload: str, *, retain: bool = False) -> bool:
         """Publish with QoS 1; whether the broker was willing."""
-        mid = self._client.publish(topic, payload, qos=1).mid
+        mid = self._client.publish(topic, payload, qos=1, retain=retain).mid
         until(lambda: mid in self._answers, 15)
         return not self._answers[mid].is_failure
 
@@ -127,15 +129,70 @@ def test_a_subscriber_changes_nothing(kiosk: User, viewer: User, operator: User)
     assert kiosk.received == []
 
 
-def test_only_an_operator_closes_the_devices(kiosk: User, viewer: User, operator: User) -> None:
+@pytest.mark.parametrize("name", ["operator", "homeassistant"])
+def test_only_operator_and_home_assistant_close_the_devices(
+    example: ExampleBroker, kiosk: User, viewer: User, name: str
+) -> None:
+    user = User(example, name)
     assert not viewer.publish(TOPICS.privacy_command, "off")
-    assert operator.publish(OTHERS.privacy_command, "on")  # another box's
-    assert operator.publish(TOPICS.privacy_command, "on")
-    assert operator.publish(TOPICS.home_assistant_status, "online")
+    assert user.publish(OTHERS.privacy_command, "on")  # another box's
+    assert user.publish(TOPICS.privacy_command, "on")
+    assert user.publish(TOPICS.home_assistant_status, "online")
     until(lambda: len(kiosk.received) == 2)
     assert kiosk.received == [(TOPICS.privacy_command, "on"), (TOPICS.home_assistant_status, "online")]
-    for topic in OWN:
-        assert not operator.publish(topic, "forged")
+    for topic in (*OWN, TOPICS.discovery):
+        assert user.publish(topic, "forged") is (name == "operator"), topic  # who may clear what is kept
+    user.end()
+
+
+def test_an_operator_clears_a_box_that_is_gone_and_a_subscriber_may_not(
+    example: ExampleBroker, kiosk: User, viewer: User, operator: User, tmp_path: Path
+) -> None:
+    for topic in TOPICS.retained:
+        assert kiosk.publish(topic, "kept", retain=True)
+    by_viewer = forget(example, tmp_path, "viewer", "kiosk")
+    assert by_viewer.returncode == 6, by_viewer.stderr
+    assert all(topic in by_viewer.stderr for topic in TOPICS.retained if topic != TOPICS.discovery)
+    by_operator = forget(example, tmp_path, "operator", "kiosk")
+    assert (by_operator.returncode, by_operator.stderr) == (0, "")
+    assert kept(example) == set()
+
+
+def test_a_box_clears_what_is_kept_of_itself_though_it_may_not_read_it(
+    example: ExampleBroker, kiosk: User, tmp_path: Path
+) -> None:
+    for topic in TOPICS.retained:
+        assert kiosk.publish(topic, "kept", retain=True)
+    itself = forget(example, tmp_path, "kiosk")
+    assert (itself.returncode, itself.stderr) == (0, "")
+    assert kept(example) == set()
+    example.remove_rules("pattern write homeassistant")
+    refused = forget(example, tmp_path, "kiosk")
+    assert refused.returncode == 6
+    assert f"refuses user 'kiosk' to clear {TOPICS.discovery} (Not authorized)" in refused.stderr
+    assert f"affectd forget kiosk --host localhost --port {example.port}" in refused.stderr
+
+
+def forget(example: ExampleBroker, folder: Path, user: str, *box: str) -> subprocess.CompletedProcess[str]:
+    """Run `affectd forget` as a user of the broker, of this box itself without `box`."""
+    password, outbox = folder / f"{user}.password", folder / "outbox.db"
+    password.write_text(password_of(user))
+    options = ("--port", str(example.port), "--username", user, "--password-file", str(password), "--yes")
+    return subprocess.run(
+        command("forget", *box, *options, "--no-config"),
+        env={**environment(), "AFFECTD_DEVICE_ID": "kiosk", "AFFECTD_OUTBOX_PATH": str(outbox)},
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+
+
+def kept(example: ExampleBroker) -> set[str]:
+    """Return the topics on which the broker keeps something that an operator may read."""
+    late = User(example, "operator", "#")
+    for topic in (OTHERS.state, OTHERS.discovery):  # behind all that is kept
+        assert late.publish(topic, "marker")
+    until(lambda: len(late.received) >= 2 and late.received[-1] == (OTHERS.discovery, "marker"))
+    late.end()
+    return {topic for topic, payload in late.received if payload != "marker"}
 
 
 @pytest.mark.parametrize(("name", "password"), [("", ""), ("kiosk", "guessed"), ("stranger", "kiosk's own")])

@@ -103,6 +103,16 @@ class ExampleBroker:
     def add_user(self, user: str) -> None:
         """Let one more in, as systemd/README.md says: mosquitto_passwd and a reload."""
         subprocess.run(["mosquitto_passwd", "-b", str(self._passwords), user, password_of(user)], check=True)
+        self._reload()
+
+    def remove_rules(self, containing: str) -> None:
+        """Take the lines that contain this out of the rules, and a reload."""
+        rules = self.folder / "affectd.acl"
+        lines = rules.read_text().splitlines(keepends=True)
+        rules.write_text("".join(line for line in lines if containing not in line))
+        self._reload()
+
+    def _reload(self) -> None:
         before = self.log.count("Reloading config")
         assert self._process is not None
         self._process.send_signal(signal.SIGHUP)

@@ -27,6 +27,22 @@ mount --bind "$1/lib" /var/lib
 shift
 exec "$@"
 """
+_HIDE = """
+for place in /usr/local/bin /usr/share/doc; do
+    mount --bind "$place" "$place"
+    mount -o remount,ro,bind "$place"
+done
+mkdir -p "$1/opt-was"
+mount --bind /opt "$1/opt-was"
+for file in "$1"/opt-was/*; do ln -sfn "$file" "$1/opt/${file##*/}"; done
+mount --bind "$1/opt" /opt
+[ ! -d /run/systemd ] || mount -t tmpfs none /run/systemd
+for file in passwd shadow group gshadow; do cp --remove-destination "$1/orig/$file" "/etc/$file"; done
+shift
+exec "$@"
+"""
+"""Keeps what uninstalling removes, and the service manager and users of this machine, out of its reach."""
+UNINSTALL = Path(__file__).parents[2] / "scripts" / "uninstall-device"
 
 
 class InstalledBox:
@@ -65,6 +81,18 @@ class InstalledBox:
         environ = {**self.environment(), **(environ or {})}
         line = self.line(arguments, user)
         return subprocess.run(line, env=environ, capture_output=True, text=True, timeout=100, check=False)
+
+    def uninstall(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run scripts/uninstall-device on the box, where the release in use is this checkout."""
+        program = self._folder / "opt" / "affectd" / "current" / "bin" / "affectd"
+        program.parent.mkdir(parents=True)
+        program.write_text(f'#!/bin/sh\nexec {" ".join(AFFECTD)} "$@"\n')
+        program.chmod(0o755)
+        hide = ("bash", "-euc", _HIDE, "-", str(self._folder), str(UNINSTALL), *arguments)
+        enter = self.line(())[: -len(AFFECTD)]
+        return subprocess.run(
+            [*enter, *hide], env=self.environment(), capture_output=True, text=True, timeout=100, check=False
+        )
 
     def start(self, *arguments: str, environ: Mapping[str, str] | None = None, **options: Any) -> subprocess.Popen[str]:
         """Start `affectd` on the box."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from affectd.cli.fleet_row import TOPICS, Row, make_row
 from affectd.cli.fleet_table import Screen, lines
-from affectd.cli.options import add_broker_options, add_config_option, load_service_config
+from affectd.cli.options import add_broker_options, add_config_option, load_client_config
 
 if TYPE_CHECKING:
     from affectd.cli.subscriber import Subscriber
@@ -43,12 +43,12 @@ def run(args: argparse.Namespace) -> int:
 
     live = sys.stdout.isatty() and not args.json
     set_up_logging("ERROR" if live else "WARNING")  # the table itself says that the broker is away
-    config = load_service_config(args).mqtt
+    config = load_client_config(args)
     seconds = args.seconds if live or args.seconds is not None else ONE_SHOT_S
     end = float("inf") if seconds is None else time.monotonic() + seconds
     boxes = Boxes()
     topics = [f"{config.base_topic}/+/{topic}" for topic in TOPICS]
-    with Subscriber(config, topics, patience_s=seconds, qos=0) as subscriber:
+    with Subscriber(config, topics, patience_s=seconds) as subscriber:
         if live:
             _follow(subscriber, boxes, end)
         else:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
-from affectd.cli.options import add_broker_options, add_config_option, load_service_config
+from affectd.cli.options import add_broker_options, add_config_option, load_client_config
 
 if TYPE_CHECKING:
     from affectd.cli.subscriber import Subscriber
@@ -47,12 +47,7 @@ def run(args: argparse.Namespace) -> int:
     from affectd.service.log import set_up_logging
 
     set_up_logging("WARNING")
-    settings = load_service_config(args)
-    if settings.mqtt.password_file and not settings.mqtt.username:
-        from affectd import assembly  # takes a while to load on a small board
-
-        settings = assembly.identified(settings, assembly.identity(settings))
-    config = settings.mqtt
+    config = load_client_config(args)
     shower = Shower(colours=sys.stdout.isatty())
     end = float("inf") if args.seconds is None else time.monotonic() + args.seconds
     topics = [f"{config.base_topic}/{args.device}/{topic}" for topic in args.topics or DEFAULT_TOPICS]

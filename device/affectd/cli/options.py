@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from affectd.config import Config
+from affectd.config import Config, MqttConfig
 from affectd.config_file import load
 from affectd.config_keys import ENVIRONMENT_PREFIX
 from affectd.errors import CaptureError, ConfigError
@@ -85,6 +85,21 @@ def load_service_config(args: argparse.Namespace) -> Config:
         pass  # reading it says what is wrong
     config = load_config(args, {**os.environ, "HOME": str(STATE)})
     return _with_service_files(config, its_broker=getattr(args, "mqtt_host", None) is None)
+
+
+def load_client_config(args: argparse.Namespace) -> MqttConfig:
+    """Load [mqtt] as the service does, for a command that is a client of its broker. Raises ConfigError."""
+    settings = load_service_config(args)
+    if settings.mqtt.password_file and not settings.mqtt.username:
+        settings = with_own_id(settings)
+    return settings.mqtt
+
+
+def with_own_id(settings: Config) -> Config:
+    """Return the settings with this box's id in them, and the user name that goes with a password."""
+    from affectd import assembly  # takes a while to load on a small board
+
+    return assembly.identified(settings, assembly.identity(settings))
 
 
 def _with_service_files(config: Config, *, its_broker: bool) -> Config:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import queue
 import secrets
 import time
+from collections import deque
+from collections.abc import Sequence
 
 from affectd.config import MqttConfig
 from affectd.errors import BrokerError
@@ -27,6 +29,8 @@ def kept(config: MqttConfig, topics: Topics) -> dict[str, bytes]:
         found: dict[str, bytes] = {}
         end = time.monotonic() + DEADLINE_S
         while (happening := _next(connection, min(QUIET_S, end - time.monotonic()))) is not None:
+            if isinstance(happening, Closed):
+                raise BrokerError(f"the broker ended the connection: {happening.reason}")
             if isinstance(happening, Arrived) and happening.retained:
                 found[happening.topic] = happening.payload
         return found
@@ -34,25 +38,38 @@ def kept(config: MqttConfig, topics: Topics) -> dict[str, bytes]:
         connection.close()
 
 
-def clear(config: MqttConfig, topics: list[str]) -> dict[str, str]:
+def clear(config: MqttConfig, topics: Sequence[str]) -> dict[str, str]:
     """Have the broker forget what it keeps on these topics; return its refusals by topic. Raises BrokerError.
 
-    Over MQTT 3.1.1 a broker refuses in silence: `kept` tells what is still there.
+    Over MQTT 3.1.1 a broker refuses in silence: `kept` tells what is still there. Some end the connection at a
+    refusal (mosquitto 2.0.11 where max_queued_messages is 0): the others are cleared over another one.
     """
-    connection = _connected(config)
-    try:
-        waiting = {connection.publish(topic, b"", qos=1, retain=True): topic for topic in topics}
-        refusals: dict[str, str] = {}
-        end = time.monotonic() + DEADLINE_S
-        while waiting:
-            happening = _next(connection, end - time.monotonic())
-            if happening is None:
-                raise BrokerError(f"broker {config.host}:{config.port}: no answer within {DEADLINE_S:g} s; try again")
-            if isinstance(happening, Delivered) and (topic := waiting.pop(happening.mid, None)) and happening.refusal:
-                refusals[topic] = happening.refusal
-        return refusals
-    finally:
-        connection.close()
+    refusals: dict[str, str] = {}
+    left = deque(topics)
+    while left:
+        connection = _connected(config)
+        try:
+            while left:
+                topic = left.popleft()
+                mid = connection.publish(topic, b"", qos=1, retain=True)
+                refusal = "the connection broke off" if mid is None else _answer(connection, mid)
+                if refusal is not None:
+                    refusals[topic] = refusal
+                    break
+        finally:
+            connection.close()
+    return refusals
+
+
+def _answer(connection: Connection, mid: int) -> str | None:
+    """Return why a message was refused, None when it was taken. Raises BrokerError."""
+    end = time.monotonic() + DEADLINE_S
+    while (happening := _next(connection, end - time.monotonic())) is not None:
+        if isinstance(happening, Delivered) and happening.mid == mid:
+            return happening.refusal
+        if isinstance(happening, Closed):
+            return happening.reason
+    raise BrokerError(f"the broker gave no answer within {DEADLINE_S:g} s; try again")
 
 
 def _connected(config: MqttConfig) -> Connection:
@@ -60,11 +77,8 @@ def _connected(config: MqttConfig) -> Connection:
 
 
 def _next(connection: Connection, timeout_s: float) -> Happening | None:
-    """Return what happens next on the connection; None when nothing does in time. Raises BrokerError at its end."""
+    """Return what happens next on the connection; None when nothing does in time."""
     try:
-        happening = connection.happenings.get(timeout=max(0.0, timeout_s))
+        return connection.happenings.get(timeout=max(0.0, timeout_s))
     except queue.Empty:
         return None
-    if isinstance(happening, Closed):
-        raise BrokerError(f"the broker ended the connection: {happening.reason}")
-    return happening

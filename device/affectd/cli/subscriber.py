@@ -23,19 +23,13 @@ RECONNECT_S = 2.0
 class Subscriber:
     """A context manager: connected and subscribed inside; connects again by itself, saying so in the log."""
 
-    def __init__(
-        self, config: MqttConfig, topics: Sequence[str], *, patience_s: float | None = None, qos: int = 1
-    ) -> None:
+    def __init__(self, config: MqttConfig, topics: Sequence[str], *, patience_s: float | None = None) -> None:
         """Remember where to connect, and the topics (wildcards allowed) to subscribe to.
 
         The first connection must be there within `patience_s`; None: as long as the network takes.
-
-        `qos` 0 is for the newest of many devices: with 1, mosquitto queues 1000 messages for a client and drops the
-        rest of what it keeps.
         """
         self._config = config
         self._topics = topics
-        self._qos = qos
         self._patience_s = patience_s
         self._client_id = f"affectd-listen-{secrets.token_hex(4)}"
         self._connection: Connection | None = None
@@ -126,6 +120,13 @@ class Subscriber:
 
     def _connect(self) -> Connection:
         connection = connect(self._config, client_id=self._client_id, will=None, wake=lambda: None)
-        for topic in self._topics:
-            connection.subscribe(topic, qos=self._qos)
+        connection.subscribe_in_turn([(topic, _qos(topic)) for topic in self._topics])
         return connection
+
+
+def _qos(topic: str) -> int:
+    """Return 1 for events, 0 for what the broker keeps.
+
+    Of many devices that is much at once, and mosquitto queues no more than 1000 messages of QoS 1 for a client.
+    """
+    return 1 if topic.endswith("/event") else 0

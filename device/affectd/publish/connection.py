@@ -12,7 +12,8 @@ import queue
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +128,8 @@ class Connection:
         """Bytes of a packet that the broker says it takes; None: any."""
         self._subscribing: dict[int | None, str] = {}
         """mid to topic."""
+        self._to_subscribe: deque[tuple[str, int]] = deque()
+        """Topics and their QoS, each asked for when the answer to the one before has come."""
         self._subscribing_lock = threading.Lock()  # the answer may be here before `subscribe` gave the mid
         self._client = _Client(
             CallbackAPIVersion.VERSION2, client_id=client_id, protocol=version, reconnect_on_failure=False
@@ -204,6 +207,19 @@ class Connection:
             _, mid = self._client.subscribe(topic, qos=qos)
             self._subscribing[mid] = topic
 
+    def subscribe_in_turn(self, topics: Iterable[tuple[str, int]]) -> None:
+        """Ask for the messages of these topics, each with its QoS; of one when the broker has answered the one before.
+
+        What it keeps of one comes before that answer (mosquitto) or soon after it: not all of it is queued at once.
+        """
+        self._to_subscribe.extend(topics)
+        self._subscribe_next()
+
+    def _subscribe_next(self) -> None:
+        if self._to_subscribe:
+            topic, qos = self._to_subscribe.popleft()
+            self.subscribe(topic, qos=qos)
+
     def close(self) -> None:
         """End the connection in order (no last will) and release the socket; harmless when closed."""
         self._client.disconnect()
@@ -260,6 +276,7 @@ class Connection:
             topic = self._subscribing.pop(mid, None)
         if topic is not None and any(code.is_failure for code in codes):
             self._happen(Unsubscribed(topic, str(codes[0])))
+        self._subscribe_next()
 
     def _on_garbage(self, error: Exception) -> None:
         self._accepted.put(GARBAGE)  # before CONNACK

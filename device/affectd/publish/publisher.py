@@ -77,11 +77,7 @@ class Publisher:
 
     def start(self) -> None:
         """Begin to connect; a broker that is away is waited for. What earlier runs left there is cleared."""
-        topics = self.topics
-        retained = {topics.availability, topics.state, topics.people, topics.health, topics.info, topics.privacy}
-        if self._config.discovery_prefix:
-            retained.add(topics.discovery)
-        self._session.clear(self._left_behind.begin(retained), self._left_behind.cleared)
+        self._session.clear(self._left_behind.begin(self.topics.retained), self._left_behind.cleared)
         self._session.start()
 
     def stop(self, flush_s: float) -> None:

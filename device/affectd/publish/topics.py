@@ -75,6 +75,12 @@ class Topics:
         return f"{self.discovery_prefix}/device/{self.device_id}/config"
 
     @property
+    def retained(self) -> tuple[str, ...]:
+        """All on which the broker may keep something of the device."""
+        own = (self.availability, self.state, self.people, self.health, self.info, self.privacy)
+        return (*own, self.discovery) if self.discovery_prefix else own
+
+    @property
     def home_assistant_status(self) -> str:
         """Where Home Assistant says `online` after it started, whatever its discovery prefix is."""
         return "homeassistant/status"
