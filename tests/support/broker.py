@@ -230,9 +230,9 @@ class Listener:
         until(self._client.is_connected)
         self._client.publish(topic, payload, qos=1, retain=retain).wait_for_publish(DEADLINE_S)
 
-    def publish_soon(self, topic: str, payload: str | bytes) -> None:
+    def publish_soon(self, topic: str, payload: str | bytes, *, retain: bool = False) -> None:
         """Publish with QoS 0, waiting for nobody."""
-        self._client.publish(topic, payload)
+        self._client.publish(topic, payload, retain=retain)
 
     def _on_connect(self, client: paho.Client, *_: object) -> None:
         client.subscribe([(topic, 1) for topic in self._topics])

@@ -260,3 +260,17 @@ def test_the_state_document_is_understood_too():
     assert line is not None
     assert "nobody" in line
     assert "\033[" in line
+
+
+def test_all_that_is_kept_of_many_boxes_arrives(tmp_path):
+    """mosquitto queues 1000 messages for a client, and drops what is beyond."""
+    count = 600
+    with Mosquitto(tmp_path, more="autosave_on_changes false\n") as broker, Listener(broker, "unused") as sender:
+        for number in range(count):
+            sender.publish_soon(f"affectd/box-{number}/availability", "online", retain=True)
+            sender.publish_soon(f"affectd/box-{number}/state", event(number), retain=True)
+        sender.publish("affectd/box-0/health", "{}", retain=True)
+        listening = Listening(broker.port, "--json")
+        until(lambda: len({json.loads(line)["topic"] for line in list(listening.lines)}) == 2 * count + 1)
+        listening.process.send_signal(signal.SIGINT)
+        assert listening.end() == (130, "")
