@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from affectd.publish.happenings import Arrived
 from affectd.publish.rate import Rate
@@ -14,6 +14,8 @@ log = logging.getLogger(__name__)
 TAKEN_PER_S, TAKEN_AT_ONCE = 5.0, 20
 SAID_AGAIN_S = 600.0
 """A flood that goes on is told of this often."""
+UNKNOWN_TOLD = 5
+"""Topics that are told in that time."""
 _LATE_S, _IDLE_S = 0.2, 1.0
 
 
@@ -23,18 +25,27 @@ class Inbox:
     So the last command of a flood is always obeyed. For one thread.
     """
 
-    def __init__(self, on_message: Callable[[Arrived], None]) -> None:
-        """Hand on to `on_message`."""
+    def __init__(self, on_message: Callable[[Arrived], None], known: Collection[str]) -> None:
+        """Hand on to `on_message` what comes on a topic that is `known`; the rest is told in the log alone."""
+        self.unknown = 0
+        """Messages on topics that mean nothing to us."""
+        self._known = known
+        self._told: set[str] = set()
+        """Unknown topics that were told since `_told_since`."""
+        self._told_since = float("-inf")
         self.passed_over = 0
         """Messages that a newer one overtook."""
         self._on_message = on_message
         self._rate = Rate(TAKEN_PER_S, TAKEN_AT_ONCE)
         self._silent_until = 0.0
         self._late: dict[str, Arrived] = {}
-        """By topic, and so no more of them than topics we subscribe to."""
+        """By topic, and so no more of them than known topics."""
 
     def take(self, message: Arrived) -> None:
         """Hand the message on, now or later."""
+        if message.topic not in self._known:
+            self._tell_unknown(message.topic)
+            return
         if not self._late and self._rate.allowed() >= 1:
             self._hand_on(message)
             return
@@ -50,6 +61,16 @@ class Inbox:
         while self._late and self._rate.allowed() >= 1:
             self._hand_on(self._late.pop(next(iter(self._late))))
         return _LATE_S if self._late else _IDLE_S
+
+    def _tell_unknown(self, topic: str) -> None:
+        """Say it once of a topic, of few topics: whoever sends it may send it for ever, and make up others."""
+        self.unknown += 1
+        now = time.monotonic()
+        if now - self._told_since > SAID_AGAIN_S:
+            self._told, self._told_since = set(), now
+        if topic not in self._told and len(self._told) < UNKNOWN_TOLD:
+            self._told.add(topic)
+            log.warning("ignored a message on %.200r: there is no such command", topic)
 
     def _hand_on(self, message: Arrived) -> None:
         self._rate.spend()

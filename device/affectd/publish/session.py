@@ -95,7 +95,8 @@ class Session:
             expires_s=dict.fromkeys((topics.state, topics.people, topics.health), STALE_S),
         )
         self._sender = EventSender(outbox, topics.event, self._in_flight, at_most_per_s=replay_per_s)
-        self._inbox = Inbox(on_message)
+        known = (topics.privacy_command, topics.home_assistant_status, topics.discovery_status)
+        self._inbox = Inbox(on_message, known)
         self._rival: str | None = None
         """A sentence while it looks as if another client had our id."""
         now = time.monotonic()
@@ -235,7 +236,7 @@ class _Conversation:
 
     def _talk(self) -> str:
         session, topics = self._session, self._session._topics
-        self._connection.subscribe(topics.privacy_command)
+        self._connection.subscribe(topics.commands)
         if topics.discovery_prefix:
             for topic in dict.fromkeys((topics.home_assistant_status, topics.discovery_status)):
                 self._connection.subscribe(topic)
@@ -324,6 +325,9 @@ class _Conversation:
                 self._session._sender.blame(sent.mid)
 
     def _not_subscribed(self, refused: Unsubscribed) -> None:
+        if refused.topic == self._session._topics.commands:  # its ACL may name the one that there is
+            self._connection.subscribe(self._session._topics.privacy_command)
+            return
         log.error("the broker refuses the subscription to %s: %s; see its ACL", refused.topic, refused.reason)
         if refused.topic == self._session._topics.privacy_command:
             sentence = f"privacy commands cannot arrive: the broker refuses {refused.topic} ({refused.reason})"

@@ -70,6 +70,11 @@ class Topics:
         return f"{self.root}/command/privacy"
 
     @property
+    def commands(self) -> str:
+        """A wildcard for whatever is sent as a command, the known one and others."""
+        return f"{self.root}/command/+"
+
+    @property
     def discovery(self) -> str:
         """Home Assistant's device discovery, retained."""
         return f"{self.discovery_prefix}/device/{self.device_id}/config"

@@ -28,17 +28,33 @@ def listening(broker: Mosquitto, folder: Path) -> Iterator[Running]:
         yield box
 
 
-def test_a_device_hears_its_privacy_command_and_home_assistant_and_nothing_else(
-    broker: Mosquitto, tmp_path: Path
-) -> None:
+def test_a_device_hears_its_own_commands_and_home_assistant_and_nothing_else(broker: Mosquitto, tmp_path: Path) -> None:
     with Listener(broker, "nothing") as hand, listening(broker, tmp_path) as box:
         asked_for = set(re.findall(r"^\d+: affectd-box \d (\S+)$", broker.log, re.MULTILINE))
-        assert asked_for == {TOPICS.privacy_command, TOPICS.home_assistant_status}
-        for topic in (f"{TOPICS.root}/command/reboot", f"{TOPICS.root}/command", "affectd/other/command/privacy"):
+        assert asked_for == {TOPICS.commands, TOPICS.home_assistant_status}
+        for topic in (f"{TOPICS.root}/command", "affectd/other/command/privacy"):
             hand.publish(topic, "on")
         hand.publish(TOPICS.privacy_command, "off")
         until(lambda: box.commands)
         assert (box.commands, box.publisher.commands_ignored) == (["off"], 0)
+
+
+def test_commands_that_there_are_not_are_told_once_and_not_obeyed(
+    broker: Mosquitto, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    reboot = f"{TOPICS.root}/command/reboot"
+    with Listener(broker, "nothing") as hand:
+        hand.publish(reboot, "now", retain=True)
+        with listening(broker, tmp_path) as box:
+            for payload in (b"on", b"", b"\xff\xfe", b"on" * 1000):
+                hand.publish(reboot, payload)
+            for number in range(100):
+                hand.publish_soon(f"{TOPICS.root}/command/made-up-{number}", "on")
+            hand.publish(TOPICS.privacy_command, "on")
+            until(lambda: box.commands)
+            assert (box.commands, box.publisher.commands_ignored) == (["on"], 0)
+    assert caplog.text.count(f"ignored a message on '{reboot}': there is no such command") == 1
+    assert caplog.text.count("there is no such command") == inbox.UNKNOWN_TOLD
 
 
 @pytest.mark.parametrize("payload", [b"", b"ON\x00", b"toggle", b"0", b"on off", b"on" + b" " * LONGEST_COMMAND])
