@@ -19,6 +19,7 @@ from affectd.face.detector import FaceDetector
 from affectd.face.haar import HaarDetector
 from affectd.face.preprocess import FacePreprocessing
 from affectd.face.reader import FaceReader
+from affectd.face.still import ALL_FACES, SMALLEST, StillReader
 from affectd.fusion.fuser import EVEN_SKILL, Fuser
 from affectd.inference.bundle import Bundle
 from affectd.inference.installed import installed_models
@@ -115,6 +116,18 @@ def make_face_reader(config: Config, model: Model) -> FaceReader:
         detect_every=config.face.detect_every,
         max_faces=config.face.max_faces,
     )
+
+
+def make_still_reader(config: Config, model: Model) -> StillReader:
+    """Build the face path for photographs around an open model. Raises ModelError without the detector's file."""
+    reader = FaceReader.create(
+        model,
+        FacePreprocessing.from_manifest(model.bundle.preprocessing),
+        detect_every=1,
+        min_size=min(SMALLEST, config.face.min_size),
+        max_faces=ALL_FACES,
+    )
+    return StillReader(reader)
 
 
 def make_voice_reader(config: Config, model: Model) -> VoiceReader:

@@ -34,11 +34,15 @@ class MonoResampler:
         if self._up == self._down and self._channels == 1:
             return interleaved
         mono = interleaved.reshape(-1, self._channels).mean(axis=1, dtype=np.float32)
-        if self._up != self._down:
-            mono = self._resample(mono)
-        limits = np.iinfo(np.int16)
-        samples: NDArray[np.int16] = np.clip(np.rint(mono), limits.min, limits.max).astype(np.int16)
-        return samples
+        return _as_int16(mono if self._up == self._down else self._resample(mono))
+
+    def rest(self) -> NDArray[np.int16]:
+        """Return the samples (m,) that were not complete when the sound ended, as though silence followed."""
+        if self._up == self._down:
+            return np.empty(0, np.int16)
+        waiting = self._pending.size - self._history
+        samples = self._resample(np.zeros(self._down, np.float32))
+        return _as_int16(samples[: round(waiting * self._up / self._down)])
 
     def _resample(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
         pending = np.concatenate([self._pending, samples])
@@ -50,6 +54,12 @@ class MonoResampler:
         start = self._history // self._down * self._up
         result: NDArray[np.float32] = filtered[start : start + new // self._down * self._up]
         return result
+
+
+def _as_int16(samples: NDArray[np.float32]) -> NDArray[np.int16]:
+    limits = np.iinfo(np.int16)
+    rounded: NDArray[np.int16] = np.clip(np.rint(samples), limits.min, limits.max).astype(np.int16)
+    return rounded
 
 
 def _low_pass(up: int, down: int) -> NDArray[np.float32]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from affectd.cli.fleet_row import Row
+from affectd.cli.terminal import plain
 
 _COLUMNS = (("box", 16), ("status", 8), ("version", 9), ("since", 19), ("emotion", 13), ("people", 6), ("waiting", 7))
 _NAMES = "  ".join(f"{name:<{width}}" for name, width in _COLUMNS) + "  problem"
@@ -16,7 +17,7 @@ def lines(rows: Sequence[Row]) -> list[str]:
     """Return the table: a line on the whole, the names of the columns, a line for each row."""
     counts = Counter(row.status for row in rows)
     whole = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
-    return [_plain(f"{len(rows)} boxes" + (f": {whole}" if whole else "")), _NAMES, *map(_line, rows)]
+    return [plain(f"{len(rows)} boxes" + (f": {whole}" if whole else "")), _NAMES, *map(_line, rows)]
 
 
 def _line(row: Row) -> str:
@@ -30,11 +31,11 @@ def _line(row: Row) -> str:
         row.waiting,
     )
     shown = [_cell(value, width) for value, (_, width) in zip(cells, _COLUMNS, strict=True)]
-    return "  ".join([*shown, _plain(row.problem or "")]).rstrip()
+    return "  ".join([*shown, plain(row.problem or "")]).rstrip()
 
 
 def _cell(value: object, width: int) -> str:
-    text = "-" if value in (None, "") else _plain(str(value))
+    text = "-" if value in (None, "") else plain(str(value))
     return f"{text:<{width}.{width}}"
 
 
@@ -45,11 +46,6 @@ def _local(time: str | None) -> str | None:
         return at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
     except (ValueError, OverflowError):
         return None
-
-
-def _plain(text: str) -> str:
-    """Keep a foreign sender from steering the terminal."""
-    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 class Screen:

@@ -1,4 +1,4 @@
-"""The command line: `affectd run demo check listen fleet forget schemas bench preview config`."""
+"""The command line: `affectd run demo check read listen fleet forget schemas bench preview config`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 
-from affectd.cli import bench, check, config, demo, fleet, forget, listen, preview, run, schemas
+from affectd.cli import bench, check, config, demo, fleet, forget, listen, preview, read, run, schemas
 from affectd.cli.caller import INTERRUPTED
 from affectd.cli.options import ShowVersion
 from affectd.cli.terminal import prepare_streams
@@ -19,6 +19,7 @@ COMMANDS = {
     "run": run,
     "demo": demo,
     "check": check,
+    "read": read,
     "listen": listen,
     "fleet": fleet,
     "forget": forget,
@@ -36,7 +37,7 @@ exit codes:
   2    wrong command line; forget: the box is online, or nobody said yes
   3    the configuration cannot be read or is wrong
   4    a model, its checksum, a runtime or a delegate does not fit
-  5    a camera, microphone or clip is not there or cannot be read
+  5    a camera, microphone, clip or file is not there or cannot be read
   6    the MQTT broker cannot be reached or refuses
   7    the store of events cannot be opened or written, or another affectd has it open
   130  interrupted by Ctrl-C

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from affectd.cli import summaries
+from affectd.cli.terminal import plain
 
 if TYPE_CHECKING:
     from affectd.publish.happenings import Arrived
@@ -38,11 +39,11 @@ class Shower:
     def line(self, message: Arrived) -> str | None:
         """Give the message's line; None when it says nothing new."""
         *_, device, topic = message.topic.rsplit("/", 2)
-        start = f"{datetime.now().strftime('%H:%M:%S')}  {_plain(device):<12.24}"
+        start = f"{datetime.now().strftime('%H:%M:%S')}  {plain(device):<12.24}"
         try:
             text = self._text(device, topic, message)
         except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError):
-            foreign = f"not affectd's: {len(message.payload)} bytes on {_plain(message.topic)}"
+            foreign = f"not affectd's: {len(message.payload)} bytes on {plain(message.topic)}"
             return f"{start}  {self._in(RED, foreign)}"
         return None if text is None else f"{start}  {text}"
 
@@ -73,7 +74,7 @@ class Shower:
             return self._emotion(document) + self._in(GREY, "  (state)")
         if topic == "people":
             return self._crowd(device, document)
-        return self._in(GREY, _plain(SUMMARIES[topic](document)))
+        return self._in(GREY, plain(SUMMARIES[topic](document)))
 
     def _crowd(self, device: str, document: Mapping[str, Any]) -> str | None:
         """Return who is in view when that has changed; of one person alone the state says it all."""
@@ -81,15 +82,15 @@ class Shower:
         before = self._people.get(device)
         alone = document["count"] < 2
         self._people[device] = "" if alone else text
-        return None if text == before or (alone and not before) else self._in(GREY, _plain(text))
+        return None if text == before or (alone and not before) else self._in(GREY, plain(text))
 
     def _emotion(self, document: Mapping[str, Any]) -> str:
         emotion, confidence = document["emotion"], float(document["confidence"])
         filled = round(BAR * min(1.0, max(0.0, confidence)))
         bar = self._in(COLOURS[emotion], "█" * filled) + "░" * (BAR - filled)
-        name = self._in(COLOURS[emotion], f"{_plain(emotion or _reason(document)):<8}")
+        name = self._in(COLOURS[emotion], f"{plain(emotion or _reason(document)):<8}")
         evidence = f"{_face(document['face']):<24} {_voice(document['voice']):<22}"
-        return f"{name} {bar} {confidence:4.0%}  {_plain(document['agreement']):<8} {evidence}".rstrip()
+        return f"{name} {bar} {confidence:4.0%}  {plain(document['agreement']):<8} {evidence}".rstrip()
 
     def _in(self, colour: str, text: str) -> str:
         return f"\033[{colour}m{text}\033[0m" if self._colours else text
@@ -121,7 +122,7 @@ def _voice(voice: Mapping[str, Any]) -> str:
 
 def _best(probabilities: Mapping[str, float]) -> str:
     label = max(probabilities, key=lambda name: probabilities[name])
-    return f"{_plain(label)} {probabilities[label]:.0%}"
+    return f"{plain(label)} {probabilities[label]:.0%}"
 
 
 def _health(document: Mapping[str, Any]) -> str:
@@ -132,13 +133,8 @@ def _health(document: Mapping[str, Any]) -> str:
     parts.append(f"{document['outbox_waiting']} events waiting")
     if document["temperature_c"] is not None:
         parts.append(f"{document['temperature_c']:.0f} °C")
-    return _plain(", ".join(parts))
+    return plain(", ".join(parts))
 
 
 SUMMARIES = {"health": _health, "info": summaries.info, "faces": summaries.faces, "voice": summaries.voice}
 """Of the messages that are said in full each time."""
-
-
-def _plain(text: str) -> str:
-    """Keep a foreign sender from steering the terminal."""
-    return "".join(c if c.isprintable() else "?" for c in text)

@@ -31,6 +31,11 @@ def prepare_streams() -> None:
             stream.reconfigure(errors=_DEGRADE)
 
 
+def plain(text: str) -> str:
+    """Keep a foreign sender, or a file's name, from steering the terminal."""
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
 def _degrade(error: UnicodeError) -> tuple[str, int]:
     """Write characters that the encoding lacks by others; a byte of a file name that is no text as \\xNN."""
     if not isinstance(error, UnicodeEncodeError):

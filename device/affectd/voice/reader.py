@@ -59,6 +59,8 @@ class VoiceReader:
     min_snr_db: float = 6.0
     gaps: int = field(default=0, init=False)
     """Gaps in the sound so far; each one emptied the window."""
+    speech_s: float = field(default=0.0, init=False)
+    """Seconds of speech so far."""
     last_timings: VoiceTimings | None = field(default=None, init=False)
     """Of the newest hop; None before the first."""
 
@@ -105,6 +107,13 @@ class VoiceReader:
         self._missing -= len(samples)
         return readings
 
+    def read_rest(self, at: float) -> VoiceReading | None:
+        """Return the reading of what the window holds at `at` seconds, the end of the sound, however little it is.
+
+        None when that is less than a frame.
+        """
+        return self._read(at) if len(self._static) else None
+
     def _start_window(self) -> None:
         """Empty the window, keeping what is known of the background."""
         self._extractor.reset()
@@ -123,6 +132,7 @@ class VoiceReader:
         static = self._extractor.feed(samples)
         extracted = time.perf_counter()
         activity = self._activity.feed(self._levels(static), static[:, self.features.mfcc + 1])
+        self.speech_s += float(activity.speech.sum()) * self.features.hop_s
         size = self.features.window_frames
         self._static = np.concatenate([self._static, static])[-size:]
         self._speech = np.concatenate([self._speech, activity.speech])[-size:]
