@@ -120,14 +120,9 @@ def make_face_reader(config: Config, model: Model) -> FaceReader:
 
 def make_still_reader(config: Config, model: Model) -> StillReader:
     """Build the face path for photographs around an open model. Raises ModelError without the detector's file."""
-    reader = FaceReader.create(
-        model,
-        FacePreprocessing.from_manifest(model.bundle.preprocessing),
-        detect_every=1,
-        min_size=min(SMALLEST, config.face.min_size),
-        max_faces=ALL_FACES,
-    )
-    return StillReader(reader)
+    smallest = min(SMALLEST, config.face.min_size)
+    face = dataclasses.replace(config.face, detect_every=1, min_size=smallest, max_faces=ALL_FACES)
+    return StillReader(make_face_reader(dataclasses.replace(config, face=face), model))
 
 
 def make_voice_reader(config: Config, model: Model) -> VoiceReader:

@@ -42,15 +42,15 @@ def read_picture(stream: BinaryIO, name: str, kind: str) -> NDArray[np.uint8]:
 
 def _undecoded(kind: str) -> str:
     if kind in UNCOMMON:
-        return f"a {kind} picture, which is damaged, or which this OpenCV does not decode; save it as JPEG or PNG"
-    return f"a {kind} picture that cannot be decoded; it is cut short or damaged"
+        return f"this {kind} picture is damaged, or OpenCV here does not decode {kind}; save it as JPEG or PNG"
+    return f"this {kind} picture cannot be decoded; it is cut short or damaged"
 
 
 def _refusal(kind: str, error: str) -> str:
     if "MAX_IMAGE" in error:
-        return f"a {kind} picture of more pixels than are read; make it smaller"
+        return f"this {kind} picture has more pixels than are read; make it smaller"
     if "nsufficient memory" in error or not error:
-        return f"a {kind} picture too large for this box's memory; make it smaller"
+        return f"this {kind} picture is too large for the memory; make it smaller"
     return _undecoded(kind)
 
 

@@ -19,6 +19,7 @@ PCM, FLOAT, EXTENSIBLE = 1, 3, 0xFFFE
 SLOWEST, FASTEST = 1_000, 192_000
 """Samples a second."""
 MOST_CHANNELS = 16
+ALLOWED = f"1 to {MOST_CHANNELS} channels at {SLOWEST} to {FASTEST} Hz"
 STREAMED = 0x7FFF0000
 """Bytes from which a header names no length: the file was written to a pipe."""
 
@@ -89,18 +90,18 @@ def _parsed(fields: bytes, name: str) -> WavFormat:
     if coding == EXTENSIBLE and len(fields) >= 26:
         coding = int.from_bytes(fields[24:26], "little")
     if not 1 <= channels <= MOST_CHANNELS or not SLOWEST <= rate <= FASTEST:
-        raise CaptureError(f"{name}: a WAV file of {channels} channels at {rate} Hz; is its header damaged?")
+        raise CaptureError(f"{name}: a WAV file of {channels} channels at {rate} Hz; {ALLOWED} are read")
     return WavFormat(coding, channels, rate, bits)
 
 
 def _as_int16(data: bytes, layout: WavFormat) -> NDArray[np.int16]:
     """Return interleaved samples as int16; what is not finite is silence."""
     if layout.coding == FLOAT:
-        values = np.frombuffer(data, f"<f{layout.bits // 8}").astype(np.float64)
-        scaled = np.rint(np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0) * 32_768)
-        return np.clip(scaled, -32_768, 32_767).astype(np.int16)
+        values = np.nan_to_num(np.frombuffer(data, f"<f{layout.bits // 8}"), nan=0.0, posinf=0.0, neginf=0.0)
+        scaled: NDArray[np.int16] = np.clip(np.rint(values * 32_768.0), -32_768, 32_767).astype(np.int16)
+        return scaled
     if layout.bits == 8:
-        return np.left_shift(np.frombuffer(data, np.uint8).astype(np.int16) - 128, 8).astype(np.int16)
+        return (np.frombuffer(data, np.uint8).astype(np.int16) - 128) * 256
     # The upper two bytes of each sample, little-endian.
     upper = np.frombuffer(data, np.uint8).reshape(-1, layout.bits // 8)[:, -2:].tobytes()
     return np.frombuffer(upper, "<i2").astype(np.int16, copy=False)

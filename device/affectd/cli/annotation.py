@@ -23,7 +23,7 @@ FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 def write_annotated(out: Path, picture: NDArray[np.uint8], faces: Sequence[TrackedFace]) -> None:
     """Write `picture`, (height, width, 3) BGR, with its faces drawn in to the PNG file `out`. Raises ConfigError."""
-    data = cv2.imencode(".png", annotated(picture, faces))[1]
+    data = cv2.imencode(".png", annotated(picture, faces))[1].tobytes()
     part = None
     try:
         with tempfile.NamedTemporaryFile(dir=out.parent, prefix=".affectd-", delete=False) as stream:

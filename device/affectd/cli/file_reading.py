@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from affectd import assembly
 from affectd.capture.file_kind import HEAD, kind_of, open_file
 from affectd.capture.picture_file import read_picture
-from affectd.capture.sound_file import read_sound
+from affectd.capture.sound_file import open_sound
 from affectd.cli.show import BAR
 from affectd.cli.terminal import plain
 from affectd.config import Config
@@ -36,6 +36,8 @@ class FileReading:
     """The largest first."""
     voice: RecordingReading | None = None
     """None unless the file holds sound."""
+    of_video: bool = False
+    """Whether that is the sound of a video, whose pictures were not read."""
     error: str | None = None
     """Why the file could not be read."""
 
@@ -60,7 +62,8 @@ class Senses:
             if kind.sense == "picture":
                 picture = read_picture(stream, str(path), kind.name)
                 return FileReading(path, picture, self._faces.read(picture))
-            return FileReading(path, voice=read_recording(self._voices, read_sound(stream, path, kind)))
+            sound = open_sound(stream, path, kind)
+            return FileReading(path, voice=read_recording(self._voices, sound.chunks), of_video=sound.of_video)
 
     @cached_property
     def _faces(self) -> StillReader:
@@ -95,7 +98,8 @@ def rows(reading: FileReading, width: int) -> list[str]:
     if reading.error is not None:
         return []
     if reading.voice is not None:
-        return [f"{name}  {_voice_row(reading.voice)}"]
+        note = " (the sound of a video, whose pictures `affectd run --clip` plays)" if reading.of_video else ""
+        return [f"{name}  {_voice_row(reading.voice)}{note}"]
     if not reading.faces:
         return [f"{name}  no face found"]
     names = [name, *[" " * len(name)] * (len(reading.faces) - 1)]

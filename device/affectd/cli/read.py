@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     from affectd.cli.file_reading import Senses, rows, to_json
 
     senses = Senses(load_service_config(args))
-    width = min(40, max(len(plain(str(path))) for path in args.files))
+    width = max(len(plain(str(path))) for path in args.files)
     code = 0
     for path in args.files:
         reading = senses.read(path)
