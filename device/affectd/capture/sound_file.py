@@ -44,7 +44,7 @@ def open_sound(stream: BinaryIO, path: Path, kind: FileKind) -> SoundFile:
 def _open_clip(path: Path) -> Clip:
     if importlib.util.find_spec("av") is None:
         raise CaptureError(
-            f"{path}: neither a picture nor a plain WAV file; other sound, and that of a video, needs PyAV: "
+            f"{path}: neither a picture nor a plain WAV file; other sound, and a video's, needs the extra `clip`: "
             f"`{sys.executable} -m pip install av`"
         )
     try:

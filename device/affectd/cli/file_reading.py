@@ -98,7 +98,7 @@ def rows(reading: FileReading, width: int) -> list[str]:
     if reading.error is not None:
         return []
     if reading.voice is not None:
-        note = " (the sound of a video, whose pictures `affectd run --clip` plays)" if reading.of_video else ""
+        note = " (sound only; `affectd run --clip` plays the video)" if reading.of_video else ""
         return [f"{name}  {_voice_row(reading.voice)}{note}"]
     if not reading.faces:
         return [f"{name}  no face found"]

@@ -50,9 +50,9 @@ def read_recording(reader: VoiceReader, chunks: Iterable[AudioChunk]) -> Recordi
 
 @dataclass
 class _Pool:
-    """The mean of log-probabilities, each weighing by its quality: never surer than the readings on the whole.
+    """The mean of log-probabilities, each weighing by its quality; of equal qualities it is that of the logits.
 
-    They overlap, and are no independent evidence; for equal qualities this is the calibrated mean of the logits.
+    Windows overlap and are no independent evidence, so that many of them make the answer no surer.
     """
 
     _weighted: NDArray[np.float64] | None = field(default=None, init=False)
