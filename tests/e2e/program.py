@@ -41,6 +41,8 @@ class Affectd:
         }
         tables = {name: {**own.get(name, {}), **settings.get(name, {})} for name in {**own, **settings}}
         self.settings_file.write_text(toml(tables))
+        self.started_through: list[str] = []
+        """A command that executes the one behind it."""
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Affectd:
@@ -54,7 +56,9 @@ class Affectd:
         """Start it, once more if it ran before."""
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
-                command("run", "--config", str(self.settings_file)), env=environment(), stderr=log
+                [*self.started_through, *command("run", "--config", str(self.settings_file))],
+                env=environment(),
+                stderr=log,
             )
 
     def send(self, number: signal.Signals) -> None:

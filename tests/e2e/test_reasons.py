@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from collections.abc import Mapping
 from pathlib import Path
@@ -77,7 +78,8 @@ def test_everybody_in_view_has_an_emotion_of_their_own(broker: Mosquitto, tmp_pa
 
 def test_a_camera_that_dies_is_no_person_who_left(broker: Mosquitto, tmp_path: Path) -> None:
     with StreamServer() as stream, Listener(broker, f"{ROOT}/#") as listener:
-        camera = {"source": stream.url, "timeout_s": 1.0}
+        stream.credentials = "operator:Secret7"
+        camera = {"source": stream.url.replace("//", f"//{stream.credentials}@"), "timeout_s": 1.0}
         settings: Settings = {**RESTLESS, "camera": camera, "microphone": {"source": "off"}, "mqtt": {"health_s": 600}}
         with Affectd(tmp_path, broker, **settings):
             listener.wait_for(shows("shown"), 40)
@@ -86,7 +88,10 @@ def test_a_camera_that_dies_is_no_person_who_left(broker: Mosquitto, tmp_path: P
             listener.wait_for(shows("no_camera", emotion=None, person=None), 20)
             # Not at the next of its ten minutes, but when it happens.
             listener.wait_for(lambda messages: newest(messages, HEALTH)["status"] == "degraded", 20)
-            assert "camera" in newest(listener.messages, HEALTH)["problem"]
+            listener.wait_for(lambda messages: "cannot be opened" in newest(messages, HEALTH)["problem"], 20)
+            for problem in {m.json["problem"] for m in listener.on(HEALTH)} - {None}:
+                assert re.fullmatch(rf"camera {re.escape(stream.url)}: [^:]+; [^:]+", problem)
+                assert not re.search("camera.+camera|operator|Secret7", problem)
             stream.come_back()
             listener.wait_for(shows("shown"), 60)
             listener.wait_for(lambda messages: newest(messages, HEALTH)["components"]["camera"]["state"] == "running")

@@ -115,8 +115,8 @@ class OpenCvCamera:
         """Wait for a picture, and give when it came."""
         asked_at = time.monotonic()
         if not self._capture.grab():
-            waited_s = time.monotonic() - asked_at
-            raise CaptureError(f"camera {self.name}: no picture after {waited_s:.1f} s; {self._advice()}")
+            at_once = time.monotonic() - asked_at < self._timeout_s / 2
+            raise CaptureError(f"camera {self.name}: {self._why_no_picture(at_once)}")
         return time.monotonic()
 
     def _retrieve(self) -> Any:
@@ -136,6 +136,13 @@ class OpenCvCamera:
             return self._pixel_aspect or SQUARE
         told = [self._capture.get(part) for part in (cv2.CAP_PROP_SAR_NUM, cv2.CAP_PROP_SAR_DEN)]
         return self._jpeg_aspect or believed(*told) or SQUARE
+
+    def _why_no_picture(self, at_once: bool) -> str:
+        if not at_once:
+            return f"no picture for {self._timeout_s:g} s; {self._advice()}"
+        if self._is_stream:
+            return "sends no pictures any more; was it switched off or restarted, or is the network down?"
+        return f"gives no pictures any more; {self._advice()}"
 
     def _complaint(self, image: Any) -> str:
         if image is None:
@@ -183,7 +190,7 @@ class OpenCvCamera:
 
     def _advice(self) -> str:
         if self._is_stream:
-            advice = "check the address, the user name and password, and that the camera is reachable"
+            advice = "check the address, the user name and password, and whether it can be reached from this box"
             return advice + encoding_advice(self._source)
         if not Path(self._source).exists():
             return "it was unplugged"

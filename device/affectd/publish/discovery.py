@@ -2,24 +2,46 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from typing import Any, get_args
 
+from affectd.config import MqttConfig
 from affectd.events import LABELS, Reason
 from affectd.publish.topics import Topics
 
 NO_EMOTION = [reason for reason in get_args(Reason) if reason != "shown"]
 """What stands for the emotion where none is named."""
+NEEDS = {
+    "people": "camera",
+    "face": "camera",
+    "frame_rate": "camera",
+    "voice": "microphone",
+    "temperature": "thermometer",
+}
+"""What a box must have for an entity; the others are always there."""
+MISSED = 4
+"""After so many periods without a message an entity is unavailable: a broker that died with the box never says that
+the box is offline."""
 
 
-def discovery_document(topics: Topics, device_name: str, version: str, has: Collection[str]) -> dict[str, Any]:
+def discovery_document(
+    topics: Topics, config: MqttConfig, *, device_name: str, version: str, has: Collection[str]
+) -> dict[str, Any]:
     """Return the payload for `topics.discovery`; `has`: which of camera, microphone and thermometer there are."""
     identifier = f"affectd_{topics.device_id}"
     slug = identifier.lower().replace("-", "_")
-    components = {**_what_it_sees(topics, has), **_how_it_is(topics, has)}
+    components = {**_what_it_sees(topics), **_how_it_is(topics)}
     for key, component in components.items():
+        platform = component["platform"]
+        if key in NEEDS and NEEDS[key] not in has:
+            components[key] = {"platform": platform}  # removes what an earlier run announced; leaving it out does not
+            continue
         component["unique_id"] = f"{identifier}_{key}"
-        component["default_entity_id"] = f"{component['platform']}.{slug}_{key}"
+        component["default_entity_id"] = f"{platform}.{slug}_{key}"
+        if platform in {"sensor", "binary_sensor"}:
+            period_s = config.health_s if component["state_topic"] == topics.health else config.heartbeat_s
+            component["expire_after"] = math.ceil(MISSED * period_s)
     return {
         "device": {
             "identifiers": [identifier],
@@ -35,8 +57,8 @@ def discovery_document(topics: Topics, device_name: str, version: str, has: Coll
     }
 
 
-def _what_it_sees(topics: Topics, has: Collection[str]) -> dict[str, dict[str, Any]]:
-    components: dict[str, dict[str, Any]] = {
+def _what_it_sees(topics: Topics) -> dict[str, dict[str, Any]]:
+    return {
         "emotion": {
             "platform": "sensor",
             "name": "Emotion",
@@ -85,9 +107,7 @@ def _what_it_sees(topics: Topics, has: Collection[str]) -> dict[str, dict[str, A
             "payload_off": "off",
             "optimistic": False,
         },
-    }
-    if "camera" in has:
-        components["people"] = {
+        "people": {
             "platform": "sensor",
             "name": "People",
             "state_topic": topics.people,
@@ -95,25 +115,24 @@ def _what_it_sees(topics: Topics, has: Collection[str]) -> dict[str, dict[str, A
             "state_class": "measurement",
             "icon": "mdi:account-multiple",
             **_while_running(topics, "camera"),
-        }
-        components["face"] = {
+        },
+        "face": {
             "platform": "binary_sensor",
             "name": "Face",
             "device_class": "occupancy",
             "state_topic": topics.state,
             "value_template": _of("'ON' if value_json.face.present else 'OFF'"),
             **_while_running(topics, "camera"),
-        }
-    if "microphone" in has:
-        components["voice"] = {
+        },
+        "voice": {
             "platform": "binary_sensor",
             "name": "Voice",
             "device_class": "sound",
             "state_topic": topics.state,
             "value_template": _of("'ON' if value_json.voice.active else 'OFF'"),
             **_while_running(topics, "microphone"),
-        }
-    return components
+        },
+    }
 
 
 def _of(value: str, cleared: str = "None") -> str:
@@ -130,7 +149,7 @@ def _while_running(topics: Topics, source: str) -> dict[str, Any]:
     }
 
 
-def _how_it_is(topics: Topics, has: Collection[str]) -> dict[str, dict[str, Any]]:
+def _how_it_is(topics: Topics) -> dict[str, dict[str, Any]]:
     def diagnostic(name: str, value: str, **more: Any) -> dict[str, Any]:
         return {
             "platform": "sensor",
@@ -143,7 +162,7 @@ def _how_it_is(topics: Topics, has: Collection[str]) -> dict[str, dict[str, Any]
             **more,
         }
 
-    components: dict[str, dict[str, Any]] = {
+    return {
         "problem": {
             "platform": "binary_sensor",
             "name": "Problem",
@@ -163,13 +182,10 @@ def _how_it_is(topics: Topics, has: Collection[str]) -> dict[str, dict[str, Any]
             unit_of_measurement="ms",
             device_class="duration",
         ),
-    }
-    if "camera" in has:
-        components["frame_rate"] = diagnostic(
+        "frame_rate": diagnostic(
             "Frame rate", "value_json.frames_per_s", unit_of_measurement="fps", icon="mdi:speedometer"
-        )
-    if "thermometer" in has:
-        components["temperature"] = diagnostic(
+        ),
+        "temperature": diagnostic(
             "Temperature", "value_json.temperature_c", unit_of_measurement="°C", device_class="temperature"
-        )
-    return components
+        ),
+    }

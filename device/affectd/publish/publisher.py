@@ -148,7 +148,9 @@ class Publisher:
 
     def _announce(self) -> None:
         if self._config.discovery_prefix:
-            document = discovery_document(self.topics, self._device_name, self._version, self._has)
+            document = discovery_document(
+                self.topics, self._config, device_name=self._device_name, version=self._version, has=self._has
+            )
             self._session.retain(self.topics.discovery, _encode(document))
 
     def _on_message(self, message: Arrived) -> None:

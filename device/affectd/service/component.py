@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from affectd.errors import AffectdError
-from affectd.service.component_status import ComponentStatus, State
+from affectd.service.component_status import ComponentStatus, State, naming
 
 log = logging.getLogger(__name__)
 
@@ -248,7 +248,7 @@ class Component:
             if len(self._said) >= _SENTENCES_KEPT:
                 self._said.clear()
             self._said.add(sentence)
-            log.error("%s: %s", self.name, sentence)
+            log.error("%s", naming(self.name, sentence))
 
     def _came_up(self, stop: threading.Event) -> None:
         with self._lock:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -31,6 +32,11 @@ class ComponentStatus:
     """Without a beat for this long it is replaced; None: that is the service manager's matter."""
 
     @property
+    def trouble(self) -> str | None:
+        """What is wrong, in a sentence that names the component; None while it does not fail."""
+        return naming(self.name, self.last_error or "has failed") if self.failing else None
+
+    @property
     def last_sign(self) -> float:
         """When it was last started or made progress."""
         return max(self.started_at, self.last_progress or 0.0)
@@ -39,3 +45,9 @@ class ComponentStatus:
     def failing(self) -> bool:
         """Whether it has failed and does not work again yet, also while it is being tried again."""
         return self.state in {"waiting", "failed"} or (self.state == "starting" and self.started_at > self.since)
+
+
+def naming(component: str, sentence: str) -> str:
+    """Return the sentence, led by the component's name where its beginning does not name it already."""
+    named = re.search(rf"\b{component}\b", sentence.partition(": ")[0])
+    return sentence if named else f"{component}: {sentence}"

@@ -74,9 +74,9 @@ class HealthReport:
 
     def _problem(self, statuses: Sequence[ComponentStatus], session: SessionStatus) -> str | None:
         """Return the first thing that somebody should look at."""
-        failing = [f"{s.name}: {s.last_error or 'has failed'}" for s in statuses if s.failing]
         sound = self._pipeline.sound_check
         mute = [sound.notice] if sound.trouble == "dead" else []
+        failing = (status.trouble for status in statuses)
         troubles = (*failing, *mute, session.last_error, session.subscription_error, self._outbox.fault)
         return next((trouble for trouble in troubles if trouble), None)
 

@@ -177,8 +177,23 @@ def test_an_empty_prefix_turns_discovery_off(broker: Mosquitto, tmp_path: Path) 
         assert {message.topic for message in listener.messages} == {TOPICS.availability, "marker"}
 
 
-def announced(broker: Mosquitto, folder: Path, has: tuple[str, ...] = ("camera", "microphone", "thermometer")) -> Any:
-    with Listener(broker, TOPICS.discovery) as listener, running(broker.port, folder) as box:
+@pytest.mark.parametrize("birth", ["ha/box/status", ONLINE])
+def test_either_birth_topic_announces_it_below_another_prefix(broker: Mosquitto, tmp_path: Path, birth: str) -> None:
+    """Home Assistant's birth message stays where it was when its discovery prefix is changed."""
+    discovery = "ha/box/device/box/config"
+    with Listener(broker, discovery) as listener, running(broker.port, tmp_path, discovery_prefix="ha/box"):
+        listener.wait_for(lambda messages: len(messages) == 1)
+        listener.publish(birth, "online")
+        listener.wait_for(lambda messages: len(messages) == 2)
+
+
+def announced(
+    broker: Mosquitto,
+    folder: Path,
+    has: tuple[str, ...] = ("camera", "microphone", "thermometer"),
+    **mqtt: float,
+) -> Any:
+    with Listener(broker, TOPICS.discovery) as listener, running(broker.port, folder, **mqtt) as box:
         listener.wait_for(len)
         box.publisher.describe(Config(), has)
         listener.publish("homeassistant/status", "online")
@@ -242,11 +257,20 @@ def test_a_topic_that_is_cleared_is_no_error_to_home_assistant(broker: Mosquitto
                 assert re.fullmatch(r"\{\{ \(.+\) if value_json is defined else .+ \}\}", template)
 
 
-def test_entities_are_there_only_for_what_the_box_has(broker: Mosquitto, tmp_path: Path) -> None:
-    assert (
-        not {"face", "people", "voice", "frame_rate", "temperature"}
-        & announced(broker, tmp_path, ())["components"].keys()
-    )
+def test_what_the_box_has_not_is_removed_from_home_assistant(broker: Mosquitto, tmp_path: Path) -> None:
+    """A component that is left out stays there; one that is nothing but its platform is removed."""
+    components = announced(broker, tmp_path, ())["components"]
+    lacking = {"face", "voice", "people", "frame_rate", "temperature"}
+    assert {key for key, component in components.items() if component.keys() == {"platform"}} == lacking
+    assert components["voice"] == {"platform": "binary_sensor"}
+
+
+def test_what_a_box_says_of_itself_does_not_hold_for_ever(broker: Mosquitto, tmp_path: Path) -> None:
+    """Nobody says that a box is offline when the broker has lost its power with it."""
+    topics = (TOPICS.state, TOPICS.people, TOPICS.health)
+    components = announced(broker, tmp_path, heartbeat_s=7.0, health_s=11.5)["components"].values()
+    expire = {(part["state_topic"], part.get("expire_after")) for part in components if part["platform"] != "event"}
+    assert expire == {*zip(topics, (28, 28, 46), strict=True), (TOPICS.privacy, None)}
 
 
 def test_what_a_device_sees_is_unavailable_while_the_device_is(broker: Mosquitto, tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ def test_failing_is_said_once_restarted_and_recovered(supervise, caplog):
     assert status.restarts == 5
     assert status.last_error == "no camera at /dev/video9: plug one in"
     errors = [r.getMessage() for r in caplog.records if r.levelno == logging.ERROR]
-    assert errors == ["camera: no camera at /dev/video9: plug one in"]
+    assert errors == ["no camera at /dev/video9: plug one in"]  # which names it
     until(lambda: "camera runs again" in caplog.text)
 
 
