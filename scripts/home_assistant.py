@@ -173,6 +173,7 @@ class HomeAssistant:
             self._token = json.load(answer)["access_token"]
         self._listen()
         self._token = self._ask("auth/long_lived_access_token", client_name="proof", lifespan=1)
+        self._ask("http/config/promote")  # or it restarts after five minutes, with its own settings for http
 
     def _finish(self, path: str, answers: Mapping[str, Any]) -> None:
         """Fill in the last form of a flow."""
@@ -197,7 +198,7 @@ class HomeAssistant:
     def _listen(self) -> None:
         if self._socket is not None:
             self._socket.close()
-        self._socket = connect(f"ws://127.0.0.1:{self._port}/api/websocket", max_size=None)
+        self._socket = connect(f"ws://127.0.0.1:{self._port}/api/websocket", max_size=None, ping_interval=None)
         self._socket.recv()
         self._socket.send(json.dumps({"type": "auth", "access_token": self._token}))
         if json.loads(self._socket.recv())["type"] != "auth_ok":

@@ -39,9 +39,12 @@ def discovery_document(
             continue
         component["unique_id"] = f"{identifier}_{key}"
         component["default_entity_id"] = f"{platform}.{slug}_{key}"
-        if platform in {"sensor", "binary_sensor"}:
-            period_s = config.health_s if component["state_topic"] == topics.health else config.heartbeat_s
-            component["expire_after"] = math.ceil(MISSED * period_s)
+        if component["state_topic"] in {topics.state, topics.people}:
+            component["availability"] = [*_once_told(topics, component), *component.pop("availability", [])]
+            component["availability_mode"] = "all"
+            component["expire_after"] = math.ceil(MISSED * config.heartbeat_s)
+        elif component["state_topic"] == topics.health:
+            component["expire_after"] = math.ceil(MISSED * config.health_s)
     return {
         "device": {
             "identifiers": [identifier],
@@ -140,13 +143,19 @@ def _of(value: str, cleared: str = "None") -> str:
     return f"{{{{ ({value}) if value_json is defined else {cleared} }}}}"
 
 
+def _once_told(topics: Topics, component: dict[str, Any]) -> list[dict[str, str]]:
+    """Return when an entity may be available: the box is online, and what it shows has come.
+
+    Otherwise it would be unknown between the two when Home Assistant starts, as if somebody had gone and come.
+    """
+    told = "{{ 'online' if value_json is defined else 'offline' }}"
+    return [{"topic": topics.availability}, {"topic": component["state_topic"], "value_template": told}]
+
+
 def _while_running(topics: Topics, source: str) -> dict[str, Any]:
     """Make an entity unavailable while the device that it goes by is away or closed."""
     template = _of(f"'online' if value_json.components.{source}.state == 'running' else 'offline'", "'offline'")
-    return {
-        "availability": [{"topic": topics.availability}, {"topic": topics.health, "value_template": template}],
-        "availability_mode": "all",
-    }
+    return {"availability": [{"topic": topics.health, "value_template": template}]}
 
 
 def _how_it_is(topics: Topics) -> dict[str, dict[str, Any]]:

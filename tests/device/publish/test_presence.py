@@ -254,7 +254,7 @@ def test_a_topic_that_is_cleared_is_no_error_to_home_assistant(broker: Mosquitto
             templates = [component.get("value_template"), component.get("json_attributes_template")]
             templates += [one.get("value_template") for one in component.get("availability", [])]
             for template in filter(None, templates):
-                assert re.fullmatch(r"\{\{ \(.+\) if value_json is defined else .+ \}\}", template)
+                assert re.fullmatch(r"\{\{ .+ if value_json is defined else .+ \}\}", template)
 
 
 def test_what_the_box_has_not_is_removed_from_home_assistant(broker: Mosquitto, tmp_path: Path) -> None:
@@ -277,7 +277,8 @@ def test_what_a_device_sees_is_unavailable_while_the_device_is(broker: Mosquitto
     components = announced(broker, tmp_path)["components"]
     for name, source in (("face", "camera"), ("people", "camera"), ("voice", "microphone")):
         assert components[name]["availability_mode"] == "all"
-        own, device = components[name]["availability"]
+        own, told, device = components[name]["availability"]
         assert own == {"topic": TOPICS.availability}
+        assert told["topic"] == components[name]["state_topic"]
         assert device["topic"] == TOPICS.health
         assert f"components.{source}.state == 'running'" in device["value_template"]
