@@ -189,6 +189,7 @@ class Proof(Checks):
         self.shows("kiosk", **GONE)
         self.home.stop()
         self.home.start()
+        time.sleep(GUARD_S)  # for the broker's messages
         self.shows("kiosk", **GONE)
         self._starts_with_nobody()
 
