@@ -154,7 +154,8 @@ def _once_told(topics: Topics, component: dict[str, Any]) -> list[dict[str, str]
 
 def _while_running(topics: Topics, source: str) -> dict[str, Any]:
     """Make an entity unavailable while the device that it goes by is away or closed."""
-    template = _of(f"'online' if value_json.components.{source}.state == 'running' else 'offline'", "'offline'")
+    state = f"value_json.components.get('{source}', {{}}).get('state')"  # an earlier run may have had it alone
+    template = _of(f"'online' if {state} == 'running' else 'offline'", "'offline'")
     return {"availability": [{"topic": topics.health, "value_template": template}]}
 
 
