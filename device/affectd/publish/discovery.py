@@ -95,8 +95,10 @@ def _what_it_sees(topics: Topics) -> dict[str, dict[str, Any]]:
             "event_types": [*LABELS, *NO_EMOTION],
             "state_topic": topics.event,
             "value_template": (
-                "{{ {'event_type': value_json.emotion or value_json.reason, 'previous': value_json.previous, "
-                "'confidence': value_json.confidence, 'person': value_json.person, 'id': value_json.id} | tojson }}"
+                # Events stored by a version that knew neither reason nor person may still come.
+                "{{ {'event_type': value_json.emotion or value_json.reason | default('unsure'), "
+                "'previous': value_json.previous, 'confidence': value_json.confidence, "
+                "'person': value_json.person | default(none), 'id': value_json.id} | tojson }}"
             ),
             "icon": "mdi:emoticon-happy-outline",
         },
