@@ -47,13 +47,14 @@ def test_somebody_replaced_by_somebody_who_shows_the_same_is_an_event(broker: Mo
     settings = clip_of(tmp_path / "two.mp4", ((LEFT,), 4.0), ((RIGHT,), 4.0))
     with Listener(broker, f"{ROOT}/#") as listener, Affectd(tmp_path, broker, **settings):
 
-        def persons(messages: list[Message]) -> list[str]:
-            told = [m.json for m in messages if m.topic == EVENT]
-            return list(dict.fromkeys(event["person"] for event in told if event["emotion"] is not None))
+        def persons(messages: list[Message], topic: str) -> list[str]:
+            told = [m.json for m in messages if m.topic == topic]
+            return list(dict.fromkeys(one["person"] for one in told if one["emotion"] and one["person"]))[:2]
 
-        first, second = (
-            listener.wait_for(lambda messages: len(persons(messages)) >= 2, 40) and persons(listener.messages)[:2]
-        )
+        def both(messages: list[Message]) -> bool:
+            return len(persons(messages, EVENT)) == 2 and persons(messages, EVENT) == persons(messages, STATE)
+
+        first, second = persons(listener.wait_for(both, 40), EVENT)
         states = [message.json for message in listener.on(STATE)]
         left = next(state for state in states if state["person"] == first)
         right = next(state for state in states if state["person"] == second)
@@ -98,9 +99,10 @@ def test_a_camera_that_dies_is_no_person_who_left(broker: Mosquitto, tmp_path: P
 
 
 def test_privacy_takes_the_face_away_at_once(broker: Mosquitto, tmp_path: Path) -> None:
-    settings = clip_of(tmp_path / "one.mp4", ((LEFT,), 4.0))
+    settings = {**clip_of(tmp_path / "one.mp4", ((LEFT,), 4.0)), "mqtt": {"faces": True, "heartbeat_s": 1}}
     with Listener(broker, f"{ROOT}/#") as listener, Affectd(tmp_path, broker, **settings):
         listener.wait_for(shows("shown"), 40)
+        assert listener.on(f"{ROOT}/faces")
         listener.publish(f"{ROOT}/command/privacy", "on")
         listener.wait_for(lambda _: listener.on(f"{ROOT}/privacy")[-1].payload == b"on")
         messages = listener.wait_for(shows("privacy", emotion=None, person=None), 10)
@@ -108,6 +110,14 @@ def test_privacy_takes_the_face_away_at_once(broker: Mosquitto, tmp_path: Path) 
         assert state["face"]["present"] is False
         listener.wait_for(lambda messages: newest(messages, PEOPLE)["count"] == 0, 10)
         listener.wait_for(lambda messages: newest(messages, EVENT)["reason"] == "privacy", 10)
+        told = len(listener.on(STATE))
+        listener.wait_for(lambda _: len(listener.on(STATE)) >= told + 2, 20)  # heartbeats
+        messages = listener.messages
+        closed = max(n for n, m in enumerate(messages) if m.topic == f"{ROOT}/privacy")
+        later = [m.json for m in messages[closed + 1 :] if m.topic in (STATE, EVENT, PEOPLE, f"{ROOT}/faces")]
+        assert later
+        assert not [told for told in later if told.get("faces") or told.get("people") or told.get("person")]
+        assert not any(told["face"]["present"] for told in later if "face" in told)
         listener.publish(f"{ROOT}/command/privacy", "off")
         listener.wait_for(shows("shown"), 40)
         listener.wait_for(lambda messages: newest(messages, HEALTH)["components"]["camera"]["state"] == "running")
@@ -117,7 +127,7 @@ def test_what_stands_at_the_broker_after_the_end_and_before_the_next_start(broke
     settings = clip_of(tmp_path / "one.mp4", ((LEFT,), 4.0))
     with Affectd(tmp_path, broker, **settings) as daemon:
         with Listener(broker, f"{ROOT}/#") as listener:
-            listener.wait_for(shows("shown"), 40)
+            first = newest(listener.wait_for(shows("shown"), 40), STATE)
             daemon.send(signal.SIGTERM)
             assert daemon.wait() == 0
         with Listener(broker, f"{ROOT}/#") as late:
@@ -127,7 +137,9 @@ def test_what_stands_at_the_broker_after_the_end_and_before_the_next_start(broke
             assert newest(late.messages, HEALTH)["status"] == "offline"
         daemon.start()
         with Listener(broker, f"{ROOT}/#") as listener:
-            listener.wait_for(shows("shown"), 40)
+            second = newest(listener.wait_for(shows("shown"), 40), STATE)
+        assert first["run"] != second["run"]
+        assert first["person"] != second["person"]  # tracks begin at 1 again; who is who in a table does not
         daemon.kill()
         with Listener(broker, f"{ROOT}/#") as listener:
             listener.wait_for(
