@@ -19,6 +19,10 @@ log = logging.getLogger(__name__)
 PASSING_KEPT = 32
 REFUSED_WAIT_S = 30.0
 """Documents that the broker refused are offered again so often: its ACL may have been mended since."""
+LONGEST_REFUSED_WAIT_S = 3600.0
+"""Those whose refusal costs the connection are offered ever more rarely, up to this."""
+ENDED_BY_S = 3.0
+"""A connection that ends so soon after a refusal was ended by it."""
 _SEE_ACL = "see its ACL, which must let this user write there"
 _RAISE_LIMIT = "raise its limit (mosquitto: message_size_limit, max_packet_size)"
 _SEE_BOTH = "see its ACL and its limits"
@@ -72,6 +76,11 @@ class DocumentSender:
         self._refused: dict[str, _Refused] = {}
         """By topic, for as long as none of its messages is taken."""
         self._offer_again_at = 0.0
+        self._last_refused, self._last_refused_at = "", float("-inf")
+        """The newest refusal's topic and when it came, monotonic seconds."""
+        self._costly: set[str] = set()
+        """Refused topics that are not sent, for the broker ended the connection at them."""
+        self._costly_wait_s = REFUSED_WAIT_S
         self.on_cleared: Callable[[str], None] = lambda _topic: None
         """Called with a topic that the broker was told to forget."""
 
@@ -92,15 +101,29 @@ class DocumentSender:
             self._unsent = dict(self._retained)
         self._on_way.clear()
 
-    def end(self) -> None:
-        """Forget what passes by: the connection has gone."""
+    def end(self) -> bool:
+        """Forget what passes by: the connection has gone. Return whether a refusal ended it.
+
+        So does mosquitto 2.0.11 where max_queued_messages is 0. The topic is then withheld for a while, longer every
+        time: the others and the events must get through.
+        """
         self._passing.clear()
+        now = time.monotonic()
+        if now - self._last_refused_at > ENDED_BY_S:
+            return False
+        if self._last_refused in self._refused:
+            self._costly.add(self._last_refused)
+            self._costly_wait_s = min(LONGEST_REFUSED_WAIT_S, 2 * self._costly_wait_s)
+            self._offer_again_at = now + self._costly_wait_s
+        return True
 
     def settle(self, answer: Delivered) -> bool:
         """Take the broker's answer; tell whether it was to one of these documents."""
         topic = self._on_way.pop(answer.mid, None)
         if topic is None:
             return False
+        if answer.refusal is not None:
+            self._last_refused, self._last_refused_at = topic, time.monotonic()
         if not self._retained[topic]:
             self._cleared(topic, answer.refusal)
         elif answer.refusal is not None:
@@ -134,6 +157,7 @@ class DocumentSender:
     def offer_again(self) -> None:
         """Send once more what the broker refused."""
         self._offer_again_at = time.monotonic() + REFUSED_WAIT_S
+        self._costly.clear()
         with self._lock:
             for topic in self._refused.keys() & self._retained.keys():
                 self._unsent[topic] = self._retained[topic]
@@ -174,6 +198,8 @@ class DocumentSender:
                 self._taken(topic)
 
     def _must_withhold(self, topic: str, size: int) -> bool:
+        if topic in self._costly:
+            return True
         limit = self._in_flight.limit
         if limit.withholds(topic, size):
             reason = f"it hangs up at messages of {limit.doubtful_from} bytes and more"
@@ -194,6 +220,7 @@ class DocumentSender:
 
     def _taken(self, topic: str) -> None:
         if self._refused.pop(topic, None) is not None:
+            self._costly_wait_s = REFUSED_WAIT_S
             self.trouble = self._complaint(self._refused) if self._refused else None
 
     def _complaint(self, refused: dict[str, _Refused]) -> str:

@@ -166,6 +166,9 @@ class Session:
                 reason = f"a fault of affectd itself in the MQTT session: {type(fault).__name__}: {fault}"
             # A connection that is lost at once (two devices with one id) is not tried in a tight loop.
             steady = connected and time.monotonic() - began > LONGEST_WAIT_S
+            if self._documents.end() and cut_off:  # by what will not be sent again for a while
+                steady, cut_off = True, False
+                reason += " after it refused a message"
             failures = 0 if steady else failures + 1
             if steady or not cut_off:
                 cut_short = 0
@@ -207,7 +210,6 @@ class Session:
         since = time.monotonic() if before.connected else before.since
         reconnects = before.reconnects + before.connected
         self._note(connected=False, protocol=None, since=since, last_error=reason, reconnects=reconnects)
-        self._documents.end()
 
     def _went_round(self) -> None:
         self._outbox.tend()

@@ -121,6 +121,30 @@ def test_what_the_acl_denies_is_told_once_and_offered_again(
         until(lambda: caplog.text.count(refusals[0]) == 2)
 
 
+def test_a_broker_that_hangs_up_at_a_refusal_gets_all_the_rest(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As mosquitto 2.0.11 does with max_queued_messages 0, which systemd/mosquitto/affectd.conf says."""
+    denied = (TOPICS.discovery, TOPICS.privacy)
+    deny = "".join(f"topic deny {topic}\n" for topic in denied) + "topic readwrite #\n"
+    with Mosquitto(tmp_path, acl=deny, more="max_queued_messages 0\n") as broker, running(broker.port, tmp_path) as box:
+        box.publisher.publish_privacy(False)
+        until(lambda: all(topic in box.last_error for topic in denied))
+        until(lambda: box.connected and box.publisher.status.reconnects >= len(denied))
+        before = box.publisher.status.reconnects
+        assert before <= 2 * len(denied)
+        for emotion in ("happy", "sad", "fear"):  # the refused document is made anew, and not sent
+            box.publisher.publish_privacy(False)
+            box.publisher.publish_state(state(emotion), time.monotonic())
+            box.publish_events(2)
+            until(lambda: box.outbox.depth == 0)
+        assert box.publisher.status.reconnects == before
+        broker.change_acl("topic readwrite #\n")
+        box.publisher._session._documents.offer_again()
+        until(lambda: box.connected and box.last_error == "")
+    assert "client id" not in caplog.text
+
+
 # The privacy command.
 
 
