@@ -1,4 +1,4 @@
-# What scripts/demo and scripts/test share: Debian packages, and virtual environments installed once.
+# What scripts/demo and scripts/test share: Debian packages, virtual environments and npm's packages, installed once.
 # Sourced, after `set -euo pipefail`; $root is the checkout.
 
 # The real parts that tests run against: a broker, a sound server, a voice, a browser with a font, a C compiler (PyAudio,
@@ -84,4 +84,17 @@ make_venv() {
     "${pip[@]}" "${constraint[@]}" --editable "$root[$extras]" ||
         fail "pip could not install affectd[$extras]; its last lines say why"
     echo "$stamp" >"$folder/installed"
+}
+
+# make_node_modules FOLDER: what its package-lock.json names, installed by npm, again when that changes.
+make_node_modules() {
+    local folder=$1 stamp
+    stamp=$(sha256sum <"$folder/package-lock.json")
+    [ "$(cat "$folder/node_modules/installed" 2>/dev/null)" = "$stamp" ] && return
+    # Some packages of nodejs bring npm along, and Debian's npm does not go with those.
+    command -v npm >/dev/null || need_packages nodejs npm
+    echo "installing what $folder/package-lock.json names (once)" >&2
+    npm ci --prefix "$folder" --ignore-scripts --no-audit --no-fund --silent ||
+        fail "'npm ci --prefix $folder' failed; is the network there?"
+    echo "$stamp" >"$folder/node_modules/installed"
 }

@@ -69,15 +69,14 @@ class Mosquitto:
         self.ca_file = ""
         """The CA certificate to trust; empty without TLS."""
         self.authority: CertificateAuthority | None = None
-        self._acl = self.folder / "acl"
+        self._acl, self._passwords = self.folder / "acl", self.folder / "passwords"
         self._process: subprocess.Popen[bytes] | None = None
         config = CONFIG.format(
             port=self.port, plain_port=self.plain_port, folder=self.folder, anonymous="false" if user else "true"
         )
         if user:
-            passwords = self.folder / "passwords"
-            subprocess.run(["mosquitto_passwd", "-b", "-c", str(passwords), user, password], check=True)
-            config += f"password_file {passwords}\n"
+            subprocess.run(["mosquitto_passwd", "-b", "-c", str(self._passwords), user, password], check=True)
+            config += f"password_file {self._passwords}\n"
         if acl:
             self._acl.write_text(acl)
             config += f"acl_file {self._acl}\n"
@@ -127,8 +126,17 @@ class Mosquitto:
     def change_acl(self, text: str) -> None:
         """Put other rules in force; the broker must have been made with some."""
         self._acl.write_text(text)
+        self.send(signal.SIGHUP)
+
+    def change_password(self, password: str) -> None:
+        """Put another password of its user in force; the broker must have been made with one."""
+        subprocess.run(["mosquitto_passwd", "-b", str(self._passwords), self.user, password], check=True)
+        self.send(signal.SIGHUP)
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal."""
         assert self._process is not None
-        self._process.send_signal(signal.SIGHUP)
+        self._process.send_signal(number)
 
     @property
     def log(self) -> str:
