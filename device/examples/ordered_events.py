@@ -40,13 +40,14 @@ RECONNECT_S = 2.0
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS event (
-    id TEXT PRIMARY KEY,         -- the same in every copy of an event: seq alone may be used again, see numbering
     device TEXT NOT NULL,
+    id TEXT NOT NULL,            -- the same in every copy of an event; a seq may be used again, see numbering
     numbering INTEGER NOT NULL,  -- 1; one more each time that the box began to count anew, with a new outbox
     seq INTEGER NOT NULL,
     run TEXT NOT NULL,
     received TEXT NOT NULL,
-    payload TEXT NOT NULL        -- as it came: fields that we do not know yet are kept
+    payload TEXT NOT NULL,       -- as it came: fields that we do not know yet are kept
+    PRIMARY KEY (device, id)
 );
 CREATE INDEX IF NOT EXISTS event_order ON event (device, numbering, seq);
 CREATE INDEX IF NOT EXISTS event_run ON event (device, run);
@@ -85,7 +86,7 @@ class Store:
 
     def keep(self, topic: str, payload: bytes) -> None:
         """Store what came, durably, unless it is there already; what is no event is set aside."""
-        received = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+        received = datetime.now(timezone.utc).isoformat(timespec="microseconds")
         # Immediate: what is read here must still hold when it is written, beside another process with this file.
         self._db.execute("BEGIN IMMEDIATE")
         try:
@@ -109,12 +110,12 @@ class Store:
         event_id, seq, text = read_event(payload)
         # Not the one in the payload: the broker's rules say who may publish on a topic, not what stands in it.
         device = topic.split("/")[-2]
-        if self._db.execute("SELECT 1 FROM event WHERE id = ?", (event_id,)).fetchone():
+        if self._db.execute("SELECT 1 FROM event WHERE device = ? AND id = ?", (device, event_id)).fetchone():
             return
         run = event_id.split("-")[0]
         numbering = self._numbering(device, run, seq)
         self._note_gaps(device, numbering, seq)
-        row = (event_id, device, numbering, seq, run, received, text)
+        row = (device, event_id, numbering, seq, run, received, text)
         self._db.execute("INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?)", row)
 
     def _numbering(self, device: str, run: str, seq: int) -> int:

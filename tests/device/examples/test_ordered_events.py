@@ -133,6 +133,20 @@ def test_what_it_does_not_know_is_kept_and_what_is_no_event_is_set_aside(broker:
         assert "Traceback" not in kept.log
 
 
+def test_what_cannot_be_stored_is_not_acknowledged_and_comes_again(broker: Mosquitto, tmp_path: Path) -> None:
+    with consumer(broker, tmp_path) as kept, Listener(broker, "unused") as sender:
+        kept.rows("DROP TABLE gap")
+        for seq in (1, 3):
+            sender.publish("affectd/kiosk/event", event(seq))
+        assert kept.process is not None
+        assert kept.process.wait(20) == 1
+        assert kept.log.splitlines()[-1] == f"{kept.database}: no such table: gap"
+        assert "Traceback" not in kept.log
+        kept.start()  # which makes the table again
+        until(lambda: kept.count() == 2)
+        assert kept.rows("SELECT first, last FROM gap") == [(2, 2)]
+
+
 def test_two_of_one_name_are_told(broker: Mosquitto, tmp_path: Path) -> None:
     (tmp_path / "second").mkdir()
     with consumer(broker, tmp_path) as first, consumer(broker, tmp_path / "second"):
