@@ -74,7 +74,7 @@ def test_it_follows_a_real_box_and_never_smiles_for_a_dead_one(
         """() => { window.shown = []; const word = document.getElementById('word');
         new MutationObserver(() => shown.push(word.textContent)).observe(word, {childList: true, subtree: true}); }"""
     )
-    frames = [scene()] * 35 + [scene((320, 220, 170))] * 15
+    frames = [scene()] * 30 + [scene((320, 220, 170))] * 12
     clip = write_clip(tmp_path / "person.mp4", frames=frames, fps=10)
     settings = {**RESTLESS, "camera": {"source": str(clip)}, "clip": {"loop": True}, "microphone": {"source": "off"}}
     with Affectd(tmp_path / "box", web_broker, **settings) as daemon:
@@ -128,6 +128,10 @@ def test_every_emotion_and_reason_is_in_words_and_what_is_new_does_no_harm(
             wait_for(tab.page, word="Waiting")
         show(sender, STATE, schema=2)
         wait_for(tab.page, word="Not readable")
+        show(sender, STATE)
+        for told, word in (("offline", "Offline"), ("online", "Waiting")):  # what it said before it died does not hold
+            sender.publish("affectd/box/availability", told, retain=True)
+            wait_for(tab.page, word=word)
         assert tab.errors == []
 
 
