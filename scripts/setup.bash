@@ -45,6 +45,11 @@ find_python() {
     fail "no Python from 3.10 to 3.13 found; install python3"
 }
 
+# fetch_detector FOLDER: let the affectd of this environment fetch BlazeFace, which tests need, unless it is there.
+fetch_detector() {
+    "$1/bin/affectd" fetch blazeface >&2 || fail "BlazeFace could not be fetched; the line before says why"
+}
+
 # find_new_python: print the newest Python from 3.12 to 3.13, on the PATH or a pyenv's; nothing where there is none.
 find_new_python() {
     local name python

@@ -15,6 +15,7 @@ from affectd.config_paths import default_outbox
 from affectd.device_id import Identity, identify, settle
 from affectd.errors import BrokerError, ModelError
 from affectd.events import Origin, Strategy
+from affectd.face.blazeface_file import open_blazeface
 from affectd.face.detector import FaceDetector
 from affectd.face.haar import HaarDetector
 from affectd.face.preprocess import FacePreprocessing
@@ -104,7 +105,9 @@ def open_configured_model(config: Config, task: str) -> Model | None:
 
 def make_face_detector(config: Config) -> FaceDetector:
     """Build the configured face detector. Raises ModelError without its file."""
-    return HaarDetector(config.face.min_size)
+    if config.face.detector == "haar":
+        return HaarDetector(config.face.min_size)
+    return open_blazeface(config.face.min_size, runtime=config.inference.runtime, threads=config.inference.threads)
 
 
 def make_face_reader(config: Config, model: Model) -> FaceReader:

@@ -153,6 +153,12 @@ class InferenceConfig:
 class FaceConfig:
     """How faces are found."""
 
+    detector: str = setting(
+        "haar",
+        "'haar' comes with OpenCV. 'blazeface' is faster and sees tilted and dim faces; 'affectd fetch blazeface' "
+        "fetches its file.",
+        choices=("haar", "blazeface"),
+    )
     detect_every: int = setting(5, "Run the detector on every n-th frame and track in between.", low=1, high=100)
     min_size: float = setting(0.1, "Smallest face, as a fraction of the picture's height.", low=0.03, high=1)
     max_faces: int = setting(3, "Faces classified in one frame, largest first.", low=1, high=16)

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from affectd.events import Box, Frame
+from affectd.face.detector import overlap
 from affectd.face.haar import HaarDetector
 from affectd.face.preprocess import FacePreprocessing, GrayImage
 from affectd.face.reader import FaceReader
-from affectd.face.tracker import overlap
 from affectd_convert.held_out import Faces
 from affectd_convert.robustness.faces import sensed
 from affectd_convert.scoring import FloatArray, Run

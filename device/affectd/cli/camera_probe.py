@@ -11,8 +11,10 @@ from affectd.capture.protocols import Camera, EndOfClipError
 from affectd.capture.turned_camera import TURNS, turned
 from affectd.cli.finding import Finding
 from affectd.config import CameraConfig, Config
+from affectd.errors import ModelError
 from affectd.events import Frame
 from affectd.face.detector import FaceDetector
+from affectd.face.haar import HaarDetector
 from affectd.face.preprocess import to_gray
 from affectd.face.tracker import FaceTracker
 
@@ -34,13 +36,21 @@ def probe_camera(config: Config) -> Finding:
     reason = assembly.privacy_sources(config).reason()
     if reason is not None:
         return Finding("camera", "off", "privacy is on: not opened", reason)
-    look = _Look(assembly.make_face_detector(config))
+    look = _Look(_detector(config))
     try:
         camera.open()
         _look_for_a_face(camera, max(LOOK_S, FEWEST_FRAMES / settings.fps), look)
     finally:
         camera.close()
     return look.finding(camera.name, settings)
+
+
+def _detector(config: Config) -> FaceDetector:
+    """Return the configured detector; Haar where its file is not there, of which another finding tells."""
+    try:
+        return assembly.make_face_detector(config)
+    except ModelError:
+        return HaarDetector(config.face.min_size)
 
 
 def _look_for_a_face(camera: Camera, duration_s: float, look: _Look) -> None:

@@ -1,4 +1,4 @@
-"""The command line: `affectd run demo check read listen fleet forget schemas bench preview config`."""
+"""The command line: `affectd run demo check read listen fleet forget schemas bench preview fetch config`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 
-from affectd.cli import bench, check, config, demo, fleet, forget, listen, preview, read, run, schemas
+from affectd.cli import bench, check, config, demo, fetch, fleet, forget, listen, preview, read, run, schemas
 from affectd.cli.caller import INTERRUPTED
 from affectd.cli.options import ShowVersion
 from affectd.cli.terminal import prepare_streams
@@ -26,6 +26,7 @@ COMMANDS = {
     "schemas": schemas,
     "bench": bench,
     "preview": preview,
+    "fetch": fetch,
     "config": config,
 }
 """Their modules import the heavy rooms only when the command runs."""

@@ -41,6 +41,7 @@ def probe_all(config: Config) -> Iterator[Finding]:
     """Probe part after part, in the order of the flow."""
     yield within_deadline("camera", CaptureError, probe_camera, config)
     yield within_deadline("microphone", CaptureError, probe_microphone, config)
+    yield within_deadline("detector", ModelError, probe_detector, config)
     for task in ("face", "voice"):
         yield within_deadline(f"{task} model", ModelError, partial(probe_model, task), config)
     yield within_deadline("outbox", OutboxError, probe_outbox, config)
@@ -112,6 +113,14 @@ def judge_sound(name: str, samples: np.ndarray[Any, np.dtype[np.int16]]) -> Find
     if sound.level_db < -70:
         return Finding("microphone", "warning", f"{found}, very quiet", "turn its gain up, or is it the right input?")
     return Finding("microphone", "ok", found)
+
+
+def probe_detector(config: Config) -> Finding:
+    """Open the face detector."""
+    if config.inference.face == "off":
+        return Finding("detector", "off", "inference.face is off")
+    assembly.make_face_detector(config)
+    return Finding("detector", "ok", config.face.detector)
 
 
 def probe_model(task: str, config: Config) -> Finding:

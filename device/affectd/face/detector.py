@@ -74,6 +74,15 @@ def cut_around(picture: SmallPicture, box: PixelBox, margin: float) -> tuple[Gra
     return picture.pixels[top:bottom, left:right], (left, top)
 
 
+def overlap(a: PixelBox, b: PixelBox) -> float:
+    """Return the intersection over union of two boxes, 0..1."""
+    width = min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0])
+    height = min(a[1] + a[3], b[1] + b[3]) - max(a[1], b[1])
+    if width <= 0 or height <= 0:
+        return 0.0
+    return width * height / (a[2] * a[3] + b[2] * b[3] - width * height)
+
+
 def largest_first(faces: Sequence[FoundFace]) -> list[FoundFace]:
     """Sort faces by the side of their boxes."""
     return sorted(faces, key=lambda face: face.box[2], reverse=True)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from affectd.errors import ModelError
 from affectd.face.contrast import Levels, locally_stretched
-from affectd.face.detector import FoundFace, SmallPicture, cut_around, largest_first, shrunken
-from affectd.face.preprocess import GrayImage
+from affectd.face.detector import FoundFace, SmallPicture, cut_around, largest_first, overlap, shrunken
+from affectd.face.preprocess import GrayImage, PixelBox
 
 # Of OpenCV's three frontal cascades (Lienhart & Maydt 2002) alt2 was the fastest, 17 ms of CPU for
 # 320x240 against 22 (alt) and 25 (default), with about as many hits: 196 of 300 faces pasted into
@@ -22,8 +24,14 @@ from affectd.face.preprocess import GrayImage
 CASCADE = "haarcascade_frontalface_alt2.xml"
 SMALLEST_SIDE = 24
 """Pixels of the smallest face in the shrunken picture; the cascade was trained on 20."""
-NEIGHBOURS, NEIGHBOURS_STRETCHED = 3, 4
+NEIGHBOURS, NEIGHBOURS_STRETCHED, NEIGHBOURS_NEAR = 3, 4, 2
 """Windows that must agree on a face; stretching brings out what looks like one, too."""
+TURN_DEG = 15.0
+"""The cascade knows a face tilted by so much, about as well as not."""
+STEEPEST_DEG = 45.0
+"""A face is followed to this roll, and TURN_DEG beyond."""
+LARGEST_SIDE = 60
+"""Pixels of a face's side to which a larger one is shrunken near its last place: it costs by their number."""
 CONTRASTY = 128
 """Grey levels from which a picture needs no stretching."""
 FEWEST_ROWS = 160
@@ -63,25 +71,98 @@ class HaarDetector:
         return _full_size(found, (0, 0), picture.scale)
 
     def detect_near(self, picture: SmallPicture, near: FoundFace) -> list[FoundFace]:
-        """Return the faces of about the size of `near` around its place, largest first.
+        """Return the face of about the size of `near` in its place, at its roll or up to TURN_DEG to either side.
 
-        Half a face to each side and a quarter up or down in size is searched: a twentieth of the
-        work of `detect`. Where a face has just been, fewer neighbours and finer steps are safe.
+        Half a face to each side and a quarter up or down in size is searched. Where a face has just been, fewer
+        neighbours and finer steps are safe. The roll is the mean of those at which the cascade saw a face, weighed by
+        how many of its windows did.
         """
-        region, origin = cut_around(picture, near.box, margin=0.5)
-        face, _ = cut_around(picture, near.box, margin=0.0)
-        if face.size == 0:
+        held = min(max(near.roll_deg, -STEEPEST_DEG), STEEPEST_DEG)
+        place = self._look(picture, near.box, held, _WIDE)
+        # Once the face is found, its roll is asked in its place alone.
+        around, scope = (near.box, _WIDE) if place is None else (place.box, _TIGHT)
+        looks = (self._look(picture, around, held + turn, scope) for turn in (-TURN_DEG, 0.0, TURN_DEG))
+        seen = [each for each in looks if each is not None] or ([] if place is None else [place])
+        if not seen:
             return []
-        side = near.box[2] / picture.scale
-        smallest, largest = round(side * 0.75), round(side * 1.33)
-        found = self._cascade.detectMultiScale(
-            Levels.of(face).spread(region),
+        roll = sum(each.windows * each.roll_deg for each in seen) / sum(each.windows for each in seen)
+        best = place or max(seen, key=lambda each: each.windows)
+        return [FoundFace(best.box, roll)]
+
+    def _look(self, picture: SmallPicture, box: PixelBox, roll_deg: float, scope: _Scope) -> _Seen | None:
+        """Return the face in the place of `box` that is upright once the picture is turned back by `roll_deg`."""
+        turned = _Turned.cut(picture, box, roll_deg, scope.margin)
+        if turned is None:
+            return None
+        found, windows = self._cascade.detectMultiScale2(
+            turned.pixels,
             scaleFactor=1.1,
-            minNeighbors=2,
-            minSize=(smallest, smallest),
-            maxSize=(largest, largest),
+            minNeighbors=NEIGHBOURS_NEAR,
+            minSize=(round(turned.side * scope.smallest),) * 2,
+            maxSize=(round(turned.side * scope.largest),) * 2,
         )
-        return _full_size(found, origin, picture.scale)
+        if not len(found):
+            return None
+        boxes = [turned.in_picture(each) for each in np.asarray(found, np.float64)]
+        best = max(range(len(boxes)), key=lambda i: overlap(box, boxes[i]))
+        return _Seen(boxes[best], roll_deg, int(np.ravel(windows)[best]))
+
+
+@dataclass(frozen=True, slots=True)
+class _Scope:
+    """How far around a face's place is searched."""
+
+    margin: float
+    """Beyond each border of its box, in sides of it."""
+    smallest: float
+    largest: float
+    """Sides of the faces looked for, over that of its box."""
+
+
+_WIDE, _TIGHT = _Scope(0.5, 0.75, 1.33), _Scope(0.2, 0.87, 1.15)
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    box: PixelBox
+    roll_deg: float
+    windows: int
+    """Of the cascade that agree on it."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Turned:
+    """A square cut out around a face's place, turned about its middle, and shrunken when it is large."""
+
+    pixels: GrayImage
+    side: float
+    """Of the face's box in it, pixels."""
+    to_picture: NDArray[np.float64]
+    """(2, 3): from its pixels to those of the full picture."""
+
+    @classmethod
+    def cut(cls, picture: SmallPicture, box: PixelBox, roll_deg: float, margin: float) -> _Turned | None:
+        """Cut it out with so much margin; None where the face lies outside of the picture."""
+        x, y, width, _ = (value / picture.scale for value in box)
+        face, _ = cut_around(picture, box, margin=0.0)
+        if face.size == 0:
+            return None
+        zoom = min(1.0, LARGEST_SIDE / width)
+        size = max(2, round((1 + 2 * margin) * width * zoom))
+        centre = (x + width / 2, y + width / 2)
+        turn = cv2.getRotationMatrix2D(centre, roll_deg, zoom)
+        turn[:, 2] += size / 2 - np.array(centre)
+        pixels = cv2.warpAffine(picture.pixels, turn, (size, size), borderMode=cv2.BORDER_REPLICATE)
+        levels = Levels.of(face)
+        back = np.asarray(cv2.invertAffineTransform(turn), np.float64) * picture.scale
+        return cls(levels.spread(np.asarray(pixels, np.uint8)), width * zoom, back)
+
+    def in_picture(self, found: NDArray[np.float64]) -> PixelBox:
+        """Return x, y, width, height here as an unturned box in pixels of the full picture."""
+        x, y, width, height = found
+        middle = self.to_picture @ (x + width / 2, y + height / 2, 1.0)
+        side = float(np.hypot(*self.to_picture[:, 0]) * width)
+        return float(middle[0]) - side / 2, float(middle[1]) - side / 2, side, side
 
 
 def _full_size(found: Sequence[Any], origin: tuple[int, int], scale: float) -> list[FoundFace]:

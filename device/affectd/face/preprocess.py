@@ -57,29 +57,8 @@ class FacePreprocessing:
         """
         x, y, width, height = box
         side = max(2, round(max(width, height) * self.crop_scale))
-        centre = (x + width / 2, y + height / 2)
-        left, top = (round(middle - side / 2) for middle in centre)
-        rows, columns = gray.shape
-        if min(left + side, columns) <= max(left, 0) or min(top + side, rows) <= max(top, 0):
-            return np.zeros((side, side), np.uint8)
-        if abs(roll_deg) >= UPRIGHT_DEG:
-            turn = cv2.getRotationMatrix2D(centre, roll_deg, 1.0)
-            turn[:, 2] -= left, top
-            # Averages of four pixels lose nothing that shrinking the crop would keep.
-            turned = cv2.warpAffine(gray, turn, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-            return np.asarray(turned, np.uint8)
-        inside = gray[max(top, 0) : min(top + side, rows), max(left, 0) : min(left + side, columns)]
-        if inside.shape == (side, side):
-            return inside
-        padded = cv2.copyMakeBorder(
-            inside,
-            max(-top, 0),
-            max(top + side - rows, 0),
-            max(-left, 0),
-            max(left + side - columns, 0),
-            cv2.BORDER_REPLICATE,
-        )
-        return np.asarray(padded, np.uint8)
+        turned_by = roll_deg if abs(roll_deg) >= UPRIGHT_DEG else 0.0
+        return cut_square(gray, (x + width / 2, y + height / 2), side, turned_by)
 
     def prepare(self, crop: GrayImage) -> NDArray[np.float32]:
         """Turn a grey crop (any side) into (size, size, 1) float32, about zero mean and unit deviation."""
@@ -92,3 +71,24 @@ class FacePreprocessing:
             crop = cv2.equalizeHist(crop)
         values = (crop.astype(np.float32) - self.mean) / self.std
         return values[:, :, np.newaxis]
+
+
+def cut_square(gray: GrayImage, centre: tuple[float, float], side: int, roll_deg: float = 0.0) -> GrayImage:
+    """Cut a square of `side` pixels out of `gray` (height, width), turned back by a roll of `roll_deg` clockwise.
+
+    Beyond the picture's border its edge repeats; black where nothing of the picture is in the square.
+    """
+    left, top = (round(middle - side / 2) for middle in centre)
+    rows, columns = gray.shape
+    inside = gray[max(top, 0) : max(top + side, 0), max(left, 0) : max(left + side, 0)]
+    if inside.size == 0:
+        return np.zeros((side, side), np.uint8)
+    if roll_deg:
+        turn = cv2.getRotationMatrix2D(centre, roll_deg, 1.0)
+        turn[:, 2] -= left, top
+        return np.asarray(cv2.warpAffine(gray, turn, (side, side), borderMode=cv2.BORDER_REPLICATE), np.uint8)
+    if inside.shape == (side, side):
+        return inside
+    below, right = max(top + side - rows, 0), max(left + side - columns, 0)
+    padded = cv2.copyMakeBorder(inside, max(-top, 0), below, max(-left, 0), right, cv2.BORDER_REPLICATE)
+    return np.asarray(padded, np.uint8)

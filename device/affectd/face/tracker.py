@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
-from affectd.face.detector import FaceDetector, FoundFace, SmallPicture, cut_around
+from affectd.face.detector import FaceDetector, FoundFace, SmallPicture, cut_around, overlap
 from affectd.face.preprocess import GrayImage, PixelBox
 
 SAME_FACE = 0.3
@@ -78,11 +78,13 @@ class FaceTracker:
         picture = self.detector.shrink(gray)
         found = self._detect(picture) if self._detection_is_due() else []
         for track in self._tracks:
-            face = _take_overlapping(track.box, found) or self._look_near(picture, track)
+            # From near first: it knows the roll, which full detection may not.
+            face = self._look_near(picture, track) or _take_overlapping(track.box, found)
             if face is not None:
                 self._confirm(track, face, picture, at)
             else:
                 self._follow_likeness(track, picture)
+            found = [other for other in found if overlap(track.box, other.box) < SAME_FACE]
         self._tracks += [Track(face.box, at, _patch(picture, face.box), face.roll_deg) for face in found]
         self._end_stale(at)
         return self._in_view()
@@ -151,15 +153,6 @@ class FaceTracker:
         if tracks:
             self._front = tracks[0].number
         return tracks
-
-
-def overlap(a: PixelBox, b: PixelBox) -> float:
-    """Give the intersection over union of two boxes, 0..1."""
-    width = min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0])
-    height = min(a[1] + a[3], b[1] + b[3]) - max(a[1], b[1])
-    if width <= 0 or height <= 0:
-        return 0.0
-    return width * height / (a[2] * a[3] + b[2] * b[3] - width * height)
 
 
 def _take_overlapping(box: PixelBox, found: list[FoundFace]) -> FoundFace | None:

@@ -80,8 +80,10 @@ def installed_runtimes() -> dict[str, str]:
 class Interpreter:
     """One open model. Not thread-safe: one thread calls it."""
 
-    def __init__(self, path: Path, runtime: Runtime, *, threads: int = 1, delegate: Any = None) -> None:
-        """Open `path` on `runtime`; `delegate` is what the runtime's load_delegate gave.
+    def __init__(
+        self, path: Path, runtime: Runtime, *, threads: int = 1, delegate: Any = None, outputs: int = 1
+    ) -> None:
+        """Open `path`, a model of so many outputs, on `runtime`; `delegate` is what the runtime's load_delegate gave.
 
         Raises ModelError when the file is damaged, or runtime or delegate refuse it, MemoryError.
         """
@@ -106,31 +108,41 @@ class Interpreter:
             _look_for_memory(4 * len(content))
             reason = str(error).strip().partition("\n")[0] or type(error).__name__
             raise ModelError(f"{path}: {runtime} cannot open it: {reason}") from error
-        inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
-        if len(inputs) != 1 or len(outputs) != 1:
-            raise ModelError(f"{path}: {len(inputs)} inputs and {len(outputs)} outputs, but affectd runs one of each")
-        self._input_index, self._output_index = inputs[0]["index"], outputs[0]["index"]
-        self.input_shape = tuple(int(n) for n in inputs[0]["shape"])
-        self.output_shape = tuple(int(n) for n in outputs[0]["shape"])
-        self.input_type = _tensor_type(path, inputs[0])
-        self.output_type = _tensor_type(path, outputs[0])
+        takes, gives = self._interpreter.get_input_details(), self._interpreter.get_output_details()
+        if len(takes) != 1 or len(gives) != outputs:
+            wanted = "one of each" if outputs == 1 else f"one input and {outputs} outputs"
+            raise ModelError(f"{path}: {len(takes)} inputs and {len(gives)} outputs, but affectd runs {wanted}")
+        self._input_index = takes[0]["index"]
+        self._outputs = [(each["index"], _tensor_type(path, each)) for each in gives]
+        self.input_shape = tuple(int(n) for n in takes[0]["shape"])
+        self.output_shapes = [tuple(int(n) for n in each["shape"]) for each in gives]
+        self.input_type = _tensor_type(path, takes[0])
         self._scaled = np.empty(self.input_shape, np.float32)
         self._stored = np.empty(self.input_shape, np.dtype(self.input_type.dtype))
 
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """Shape of the first output, the batch axis included."""
+        return self.output_shapes[0]
+
+    @property
+    def output_type(self) -> TensorType:
+        """Type of the first output."""
+        return self._outputs[0][1]
+
     def __call__(self, x: FloatArray) -> FloatArray:
-        """Run the network on one float32 input, with or without the batch axis; give logits (n,) float32."""
+        """Run the network on one float32 input, with or without the batch axis; return logits (n,) float32."""
+        return self.all_outputs(x)[0]
+
+    def all_outputs(self, x: FloatArray) -> list[FloatArray]:
+        """Run the network on one input; return every output without its batch axis, float32."""
         if x.shape not in (self.input_shape, self.input_shape[1:]):
             raise ValueError(f"input of shape {x.shape}, the model takes {self.input_shape}")
         # The fused LSTM keeps its state from call to call; every input is an utterance of its own.
         self._interpreter.reset_all_variables()
         self._interpreter.set_tensor(self._input_index, self._store(x))
         self._interpreter.invoke()
-        stored = self._interpreter.get_tensor(self._output_index)[0]
-        logits: FloatArray = stored.astype(np.float32)
-        if self.output_type.dtype == "int8":
-            logits -= self.output_type.zero_point
-            logits *= self.output_type.scale
-        return logits
+        return [_floats(self._interpreter.get_tensor(index)[0], kind) for index, kind in self._outputs]
 
     def run(self, inputs: FloatArray) -> FloatArray:
         """Run on each of (count, ...) inputs; give logits (count, n) float32."""
@@ -147,6 +159,14 @@ class Interpreter:
         np.clip(self._scaled, -128, 127, out=self._scaled)
         np.copyto(self._stored, self._scaled, casting="unsafe")
         return self._stored
+
+
+def _floats(stored: NDArray[Any], kind: TensorType) -> FloatArray:
+    values: FloatArray = stored.astype(np.float32)
+    if kind.dtype == "int8":
+        values -= kind.zero_point
+        values *= kind.scale
+    return values
 
 
 def _look_for_memory(needed: int) -> None:

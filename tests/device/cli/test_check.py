@@ -53,7 +53,8 @@ def test_everything_right_ends_with_0(broker, settings):
     assert code == 0
     found = states(output)
     assert list(found) == [
-        "camera", "microphone", "face model", "voice model", "outbox", "identity", "broker", "clock", "temperature",
+        "camera", "microphone", "detector", "face model", "voice model", "outbox", "identity", "broker", "clock",
+        "temperature",
     ]  # fmt: skip
     for part in ("camera", "microphone", "face model", "outbox", "broker"):
         assert found[part] == "ok"

@@ -4,10 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
-from affectd.face.detector import FoundFace
+from affectd.face.detector import FoundFace, overlap
 from affectd.face.haar import HaarDetector
 from affectd.face.preprocess import GrayImage, PixelBox
-from affectd.face.tracker import overlap
 from support.scenes import PORTRAIT, scene
 
 
