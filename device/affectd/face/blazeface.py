@@ -33,8 +33,8 @@ SAME_FACE = 0.3
 """Intersection over union from which two anchors show one face; MediaPipe's own."""
 SIDE_OF_HAAR, LOWER = 0.92, 0.04
 """Side of its box over that of cascade alt2's, and how much lower it lies, in sides of alt2's. On 301 PublicTest faces
-in scenes that alt2 found they measured 0.918 and 0.10. face-vgg16 was right on 65.0 to 67.6 % of 417 with sides of 0.835
-to 0.98 and places of 0 to 0.08, on 66.2 % with the place at which the face was put: all within chance (2.3 points)."""
+in scenes that alt2 found they measured 0.918 and 0.10. Of 417 face-vgg16 was right on 65.0 to 67.6 % with sides of
+0.835 to 0.98 and places of 0 to 0.08, on 66.2 % with the place at which the face was put: all within chance (2.3)."""
 LEAST_SIZE = 0.85
 """Of the smallest face, so that one of just that size is not lost by the tremble of its box."""
 NEAR = 3.0
