@@ -181,7 +181,7 @@ CALLS_FORBIDDEN = {
     "cv2.imwrite", "cv2.imencode", "cv2.VideoWriter", "np.save", "np.savez", "np.load", "numpy.save",
 }  # fmt: skip
 CALLS_NAMED = {
-    "affectd/cli/preview_server.py": {"cv2.imencode"},  # the picture for the person's own browser
+    "affectd/cli/preview_senses.py": {"cv2.imencode"},  # the picture for the person's own browser
     "affectd/inference/golden.py": {"np.load"},  # golden samples, allow_pickle=False
 }
 

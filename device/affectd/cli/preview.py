@@ -1,30 +1,30 @@
-"""Show the camera's picture with what is read in it to a browser on this box, and to nobody else."""
+"""Show what camera and microphone give, and what is read in it, to a browser on this box, and to nobody else."""
 
 from __future__ import annotations
 
 import argparse
 import platform
 import sys
-import threading
 import time
-from contextlib import suppress
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
 from affectd.cli.options import add_config_option, load_service_config
-from affectd.errors import CaptureError
+from affectd.errors import AffectdError, CaptureError
 
 if TYPE_CHECKING:
-    from affectd.capture.protocols import Camera
     from affectd.cli.caller import Caller, Farewell
-    from affectd.cli.preview_server import NewestPicture
-    from affectd.face.reader import FaceReader
+    from affectd.cli.preview_senses import Sense
+    from affectd.cli.preview_view import View
+    from affectd.config import Config
     from affectd.service.privacy_sources import PrivacySources
 
-HELP = "show the camera's picture to a browser on this box"
+HELP = "show a browser on this box what camera and microphone give, to aim them"
 UNWATCHED_S = 300.0
 POLL_S = 0.1
-CLOSE_S = 2.0
-"""How long a camera that hangs may take to close; the end of the process closes it then."""
+LAST_WORD_S = 0.5
+"""Time in which a browser between two questions asks the next."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,92 +44,84 @@ def run(args: argparse.Namespace) -> int:
     """Serve until the caller ends it or leaves, privacy is switched on, or no browser has watched for a while."""
     from affectd import assembly
     from affectd.cli.caller import Caller
-    from affectd.cli.preview_server import NewestPicture, serving
+    from affectd.cli.preview_server import serving
+    from affectd.cli.preview_view import View
 
     caller = Caller()
     config = load_service_config(args)
     privacy = assembly.privacy_sources(config)
     privacy.require_off()
-    camera = assembly.make_camera(config, assembly.open_clip(config, realtime=True, loop=True))
-    model = assembly.open_configured_model(config, "face")
-    if camera is None or model is None:
-        raise CaptureError("nothing to preview: camera.source or inference.face is off, or the clip has no pictures")
-    picture = NewestPicture()
+    view = View()
+    senses = _senses(config, view)
     caller.take_signals()
-    with (
-        serving(picture, args.port) as port,
-        Looking(camera, assembly.make_face_reader(config, model), picture) as look,
-    ):
-        _introduce(camera.name, port, args.unwatched)
-        farewell = _wait(look, privacy, caller, picture, args.unwatched)
+    with serving(view, args.port) as port:
+        try:
+            with ExitStack() as devices:
+                for sense in senses:
+                    devices.enter_context(sense)
+                _introduce(" and ".join(dict.fromkeys(sense.device for sense in senses)), port, args.unwatched)
+                farewell = _wait(senses, privacy, caller, view, args.unwatched)
+        except AffectdError as error:
+            _tell_browsers(view, str(error))
+            raise
+        _tell_browsers(view, farewell.reason)
     with suppress(OSError):  # the caller may have left
         print(f"affectd: the preview has ended: {farewell.reason}", file=sys.stderr)
     return farewell.exit_code
 
 
-class Looking:
-    """A context manager: a thread opens the camera inside, and has every frame read and shown."""
+def _senses(config: Config, view: View) -> list[Sense]:
+    """Build what looks and what listens; nothing is opened yet. Raises CaptureError when there is neither."""
+    from affectd import assembly
+    from affectd.capture import sources
+    from affectd.cli.preview_senses import Listening, Looking
 
-    def __init__(self, camera: Camera, reader: FaceReader, picture: NewestPicture) -> None:
-        """Prepare; nothing is opened yet."""
-        self._camera, self._reader, self._picture = camera, reader, picture
-        self._stop = threading.Event()
-        self._fault: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name="camera", daemon=True)
-
-    def __enter__(self) -> Looking:
-        """Begin."""
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Close the camera."""
-        self._stop.set()
-        self._thread.join(CLOSE_S)
-
-    def raise_fault(self) -> None:
-        """Raise what ended the thread, such as CaptureError."""
-        if self._fault is not None:
-            raise self._fault
-
-    def _run(self) -> None:
-        from affectd.cli.preview_server import drawn
-
-        try:
-            self._camera.open()
-            while not self._stop.is_set():
-                frame = self._camera.read()
-                reading = self._reader.read(frame)
-                if self._picture.viewers:
-                    self._picture.put(drawn(frame, reading))
-        except Exception as fault:
-            self._fault = fault
-        finally:
-            self._camera.close()
+    senses: list[Sense] = []
+    clip = assembly.open_clip(config, realtime=True, loop=True)
+    camera = assembly.make_camera(config, clip)
+    face = assembly.open_configured_model(config, "face")
+    if camera is not None and face is not None:
+        senses.append(Looking(camera, assembly.make_face_reader(config, face), view, config))
+    settings = config.microphone
+    microphone = sources.make_microphone(settings.source, clip=clip, timeout_s=settings.timeout_s)
+    if microphone is not None:
+        voice = assembly.open_configured_model(config, "voice")
+        reader = None if voice is None else assembly.make_voice_reader(config, voice)
+        senses.append(Listening(microphone, reader, view))
+    if not senses:
+        raise CaptureError(
+            "nothing to preview: camera.source or inference.face is off, or the clip has no pictures, and "
+            "microphone.source is off, or the clip has no sound"
+        )
+    return senses
 
 
-def _wait(
-    look: Looking, privacy: PrivacySources, caller: Caller, picture: NewestPicture, unwatched_s: float
-) -> Farewell:
+def _wait(senses: Sequence[Sense], privacy: PrivacySources, caller: Caller, view: View, unwatched_s: float) -> Farewell:
     """Wait for a reason to end. Raises CaptureError, also when privacy is switched on."""
     from affectd.cli.caller import Farewell
 
-    watched_at = time.monotonic()
     while (farewell := caller.farewell()) is None:
         privacy.require_off()
-        look.raise_fault()
-        if picture.viewers:
-            watched_at = time.monotonic()
-        elif time.monotonic() - watched_at > unwatched_s:
+        for sense in senses:
+            sense.raise_fault()
+        if view.unwatched_s > unwatched_s:
             return Farewell(f"no browser has watched for {_duration(unwatched_s)}")
         time.sleep(POLL_S)
     return farewell
 
 
-def _introduce(camera: str, port: int, unwatched_s: float) -> None:
+def _tell_browsers(view: View, reason: str) -> None:
+    """Have those that watch show why they see nothing any more; the devices are closed already."""
+    watched = view.watched
+    view.end(reason)
+    if watched:
+        time.sleep(LAST_WORD_S)
+
+
+def _introduce(devices: str, port: int, unwatched_s: float) -> None:
     print(
-        f"http://127.0.0.1:{port}/ shows {camera} to this box only; Ctrl-C ends, or {_duration(unwatched_s)} without a "
-        f"browser\nfrom another machine: ssh -L {port}:localhost:{port} {platform.node()}, and there "
+        f"http://127.0.0.1:{port}/ shows {devices} to this box only; Ctrl-C ends, or {_duration(unwatched_s)} "
+        f"without a browser\nfrom another machine: ssh -L {port}:localhost:{port} {platform.node()}, and there "
         f"http://localhost:{port}/",
         flush=True,
     )

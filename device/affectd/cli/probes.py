@@ -7,19 +7,23 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from affectd import assembly
 from affectd.capture import sources
 from affectd.capture.clip import Clip
+from affectd.capture.protocols import EndOfClipError
+from affectd.cli.aiming import BLOCK_S, judge_sound
 from affectd.cli.camera_probe import probe_camera
 from affectd.cli.finding import Finding
 from affectd.cli.subscriber import Subscriber
 from affectd.config import Config, MqttConfig
 from affectd.errors import AffectdError, BrokerError, CaptureError, ModelError, OutboxError
+from affectd.events import AudioChunk
 from affectd.publish.clock import clock_synced
 from affectd.publish.topics import Topics
 from affectd.service.health import temperature_c, throttled
@@ -29,7 +33,7 @@ from affectd.store.outbox import OutboxInUseError
 from affectd.voice.sound_check import loudness
 
 DEADLINE_S = 20.0
-SOUND_S = 1.0
+SOUND_S = 3.0
 HOT_C = 80.0
 """A Raspberry Pi slows itself down from here on."""
 
@@ -79,7 +83,7 @@ def probe_identity(config: Config) -> Finding:
 
 
 def probe_microphone(config: Config) -> Finding:
-    """Listen for a second and judge the level, unless privacy is on."""
+    """Listen for three seconds and judge the level, unless privacy is on."""
     settings = config.microphone
     microphone = sources.make_microphone(settings.source, clip=_clip(config), timeout_s=settings.timeout_s)
     if microphone is None:
@@ -87,32 +91,28 @@ def probe_microphone(config: Config) -> Finding:
     reason = assembly.privacy_sources(config).reason()
     if reason is not None:
         return Finding("microphone", "off", "privacy is on: not opened", reason)
-    samples: list[np.ndarray[Any, np.dtype[np.int16]]] = []
+    chunks: list[AudioChunk] = []
     try:
         microphone.open()
         heard_s = 0.0
-        while heard_s < SOUND_S:
-            chunk = microphone.read()
-            samples.append(chunk.samples)
-            heard_s += len(chunk.samples) / chunk.sample_rate
+        with suppress(EndOfClipError):
+            while heard_s < SOUND_S:
+                chunks.append(microphone.read())
+                heard_s += len(chunks[-1].samples) / chunks[-1].sample_rate
     finally:
         microphone.close()
-    return judge_sound(microphone.name, np.concatenate(samples))
+    if not heard_s:
+        return Finding("microphone", "warning", f"{microphone.name}: no sound")
+    return judge_microphone(microphone.name, np.concatenate([chunk.samples for chunk in chunks]), chunks[0].sample_rate)
 
 
-def judge_sound(name: str, samples: np.ndarray[Any, np.dtype[np.int16]]) -> Finding:
-    """Say how loud (n,) samples are, and whether that is silence or clipping."""
-    sound = loudness(samples)
-    found = f"{name}: {sound.level_db:.0f} dBFS"
-    if sound.dead:
-        return Finding(
-            "microphone", "warning", f"{name}: digital silence", "is it muted, or another input the default?"
-        )
-    if sound.overdriven:
-        return Finding("microphone", "warning", f"{found}, clipped", "turn its gain down")
-    if sound.level_db < -70:
-        return Finding("microphone", "warning", f"{found}, very quiet", "turn its gain up, or is it the right input?")
-    return Finding("microphone", "ok", found)
+def judge_microphone(name: str, samples: NDArray[np.int16], sample_rate: int) -> Finding:
+    """Judge how loud somebody speaks in (n,) samples, n > 0."""
+    size = round(BLOCK_S * sample_rate)
+    blocks = [loudness(samples[start : start + size]) for start in range(0, len(samples), size)]
+    verdict = judge_sound(blocks)
+    found = ": ".join([name, *([verdict.value] if verdict.value else []), verdict.word])
+    return Finding("microphone", "ok" if verdict.good else "warning", found, verdict.advice)
 
 
 def probe_detector(config: Config) -> Finding:

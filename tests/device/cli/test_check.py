@@ -98,7 +98,7 @@ def test_a_microphone_that_hears_is_told_from_a_muted_one(sound_server, settings
     heard = json.loads(check(settings, "--json")[1])[1]
     player.kill()
     assert heard["state"] == "ok"
-    assert "dBFS" in heard["found"]
+    assert re.fullmatch(r".*: -\d+ dBFS: good", heard["found"])
 
 
 @pytest.mark.parametrize("held_by", ["command", "switch", "start"])
@@ -123,10 +123,12 @@ def test_while_privacy_is_on_camera_and_microphone_stay_closed(broker, settings,
 def test_levels_are_judged():
     rng = np.random.default_rng(1)
     loud = (40_000 * np.sin(np.arange(16_000) / 5)).clip(-32768, 32767).astype(np.int16)
-    assert "clipped" in probes.judge_sound("mic", loud).found
-    assert "very quiet" in probes.judge_sound("mic", rng.integers(-2, 3, 16_000).astype(np.int16)).found
-    fine = probes.judge_sound("mic", rng.normal(0, 1000, 16_000).astype(np.int16))
-    assert (fine.state, fine.found) == ("ok", "mic: -30 dBFS")
+    overdriven = probes.judge_microphone("mic", loud, 16_000)
+    assert (overdriven.state, overdriven.found) == ("warning", "mic: -2 dBFS: overdriven")
+    steady = probes.judge_microphone("mic", rng.normal(0, 1000, 16_000).astype(np.int16), 16_000)
+    assert (steady.state, steady.found, steady.advice) == ("ok", "mic: -30 dBFS: nothing said", "say something")
+    muted = probes.judge_microphone("mic", np.zeros(48_000, np.int16), 16_000)
+    assert (muted.state, muted.found) == ("warning", "mic: silence")
 
 
 def test_a_covered_lens_is_a_warning(tmp_path):
@@ -136,18 +138,35 @@ def test_a_covered_lens_is_a_warning(tmp_path):
     assert (finding.state, "black" in finding.found) == ("warning", True)
 
 
-def probed_camera(folder, picture, **settings):
+def probed_camera(folder, picture, *, noise=4, **settings):
     rng = np.random.default_rng(0)
-    frames = [cv2.add(picture, rng.integers(0, 4, picture.shape, np.uint8)) for _ in range(30)]
+    frames = [cv2.add(picture, rng.integers(0, noise, picture.shape, np.uint8)) for _ in range(30)]
     source = str(write_clip(folder / "clip.mp4", frames=frames, fps=10))
     return probes.probe_camera(Config(camera=CameraConfig(source=source, **settings)))
 
 
 def test_a_face_that_is_seen_is_said_and_an_empty_room_is_no_fault(tmp_path):
     seen = probed_camera(tmp_path, scene((320, 240, 150)))
-    assert (seen.state, seen.found) == ("ok", "clip clip.mp4: 640x480, a face is seen")
+    assert seen.state == "ok"
+    assert re.fullmatch(
+        r"clip clip\.mp4: 640x480, a face is seen: size 13\d px \(good\), brightness 6\d % \(good\), "
+        r"contrast [89]\d % \(good\), sharpness blur 1\.\d px \(good\)",
+        seen.found,
+    )
     empty = probed_camera(tmp_path, scene())
-    assert (empty.state, empty.found) == ("ok", "clip clip.mp4: 640x480, no face is seen")
+    assert (empty.state, empty.found) == ("ok", "clip clip.mp4: 640x480, no face is seen: brightness 54 % (good)")
+
+
+def test_a_face_that_is_far_and_dark_comes_with_what_to_do(tmp_path):
+    found = probed_camera(tmp_path, cv2.convertScaleAbs(scene((320, 240, 58)), alpha=0.25), noise=1)
+    assert found.state == "warning"
+    assert re.search(r"a face is seen: size 5\d px \(too far\), brightness 1\d % \(too dark\)", found.found)
+    assert "come closer, or lower face.min_size; turn on a lamp" in found.advice
+
+
+def test_an_empty_room_in_the_dark_comes_with_what_to_do(tmp_path):
+    found = probed_camera(tmp_path, cv2.convertScaleAbs(scene(), alpha=0.2), noise=1)
+    assert (found.state, found.advice) == ("warning", "turn on a lamp")
 
 
 @pytest.mark.parametrize(
@@ -161,19 +180,19 @@ def test_a_camera_that_is_not_upright_is_noticed_and_the_advice_puts_it_right(tm
     assert "a face is seen only once the picture is turned by" in found.found
     advised = int(re.search(r"set camera\.rotate = (\d+)$", found.advice)[1])
     assert advised == mounted
-    assert probed_camera(tmp_path, picture, rotate=advised, mirror=mirror).found.endswith("a face is seen")
+    assert probed_camera(tmp_path, picture, rotate=advised, mirror=mirror).found.count("a face is seen:") == 1
 
 
 def test_the_face_may_come_within_two_seconds(tmp_path):
     frames = [scene()] * 12 + [scene((320, 240, 150))] * 8
     source = str(write_clip(tmp_path / "clip.mp4", frames=frames, fps=10))
-    assert probes.probe_camera(Config(camera=CameraConfig(source=source))).found.endswith("a face is seen")
+    assert probes.probe_camera(Config(camera=CameraConfig(source=source))).found.count("a face is seen:") == 1
 
 
 def test_a_slow_camera_is_looked_at_for_long_enough(tmp_path):
     source = str(write_clip(tmp_path / "clip.mp4", frames=[scene((320, 240, 150))] * 8, fps=1))
     config = Config(camera=CameraConfig(source=source, fps=1))
-    assert probes.probe_camera(config).found.endswith("a face is seen")
+    assert probes.probe_camera(config).found.count("a face is seen:") == 1
 
 
 def test_a_probe_that_hangs_or_breaks_does_not_hold_up_the_others(monkeypatch):

@@ -1,5 +1,7 @@
 """`affectd preview`: a picture for a browser on this box, and for nobody else."""
 
+import base64
+import json
 import os
 import re
 import signal
@@ -15,7 +17,8 @@ import cv2
 import numpy as np
 import pytest
 
-from support.media import write_clip
+from support.browser import browser_tab
+from support.media import read_wav, speak, write_clip
 from support.processes import HEED_CTRL_C
 from support.scenes import scene
 from support.stream_server import StreamServer
@@ -33,6 +36,7 @@ def environ(tmp_path, face_model):
         "AFFECTD_CAMERA_SOURCE": str(write_clip(tmp_path / "clip.mp4", frames=[scene((320, 240, 150))] * 50)),
         "AFFECTD_INFERENCE_MODELS": str(face_model.bundle.parent),
         "AFFECTD_INFERENCE_FACE": face_model.bundle.name,
+        "AFFECTD_INFERENCE_VOICE": "off",
         "AFFECTD_OUTBOX_PATH": str(tmp_path / "outbox.db"),
         "AFFECTD_PRIVACY_SWITCH_FILE": str(tmp_path / "switch"),
     }
@@ -45,7 +49,7 @@ def started(environ, *arguments, before=HEED_CTRL_C, **streams):
     line = process.stdout.readline()
     address = re.match(r"http://127\.0\.0\.1:(\d+)/", line)
     assert address is not None
-    assert re.search(r"Ctrl-C ends, or (5 minutes|2 s) without a browser$", line)
+    assert re.search(r"Ctrl-C ends, or (5 minutes|[25] s) without a browser$", line)
     assert f"ssh -L {address[1]}:localhost:{address[1]} " in process.stdout.readline()
     return process, address[0]
 
@@ -66,29 +70,53 @@ def preview(environ):
     process.stderr.close()
 
 
-def read_pictures(stream):
-    """Give the stream's JPEGs, decoded, one after the other."""
-    content = b""
+def views(address):
+    """Give one view after the other, as the page asks for them."""
+    seen = 0
     while True:
-        start, end = content.find(b"\xff\xd8"), content.find(b"\xff\xd9\r\n--")
-        if start < 0 or end < 0:
-            content += stream.read1(65536)
-            continue
-        yield cv2.imdecode(np.frombuffer(content[start : end + 2], np.uint8), cv2.IMREAD_COLOR)
-        content = content[end + 2 :]
+        with urllib.request.urlopen(f"{address}view?seen={seen}", timeout=30) as response:
+            view = json.load(response)
+        seen = view["revision"]
+        yield view
 
 
-def test_a_browser_sees_the_picture_with_banner_and_faces(preview):
+def pictured(view):
+    return cv2.imdecode(np.frombuffer(base64.b64decode(view["picture"]), np.uint8), cv2.IMREAD_COLOR)
+
+
+def test_a_view_holds_picture_and_faces_and_each_picture_comes_once(preview):
     _, address = preview
-    page = urllib.request.urlopen(address, timeout=10).read().decode()
-    assert "stays on this box" in page
-    with urllib.request.urlopen(address + "stream", timeout=10) as stream:
-        # A face is reported from its second frame on.
-        pictures = list(islice(read_pictures(stream), 10))
-    assert all(picture.shape == (480, 640, 3) for picture in pictures)
-    drawn = [np.abs(picture.astype(int) - scene((320, 240, 150))) > 60 for picture in pictures]
-    assert all(change[8:24, 8:300].any() for change in drawn), "no banner"
-    assert drawn[-1][150:330, 220:420].any(), "no box around the face"
+    looked = (view for view in views(address) if view["camera"] != "starting")
+    with_face = next(view for view in looked if view["camera"]["faces"] and view["picture"])
+    assert np.abs(pictured(with_face).astype(int) - scene((320, 240, 150))).mean() < 8
+    assert with_face["microphone"] == "off"
+    assert with_face["camera"]["size"] == [640, 480]
+    again = urllib.request.Request(f"{address}view?seen={with_face['revision'] + 10**6}")
+    assert json.load(urllib.request.urlopen(again, timeout=10))["picture"], "a page from an earlier preview goes on"
+
+
+def test_nothing_is_kept_or_embedded_and_nothing_foreign_may_run(preview):
+    _, address = preview
+    for path in ("", "page.css", "page.js", "view?seen=0"):
+        headers = urllib.request.urlopen(address + path, timeout=10).headers
+        assert headers["Cache-Control"] == "no-store"
+        assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
+        policy = headers["Content-Security-Policy"]
+        assert {"default-src 'none'", "frame-ancestors 'none'"} <= {part.strip() for part in policy.split(";")}
+        assert "http" not in policy and "unsafe" not in policy
+    for path in ("../preview_server.py", "view?seen=-1", "view", "%2e%2e/main.py"):
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(address + path, timeout=10)
+        assert refused.value.code == 404
+
+
+def test_a_browser_that_takes_nothing_holds_up_no_other(preview):
+    _, address = preview
+    host, port = re.match(r"http://(.*):(\d+)/", address).groups()
+    with socket.create_connection((host, int(port)), timeout=10) as stuck:
+        stuck.sendall(f"GET /view?seen=0 HTTP/1.1\r\nHost: {host}\r\n\r\n".encode() * 200)
+        numbers = [view["revision"] for view in islice(views(address), 20)]
+    assert numbers == sorted(set(numbers))
 
 
 def test_another_host_name_or_interface_is_refused(preview):
@@ -106,7 +134,7 @@ def test_another_host_name_or_interface_is_refused(preview):
 def test_a_forwarded_port_is_served(preview, host):
     _, address = preview
     request = urllib.request.Request(address, headers={"Host": host})
-    assert b"stays on this box" in urllib.request.urlopen(request, timeout=10).read()
+    assert b"stay on this box" in urllib.request.urlopen(request, timeout=10).read()
 
 
 @pytest.mark.parametrize("host", ["localhost.attacker.example", "localhost:80@attacker.example", "localhost:", ""])
@@ -185,12 +213,11 @@ def answers(address):
 
 def test_it_ends_by_itself_without_a_browser_and_not_with_one(environ):
     process, address = started(environ, "--unwatched", "2")
-    with urllib.request.urlopen(address + "stream", timeout=30) as stream:
-        began = time.monotonic()
-        for _ in read_pictures(stream):
-            if time.monotonic() - began > 4:
-                break
-        assert process.poll() is None
+    began = time.monotonic()
+    for _ in views(address):
+        if time.monotonic() - began > 4:
+            break
+    assert process.poll() is None
     assert ended(process) == (0, "affectd: the preview has ended: no browser has watched for 2 s\n")
 
 
@@ -222,3 +249,86 @@ def test_switching_privacy_on_ends_it(preview, tmp_path):
     (tmp_path / "switch").write_text("1")
     assert process.wait(30) == 5
     assert "camera and microphone stay closed" in process.stderr.read()
+
+
+@pytest.mark.parametrize("width", [1200, 390])
+def test_the_page_shows_all_that_helps_to_aim(environ, tmp_path, width):
+    rate, sound = read_wav(speak(tmp_path / "voice.wav", "one two three four five six seven"))
+    clip = write_clip(tmp_path / "speaker.mp4", frames=[scene((420, 240, 150))] * 75, sound=sound, sample_rate=rate)
+    # The models of the product: the tiny ones know neither faces nor voices.
+    for name in ("FACE", "VOICE", "MODELS"):
+        environ.pop(f"AFFECTD_INFERENCE_{name}")
+    process, address = started({**environ, "AFFECTD_CAMERA_SOURCE": str(clip)})
+    with process, browser_tab(width, 844) as tab:
+        page = tab.page
+        page.goto(address)
+        page.wait_for_selector("#boxes .face")
+        page.wait_for_selector("#sound-measures >> text=somebody speaks")
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+        assert page.inner_text("body").count("stay on this box") == 1
+        # The face has its box, wherever the picture has been scaled to; a cascade's box is about 0.92 of the side.
+        picture, box = (page.locator(name).bounding_box() for name in ("#picture", "#boxes .face"))
+        assert picture["width"] <= width
+        assert picture["width"] / picture["height"] == pytest.approx(640 / 480, rel=0.01)
+        scale = picture["width"] / 640
+        assert (box["x"] + box["width"] / 2 - picture["x"]) / scale == pytest.approx(420, abs=15)
+        assert (box["y"] + box["height"] / 2 - picture["y"]) / scale == pytest.approx(240, abs=15)
+        assert box["width"] / scale == pytest.approx(138, abs=15)
+        drawn = "[...document.querySelector('#picture').getContext('2d').getImageData(420, 240, 1, 1).data]"
+        b, g, r = (int(level) for level in scene((420, 240, 150))[240, 420])
+        assert page.evaluate(drawn)[:3] == pytest.approx([r, g, b], abs=20)
+        bars = page.locator("#faces .bars [role=meter]")
+        assert bars.count() == 7
+        shares = [int(bar.get_attribute("aria-valuenow")) for bar in bars.all()]
+        assert sum(shares) == pytest.approx(100, abs=4)
+        text = page.inner_text("main")
+        for part in ("#1: happy", "face.min_size", "48 px", "roll", "quality", "in the middle", "Privacy is off"):
+            assert part in text
+        for name in ("brightness", "contrast", "sharpness", "rate"):
+            assert page.locator("#picture-measures li", has_text=name).locator(".word").inner_text() != ""
+        level = page.get_attribute("#level", "aria-valuenow")
+        until(lambda: page.get_attribute("#level", "aria-valuenow") != level)
+        page.focus("#guide-shown")
+        page.keyboard.press("Space")
+        assert not page.is_visible("#guide")
+        process.terminate()
+        page.wait_for_selector("#ended:visible")
+    assert tab.errors == []
+
+
+def test_a_dark_picture_has_its_word_and_privacy_ends_the_page(environ, tmp_path):
+    dark = write_clip(tmp_path / "dark.mp4", frames=[scene((320, 240, 150)) // 5] * 50)
+    process, address = started({**environ, "AFFECTD_CAMERA_SOURCE": str(dark)})
+    with process, browser_tab(390, 844, colours="dark") as tab:
+        page = tab.page
+        page.goto(address)
+        page.wait_for_selector("#todo >> text=turn on a lamp")
+        row = page.locator("#picture-measures li", has_text="brightness")
+        assert row.locator(".word.bad").inner_text() == "too dark"
+        (tmp_path / "switch").write_text("1")
+        page.wait_for_selector("#ended:visible")
+        assert "privacy is on, so camera and microphone stay closed" in page.inner_text("#ended")
+        assert not page.is_visible("#live")
+        assert page.evaluate("document.querySelector('#picture').width") == 1, "the last picture is still there"
+        assert process.wait(30) == 5
+    assert tab.errors == []
+
+
+def test_a_hidden_page_does_not_watch(environ):
+    with browser_tab(390, 844) as tab:
+        process, address = started(environ, "--unwatched", "5")
+        tab.page.goto(address)
+        tab.page.wait_for_selector("#boxes .face")
+        # As the browser says of a tab behind another; none is behind another here.
+        tab.page.evaluate("Object.defineProperty(document, 'hidden', { value: true })")
+        with process:
+            assert ended(process) == (0, "affectd: the preview has ended: no browser has watched for 5 s\n")
+
+
+def test_a_microphone_that_is_not_there_leaves_the_picture(environ, sound_server):
+    sound_server.kill()
+    process, address = started({**environ, "AFFECTD_MICROPHONE_SOURCE": "default"})
+    with process:
+        faulty = next(view for view in views(address) if isinstance(view["microphone"], dict) and view["picture"])
+        assert faulty["microphone"]["fault"].startswith("microphone default: ")
+        process.terminate()
