@@ -75,7 +75,7 @@ class TrackedFace:
     """Anonymous number, counting up; the same while the face stays in view; no identity."""
     box: Box
     quality: float
-    """0..1 from size, sharpness and pose symmetry; scales the face's weight when fused."""
+    """0..1, how well it is seen; a reading of little is flattened when fused."""
     probabilities: Probabilities
     """Calibrated, 7 values in the order of LABELS."""
     roll_deg: float = 0.0
@@ -117,7 +117,7 @@ class VoiceReading:
     snr_db: float | None
     """Speech over background in dB, when both were heard."""
     quality: float
-    """0..1 from voice activity and SNR; scales the voice's weight when fused."""
+    """0..1, how well it is heard; a reading of little is flattened when fused."""
     probabilities: Probabilities | None
     """Calibrated, 8 values in the order of VOICE_LABELS; None while nobody speaks."""
 

@@ -24,7 +24,7 @@ from affectd.events import (
 )
 from affectd.fusion.people import People
 from affectd.fusion.person import Announced, PersonFilter, Smoothing
-from affectd.fusion.strategies import STRATEGIES, UNIFORM, Opinion, Vector, agreement, face_only
+from affectd.fusion.strategies import STRATEGIES, UNIFORM, Opinion, Vector, agreement, face_only, tempered
 
 EVEN_SKILL: Probabilities = (1.0,) * len(LABELS)
 """A modality of which no per-class figures are known."""
@@ -47,10 +47,10 @@ class Fusion:
 class Fuser:
     """Fuses the newest face with the newest voice. Deterministic, without a clock; not thread-safe.
 
-    All times are on one clock, that of `captured_at`. A reading's reliability is its quality, halved
-    for every `half_life_s` of age, and 0 from `absent_s` on: it is too old to be evidence. Everybody in
-    view has a belief and a hysteresis of their own. The voice is taken for that of the person in front, and
-    counts for 1/n of itself while n people are in view.
+    All times are on one clock, that of `captured_at`. A reading is tempered by its quality, so that a poor one moves
+    a belief little, alone too. Its weight beside the other modality is halved for every `half_life_s` of age, and 0
+    from `absent_s` on: it is too old to be evidence. Everybody in view has a belief and a hysteresis of their own.
+    The voice is taken for that of the person in front, and counts for 1/n of itself while n people are in view.
     """
 
     def __init__(
@@ -191,17 +191,28 @@ class Fuser:
     def _face_opinion(self, face: TrackedFace | None, now: float) -> Opinion:
         if self._face is None or face is None:
             return Opinion(UNIFORM, 0.0, self._face_skill, self._face_weight, now)
-        reliability = face.quality * self._freshness(self._face, now)
-        return _opinion(face.probabilities, reliability, self._face_skill, self._face_weight, self._face.captured_at)
+        return _opinion(
+            face.probabilities,
+            face.quality,
+            weight=self._freshness(self._face, now),
+            skill=self._face_skill,
+            share=self._face_weight,
+            captured_at=self._face.captured_at,
+        )
 
     def _voice_opinion(self, now: float) -> Opinion:
         reading = self._voice
         if reading is None or not reading.active or reading.probabilities is None:
             return self._nothing_heard(now)
         in_view = 1 if self._face is None else max(1, len(self._face.faces))
-        reliability, share = reading.quality * self._freshness(reading, now) / in_view, self._voice_share / in_view
-        folded = fold_calm(reading.probabilities)
-        return _opinion(folded, reliability, self._voice_skill, share, reading.captured_at)
+        return _opinion(
+            fold_calm(reading.probabilities),
+            reading.quality,
+            weight=self._freshness(reading, now) / in_view,
+            skill=self._voice_skill,
+            share=self._voice_share / in_view,
+            captured_at=reading.captured_at,
+        )
 
     def _nothing_heard(self, now: float) -> Opinion:
         return Opinion(UNIFORM, 0.0, self._voice_skill, self._voice_share, now)
@@ -285,10 +296,12 @@ def _skill(modality: str, values: Sequence[float]) -> Vector:
     return np.maximum(skill, LEAST_SKILL)
 
 
-def _opinion(values: Probabilities, reliability: float, skill: Vector, share: float, captured_at: float) -> Opinion:
-    """Make an opinion; one that is no distribution (a runtime that answers NaN) counts as missing."""
+def _opinion(
+    values: Probabilities, quality: float, *, weight: float, skill: Vector, share: float, captured_at: float
+) -> Opinion:
+    """Make an opinion; without quality, or where it is no distribution (a runtime that answers NaN), it is missing."""
     probabilities = np.asarray(values, dtype=np.float64)
     total = probabilities.sum()
-    if not (np.isfinite(total) and total > 0 and probabilities.min() >= 0):
+    if not (quality > 0 and np.isfinite(total) and total > 0 and probabilities.min() >= 0):
         return Opinion(UNIFORM, 0.0, skill, share, captured_at)
-    return Opinion(probabilities / total, reliability, skill, share, captured_at)
+    return Opinion(tempered(probabilities / total, quality), weight, skill, share, captured_at)

@@ -1,6 +1,6 @@
 """How face and voice become one distribution: one function per strategy, all over two opinions.
 
-An opinion of reliability 0 is a missing modality; the same formulas handle it. Every strategy gives
+An opinion of weight 0 is a missing modality; the same formulas handle it. Every strategy gives
 None when no modality it listens to has anything to say.
 """
 
@@ -21,15 +21,19 @@ FLOOR = 1e-3
 """Smallest probability in a product. An int8 softmax cannot tell anything below 1/256 from 0, so its
 zeros must not veto what the other modality, or the next moment, says."""
 
+ENOUGH_QUALITY = 0.25
+"""From this quality on a reading counts in full: of PublicTest's faces below it, clear, blurred by 2 pixels of 48,
+masked or behind dark glasses, the network tells 40 to 54 %, of the others 57 to 71 %."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Opinion:
     """What one modality says."""
 
     probabilities: Vector
-    """(7,) in the order of LABELS, sums to 1."""
-    reliability: float
-    """0..1; 0: the modality is missing."""
+    """(7,) in the order of LABELS, sums to 1; tempered by the quality of what was read."""
+    weight: float
+    """0..1 beside the other modality, by age and by how many it may be of; 0: the modality is missing."""
     skill: Vector
     """(7,) how well the modality tells each class, above 0 to 1 (recall or F1 on held-out people)."""
     share: float
@@ -56,7 +60,7 @@ class Fused:
 
 def weighted_average(face: Opinion, voice: Opinion) -> Fused | None:
     """Average with fixed weights, p = a p_face + (1 - a) p_voice (Das & Khokher)."""
-    shares = [opinion.share if opinion.reliability > 0 else 0.0 for opinion in (face, voice)]
+    shares = [opinion.share if opinion.weight > 0 else 0.0 for opinion in (face, voice)]
     total = sum(shares)
     if total == 0:
         return None
@@ -70,7 +74,7 @@ def hybrid(face: Opinion, voice: Opinion) -> Fused | None:
     When they disagree no emotion is named, and the mean of both shows what each holds for true. A
     modality that is alone is believed.
     """
-    speaking = [opinion for opinion in (face, voice) if opinion.reliability > 0]
+    speaking = [opinion for opinion in (face, voice) if opinion.weight > 0]
     if not speaking:
         return None
     mean = np.mean([opinion.probabilities for opinion in speaking], axis=0)
@@ -83,7 +87,7 @@ def adaptive(face: Opinion, voice: Opinion) -> Fused | None:
         log q(c) = sum over m of w_m(c) log(p_m(c) / u) + constant
         w_m(c)   = r_m s_m(c) / max over k of r_k s_k(c)
 
-    with u = 1/7, reliability r and per-class skill s. This is the logarithmic opinion pool with the
+    with u = 1/7, weight r and per-class skill s. This is the logarithmic opinion pool with the
     prior as a further expert, whose weights need not sum to 1 (Bordley 1982, "A multiplicative formula
     for aggregating probability assessments"; Genest & Zidek 1986, "Combining probability distributions:
     a critique and an annotated bibliography"), here with weights per class. The better modality counts
@@ -91,24 +95,25 @@ def adaptive(face: Opinion, voice: Opinion) -> Fused | None:
     unchanged; two equal ones give p_face p_voice / u, Bayes' rule for witnesses that err
     independently and Hinton's product of experts; one that is unsure, p = u, changes nothing, so
     weight moves with certainty. A plain weighted geometric mean would instead let a voice that knows
-    nothing halve the log odds of a face that is sure.
+    nothing halve the log odds of a face that is sure. Quality is no weight here: calibrated probabilities
+    flatten by themselves where a picture or a sound is poor.
     """
-    speaking = [opinion for opinion in (face, voice) if opinion.reliability > 0]
+    speaking = [opinion for opinion in (face, voice) if opinion.weight > 0]
     if not speaking:
         return None
-    worth = np.stack([opinion.reliability * opinion.skill for opinion in speaking])
+    worth = np.stack([opinion.weight * opinion.skill for opinion in speaking])
     evidence = np.log(np.stack([floored(opinion.probabilities) for opinion in speaking]) / UNIFORM)
     return _fused(softmax((worth / worth.max(axis=0) * evidence).sum(axis=0)), *speaking)
 
 
 def face_only(face: Opinion, voice: Opinion) -> Fused | None:  # noqa: ARG001 - every strategy gets both
     """Believe the face and ignore the voice."""
-    return _fused(face.probabilities, face) if face.reliability > 0 else None
+    return _fused(face.probabilities, face) if face.weight > 0 else None
 
 
 def voice_only(face: Opinion, voice: Opinion) -> Fused | None:  # noqa: ARG001 - every strategy gets both
     """Believe the voice and ignore the face."""
-    return _fused(voice.probabilities, voice) if voice.reliability > 0 else None
+    return _fused(voice.probabilities, voice) if voice.weight > 0 else None
 
 
 STRATEGIES: dict[Strategy, Callable[[Opinion, Opinion], Fused | None]] = {
@@ -122,9 +127,20 @@ STRATEGIES: dict[Strategy, Callable[[Opinion, Opinion], Fused | None]] = {
 
 def agreement(face: Opinion, voice: Opinion) -> Agreement:
     """Tell whether both name the same emotion."""
-    if face.reliability > 0 and voice.reliability > 0:
+    if face.weight > 0 and voice.weight > 0:
         return "agree" if face.label == voice.label else "disagree"
-    return "single" if face.reliability > 0 or voice.reliability > 0 else "none"
+    return "single" if face.weight > 0 or voice.weight > 0 else "none"
+
+
+def tempered(probabilities: Vector, quality: float) -> Vector:
+    """Raise (7,) to the power of their reliability, min(1, quality / ENOUGH_QUALITY), and renormalise.
+
+    A tempered likelihood, as in power priors (Ibrahim & Chen 2000, "Power prior distributions for regression
+    models"): what is read of next to nothing tells next to nothing, though nothing else speaks.
+    """
+    if quality >= ENOUGH_QUALITY:
+        return probabilities
+    return softmax(max(quality, 0.0) / ENOUGH_QUALITY * np.log(floored(probabilities)))
 
 
 def floored(probabilities: Vector) -> Vector:

@@ -39,6 +39,33 @@ def test_a_half_covered_face_lowers_it(half: str) -> None:
     assert face_quality(covered) < 0.5 * face_quality(face())
 
 
+def masked() -> GrayImage:
+    covered = face().copy()
+    covered[68:] = 150
+    return covered
+
+
+def behind_dark_glasses() -> GrayImage:
+    covered = face().copy()
+    for left in (14, 66):
+        covered[32:58, left : left + 40] = 25
+    return covered
+
+
+@pytest.mark.parametrize(("covered", "left"), [(masked(), 0.3), (behind_dark_glasses(), 0.7)], ids=["mask", "glasses"])
+def test_a_covered_mouth_or_eyes_lower_it(covered: GrayImage, left: float) -> None:
+    noise = np.random.default_rng(0).normal(0, 3, covered.shape)
+    noisy = np.clip(covered + noise, 0, 255).astype(np.uint8)
+    assert face_quality(covered) < left * face_quality(face())
+    assert face_quality(noisy) < left * face_quality(face())
+
+
+def test_noise_is_no_sharpness() -> None:
+    blurred = cv2.GaussianBlur(face(), (0, 0), 7).astype(np.float32)
+    noisy = np.clip(blurred + np.random.default_rng(0).normal(0, 6, blurred.shape), 0, 255).astype(np.uint8)
+    assert face_quality(noisy) < 0.35 * face_quality(face())
+
+
 def test_darkness_and_glare_lower_it() -> None:
     values = face().astype(np.float32)
     dark = (values * 0.1).astype(np.uint8)

@@ -294,6 +294,36 @@ def test_what_is_forgotten_is_told_at_once(run):
     assert fusion.state.reason == "nobody"
 
 
+@pytest.mark.parametrize("strategy", ["adaptive", "weighted_average", "hybrid", "face"])
+def test_who_is_never_seen_clearly_shows_no_emotion_and_is_there(strategy):
+    run = Run(Fuser(strategy=strategy))
+    run.play(20, lambda at: face(at, "angry", 0.9, quality=0.06))
+    assert run.events == []
+    assert (run.state.emotion, run.state.reason) == (None, "unsure")
+    assert LABELS[int(np.argmax(run.state.probabilities))] == "angry"
+    run.play(5, lambda at: face(at, "angry", 0.9, quality=0.3))
+    assert run.emotions == ["angry"]
+
+
+def test_a_voice_hardly_heard_names_nothing():
+    run = Run(Fuser(strategy="voice")).play(20, lambda at: voice(at, "angry", 0.9, quality=0.05))
+    assert (run.events, run.state.reason) == ([], "unsure")
+
+
+def test_a_moment_of_poor_readings_ends_no_emotion_and_begins_none(run):
+    run.play(5, lambda at: face(at, "happy")).play(1.5, lambda at: face(at, "angry", 0.9, quality=0.05))
+    run.play(5, lambda at: face(at, "happy"))
+    assert run.emotions == ["happy"]
+
+
+def test_quality_is_no_weight_beside_the_other_modality():
+    """Both are calibrated: a face that is good enough is not talked over by a voice for being the poorer picture."""
+    readings = lambda quality: lambda at: (face(at, "happy", 0.8, quality=quality), voice(at, "sad", 0.6, quality=1.0))  # noqa: E731
+    good, fair = (Run(Fuser()).play(5, readings(quality)) for quality in (1.0, 0.3))
+    assert good.emotions == fair.emotions == ["happy"]
+    assert fair.state.confidence == pytest.approx(good.state.confidence)
+
+
 def test_calm_counts_as_neutral(run):
     run.play(5, lambda at: voice(at, "calm"))
     assert run.emotions == ["neutral"]

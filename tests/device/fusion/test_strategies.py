@@ -4,14 +4,25 @@ import numpy as np
 import pytest
 
 from affectd.events import LABELS
-from affectd.fusion.strategies import STRATEGIES, UNIFORM, Fused, Opinion, adaptive, agreement, hybrid, weighted_average
+from affectd.fusion.strategies import (
+    ENOUGH_QUALITY,
+    STRATEGIES,
+    UNIFORM,
+    Fused,
+    Opinion,
+    adaptive,
+    agreement,
+    hybrid,
+    tempered,
+    weighted_average,
+)
 
 N = len(LABELS)
 EVEN = np.ones(N)
 
 
-def opinion(probabilities, reliability=1.0, skill=EVEN, share=0.5, at=0.0):
-    return Opinion(np.asarray(probabilities, dtype=float), reliability, np.asarray(skill), share, at)
+def opinion(probabilities, weight=1.0, skill=EVEN, share=0.5, at=0.0):
+    return Opinion(np.asarray(probabilities, dtype=float), weight, np.asarray(skill), share, at)
 
 
 def missing(at=0.0):
@@ -103,7 +114,7 @@ def test_hybrid_says_what_both_say_and_withholds_otherwise():
     assert not hybrid(happy, missing()).withheld
 
 
-def test_adaptive_follows_the_more_reliable():
+def test_adaptive_follows_the_weightier():
     happy, sad = leaning("happy"), leaning("sad")
     assert said(adaptive(opinion(happy, 0.9), opinion(sad, 0.3))).argmax() == LABELS.index("happy")
     assert said(adaptive(opinion(happy, 0.3), opinion(sad, 0.9))).argmax() == LABELS.index("sad")
@@ -123,7 +134,7 @@ def test_adaptive_skill_decides_between_equals():
 
 def test_adaptive_is_unmoved_by_a_modality_that_is_unsure():
     for face in random_opinions(9):
-        with_voice = said(adaptive(face, opinion(UNIFORM, face.reliability, face.skill)))
+        with_voice = said(adaptive(face, opinion(UNIFORM, face.weight, face.skill)))
         np.testing.assert_allclose(with_voice, said(adaptive(face, missing())), atol=1e-9)
 
 
@@ -157,3 +168,13 @@ def test_agreement_names_what_both_say():
     assert agreement(happy, sad) == "disagree"
     assert agreement(happy, missing()) == agreement(missing(), sad) == "single"
     assert agreement(missing(), missing()) == "none"
+
+
+def test_tempering_flattens_step_by_step_and_keeps_the_order():
+    for one in random_opinions(13, count=20):
+        steps = [tempered(one.probabilities, ENOUGH_QUALITY * share) for share in (0.0, 0.2, 0.5, 0.8, 1.0, 4.0)]
+        assert steps[0] == pytest.approx(UNIFORM)
+        assert steps[-1] is one.probabilities
+        leads = [step.max() for step in steps]
+        assert leads == sorted(leads)
+        assert all(step.argmax() == one.probabilities.argmax() for step in steps[1:])
