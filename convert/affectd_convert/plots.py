@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from affectd_convert.calibration import Reliability, Truth
 from affectd_convert.evaluate import Evaluation
+
+if TYPE_CHECKING:
+    from affectd_convert.fusion.table import Row, WeighedRow
 
 
 def plot_confusion(evaluation: Evaluation, path: Path) -> None:
@@ -45,9 +48,32 @@ def plot_reliability(curves: Mapping[str, NDArray[np.float64]], truth: Truth, pa
     figure.savefig(path, format="png")
 
 
-def _figure() -> tuple[Any, Any]:
+def plot_fusion(rows: Sequence[Row], weights: Sequence[WeighedRow], path: Path) -> None:
+    """Draw the weighted average over the voice's weight beside the adaptive pool, and every case, to a PNG."""
+    figure, (curves, bars) = _figure(width=11.0, columns=2)
+    accuracy = {(row.case, row.strategy): row.accuracy for row in rows}
+    for number, case in enumerate(dict.fromkeys(row.case for row in weights)):
+        own = [row for row in weights if row.case == case]
+        colour = f"C{number}"
+        points = [row.voice_weight for row in own], [row.accuracy for row in own]
+        curves.plot(*points, marker="o", color=colour, label=f"{case}: weighted average")
+        curves.axhline(accuracy[case, "adaptive"], color=colour, linestyle="--", label=f"{case}: adaptive")
+    curves.set(xlabel="weight of the voice", ylabel="accuracy", xlim=(0, 1))
+    curves.legend(fontsize=7)
+    cases = list(dict.fromkeys(row.case for row in rows))[::-1]
+    shown = {"face": "C7", "voice": "C8", "adaptive": "C2"}
+    for offset, (strategy, colour) in zip((0.27, 0.0, -0.27), shown.items(), strict=True):
+        places = [number + offset for number in range(len(cases))]
+        bars.barh(places, [accuracy[case, strategy] for case in cases], 0.25, color=colour, label=strategy)
+    bars.set_yticks(range(len(cases)), cases, fontsize=8)
+    bars.set(xlabel="accuracy", xlim=(0, 1))
+    bars.legend(fontsize=7, loc="lower right")
+    figure.savefig(path, format="png")
+
+
+def _figure(width: float = 5.5, columns: int = 1) -> tuple[Any, Any]:
     # Without pyplot: no display, no global state.
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(5.5, 5), dpi=110, layout="constrained")
-    return figure, figure.subplots()
+    figure = Figure(figsize=(width, 5), dpi=110, layout="constrained")
+    return figure, figure.subplots(1, columns)

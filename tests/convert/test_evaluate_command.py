@@ -207,3 +207,42 @@ def test_no_tensorflow_is_needed(faces, tmp_path):
         "assert not {'tensorflow', 'keras', 'torch'} & set(sys.modules); sys.exit(code)"
     )
     subprocess.run([sys.executable, "-c", program, FACE, tmp_path / "faces.npz"], check=True)
+
+
+def test_strategies_are_scored_on_pairs_of_one_label(faces, tmp_path, capsys):
+    np.savez(tmp_path / "faces.npz", pixels=faces, label=np.array([0] * 4 + [3] * 4 + [6] * 4), usage=np.ones(12))
+    corpora, plots = tmp_path / "corpora", tmp_path / "plots"
+    corpora.mkdir()
+    spoken = speech(tmp_path, "Kids are talking by the door.") / 32768
+    for number, actor in enumerate(("02", "05", "03", "06", "10", "11", "08", "17")):
+        soundfile.write(corpora / f"03-01-{5 if number % 2 else 3:02}-01-01-01-{actor}.wav", spoken, 16_000)
+    parts = ("--fusion", "--face", FACE, "--voice", VOICE, "--faces", tmp_path / "faces.npz", "--speech", corpora)
+    code, scores, _ = evaluate(capsys, *parts, "--split", "public", "--plots", plots)
+    assert code == 0
+    assert scores["pairs"] == 16
+    of = {(row["case"], row["strategy"]): row for row in scores["cases"]}
+    assert {strategy for _, strategy in of} == {"adaptive", "weighted_average", "hybrid", "face", "voice"}
+    clear = {strategy: row for (case, strategy), row in of.items() if case == "both clear"}
+    for missing, alone in (("no voice", "face"), ("no face", "voice")):
+        other = "voice" if alone == "face" else "face"
+        assert of[missing, "adaptive"]["accuracy"] == clear[alone]["accuracy"]
+        assert (of[missing, other]["accuracy"], of[missing, other]["named"]) == (0, 0)
+    assert of["wrong face", "voice"] == clear["voice"] | {"case": "wrong face"}
+    assert clear["hybrid"]["named"] <= clear["adaptive"]["named"] == 1
+    weights = {row["voice_weight"]: row for row in scores["weighted_average"] if row["case"] == "both clear"}
+    assert [weights[weight]["accuracy"] for weight in (0.0, 1.0)] == [
+        clear[one]["accuracy"] for one in ("face", "voice")
+    ]
+    assert len(scores["learned"][1]["weights"]) == 2
+    assert [path.name for path in plots.iterdir()] == ["fusion.png"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [([], "--model and --data are needed, or --fusion"), (["--fusion"], "needs --face, --voice, --faces, --speech")],
+)
+def test_what_is_to_be_scored_must_be_named(arguments, said, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["evaluate", *arguments])
+    assert stopped.value.code == 2
+    assert said in capsys.readouterr().err

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from affectd.inference.interpreter import RUNTIMES
 from affectd.inference.manifest import KINDS
-from affectd_convert.commands import Steps
+from affectd_convert.commands import Steps, evaluate_fusion
 from affectd_convert.commands.left_out import print_left_out
 from affectd_convert.errors import DataError
 
@@ -24,12 +24,11 @@ SPLITS = ("training", "public", "private", "fold0", "fold1", "fold2", "fold3", "
 def add(steps: Steps) -> None:
     """Add the subcommand's parser."""
     parser = steps.add_parser("evaluate", help="score a bundle's variant on labelled faces or clips")
-    parser.add_argument("--model", type=Path, required=True, metavar="BUNDLE", help="folder such as models/face-vgg16")
+    parser.add_argument("--model", type=Path, metavar="BUNDLE", help="folder such as models/face-vgg16")
     parser.add_argument("--variant", choices=KINDS, default="int8")
     parser.add_argument(
         "--data",
         type=Path,
-        required=True,
         help="face: npz (pixels, label, perhaps usage), or FER2013 as csv or folders; voice: index.csv (file, emotion),"
         " with --split the folder of corpora",
     )
@@ -42,13 +41,24 @@ def add(steps: Steps) -> None:
     )
     parser.add_argument("--runtime", choices=("auto", *RUNTIMES), default="auto")
     parser.add_argument("--robustness", action="store_true", help="score adverse conditions too; takes minutes")
-    parser.add_argument("--plots", type=Path, metavar="DIR", help="write confusion.png and reliability.png there")
+    parser.add_argument(
+        "--plots",
+        type=Path,
+        metavar="DIR",
+        help="write confusion.png and reliability.png, or fusion.png, there",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.set_defaults(command=_run)
+    evaluate_fusion.add_options(parser)
+    parser.set_defaults(command=lambda options: _run(parser, options))
 
 
-def _run(options: argparse.Namespace) -> int:
+def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     from affectd_convert.score_bundle import score_bundle
+
+    if options.fusion:
+        return evaluate_fusion.run(parser, options)
+    if options.model is None or options.data is None:
+        parser.error("--model and --data are needed, or --fusion")
 
     scores = score_bundle(
         options.model,
