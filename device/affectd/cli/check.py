@@ -32,6 +32,8 @@ def run(args: argparse.Namespace) -> int:
 
     set_up_logging("ERROR")
     config = load_service_config(args)
+    if not args.json and sys.stdout.isatty():
+        print("look into the camera, and say something: both are tried for a few seconds", flush=True)
     findings = []
     with _quiet_libraries():
         for finding in probe_all(config):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from affectd.errors import AffectdError
 
@@ -43,10 +44,9 @@ OUR_NAMES = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:[0-9]+)?", re.IGNOREC
 def serving(view: View, port: int) -> Iterator[int]:
     """Serve the view inside, on `port` (0: a free one) of the loopback interface, which it gives. AffectdError."""
     try:
-        server = ThreadingHTTPServer((LOOPBACK, port), _handler_for(view))
+        server = _Server((LOOPBACK, port), _handler_for(view))
     except (OSError, OverflowError) as error:
         raise AffectdError(f"cannot serve on {LOOPBACK}:{port}: {error}; choose another --port") from None
-    server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, name="preview", daemon=True)
     thread.start()
     try:
@@ -54,6 +54,15 @@ def serving(view: View, port: int) -> Iterator[int]:
     finally:
         server.shutdown()
         server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Report what was our fault; that a browser has left is none."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
 
 
 def _handler_for(view: View) -> type[BaseHTTPRequestHandler]:

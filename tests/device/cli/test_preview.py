@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -110,13 +111,22 @@ def test_nothing_is_kept_or_embedded_and_nothing_foreign_may_run(preview):
         assert refused.value.code == 404
 
 
-def test_a_browser_that_takes_nothing_holds_up_no_other(preview):
-    _, address = preview
+def test_a_browser_that_takes_nothing_or_breaks_off_holds_up_no_other(preview):
+    process, address = preview
     host, port = re.match(r"http://(.*):(\d+)/", address).groups()
     with socket.create_connection((host, int(port)), timeout=10) as stuck:
         stuck.sendall(f"GET /view?seen=0 HTTP/1.1\r\nHost: {host}\r\n\r\n".encode() * 200)
         numbers = [view["revision"] for view in islice(views(address), 20)]
+        # Closed like this, a connection is reset.
+        stuck.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     assert numbers == sorted(set(numbers))
+    with socket.create_connection((host, int(port)), timeout=10) as idle:
+        idle.sendall(f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+        assert idle.recv(100).startswith(b"HTTP/1.1 200")
+        idle.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    next(islice(views(address), 5, None))
+    process.terminate()
+    assert ended(process) == (0, "affectd: the preview has ended: SIGTERM\n")
 
 
 def test_another_host_name_or_interface_is_refused(preview):
