@@ -108,6 +108,9 @@ class Store:
 
     def _keep_event(self, topic: str, payload: bytes, received: str) -> None:
         event_id, seq, text = read_event(payload)
+        # One row that SQLite takes for no JSON, such as one with NaN, would be the end of every query of the view.
+        if not self._db.execute("SELECT json_valid(?)", (text,)).fetchone()[0]:
+            raise UnreadableError("no strict JSON")
         # Not the one in the payload: the broker's rules say who may publish on a topic, not what stands in it.
         device = topic.split("/")[-2]
         if self._db.execute("SELECT 1 FROM event WHERE device = ? AND id = ?", (device, event_id)).fetchone():

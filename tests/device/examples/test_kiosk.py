@@ -168,6 +168,8 @@ def test_a_wrong_password_is_said_and_a_mended_one_comes_in(page: str, tab: Tab,
 def test_a_page_that_is_not_set_up_says_what_to_do(page: str, tab: Tab, tmp_path: Path) -> None:
     tab.page.goto(page)
     wait_for(tab.page, word="Not set up", reason="The address of this page must name the box: kiosk.html#device=NAME")
+    tab.page.goto(f"{page}?device=box&broker=localhost:9001")
+    wait_for(tab.page, reason="The broker in the address of this page must begin with ws:// or wss://.")
     (tmp_path / "site" / "mqtt.min.js").unlink()
     tab.page.goto(f"{page}?device=box")
     wait_for(tab.page, word="Not set up", reason="mqtt.min.js does not lie beside this page.")

@@ -123,6 +123,7 @@ def test_what_it_does_not_know_is_kept_and_what_is_no_event_is_set_aside(broker:
     foreign += [
         event(9).replace('"seq": 9', f'"seq": {seq}') for seq in ("true", "0", "9.0", '"9"', "9223372036854775808")
     ]
+    foreign.append(event(9, confidence=float("nan")))
     with consumer(broker, tmp_path) as kept, Listener(broker, "unused") as sender:
         for payload in foreign:
             sender.publish("affectd/kiosk/event", payload)
@@ -131,6 +132,7 @@ def test_what_it_does_not_know_is_kept_and_what_is_no_event_is_set_aside(broker:
         until(lambda: kept.count() == 1)
         assert kept.rows("SELECT json_extract(payload, '$.mood.new') FROM event") == [("[1]",)]
         assert len(kept.rows("SELECT * FROM unread")) == len(foreign)
+        assert seqs(kept) == [1]
         assert "Traceback" not in kept.log
 
 
