@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
 from typing import Any
 
+import yaml
 from home_assistant import HomeAssistant, comes
 
+README = Path(__file__).parents[1] / "README.md"
 PATIENCE_S = 60.0
 KINDS = {"face": "binary_sensor", "voice": "binary_sensor", "problem": "binary_sensor", "privacy": "switch"}
 """Of entities that are no sensors."""
@@ -45,6 +49,19 @@ class Checks:
         comes(lambda: shown() == expected, PATIENCE_S)
         self.check(f"{device} shows", shown(), expected)
 
+    def never_showed(self, device: str, key: str, states: Collection[str], *, since: int) -> None:
+        """Check that a box's entity has had none of these states since so many changes of all entities."""
+        values = [str(value) for name, value in self.home.changes[since:] if name == entity_id(device, key)]
+        print(f"  {key} since then: {' -> '.join(dict.fromkeys(values))}")
+        self.check(f"{key} shows who is not there", [value for value in values if value in states], [])
+
+    def is_one_sentence(self, device: str, *, about: str, without: Collection[str]) -> None:
+        """Check that a box's problem names what it is about once, and none of these secrets."""
+        sentence = self.home.attribute(entity_id(device, "problem"), "problem")
+        print(f"  its sentence: {sentence}")
+        self.check(f"it names the {about} once", len(re.findall(rf"\b{about}\b", sentence)), 1)
+        self.check("user name or password in it", [secret for secret in without if secret in sentence], [])
+
     def keys(self, device: str) -> list[str]:
         """Return the keys of all entities of a box, disabled ones too."""
         start = f"affectd_{device}_"
@@ -74,3 +91,9 @@ class Checks:
 def entity_id(device: str, key: str) -> str:
     """Return the id of a box's entity."""
     return f"{KINDS.get(key, 'sensor')}.affectd_{device}_{key}"
+
+
+def readme_example(text: str) -> Any:
+    """Return the README's YAML example that has this text in it."""
+    blocks = re.findall(r"```yaml\n(.+?)```", README.read_text(), re.DOTALL)
+    return yaml.safe_load(next(block for block in blocks if text in block))

@@ -156,7 +156,7 @@ def _once_told(topics: Topics, component: dict[str, Any]) -> list[dict[str, str]
 
 def _while_running(topics: Topics, source: str) -> dict[str, Any]:
     """Make an entity unavailable while the device that it goes by is away or closed."""
-    state = f"value_json.components.get('{source}', {{}}).get('state')"  # an earlier run may have had it alone
+    state = f"value_json.components.get('{source}', {{}}).get('state')"  # not told by a box that no longer has it
     template = _of(f"'online' if {state} == 'running' else 'offline'", "'offline'")
     return {"availability": [{"topic": topics.health, "value_template": template}]}
 
