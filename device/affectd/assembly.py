@@ -123,9 +123,13 @@ def make_face_reader(config: Config, model: Model) -> FaceReader:
 
 def make_still_reader(config: Config, model: Model) -> StillReader:
     """Build the face path for photographs around an open model. Raises ModelError without the detector's file."""
-    smallest = min(SMALLEST, config.face.min_size)
-    face = dataclasses.replace(config.face, detect_every=1, min_size=smallest, max_faces=ALL_FACES)
-    return StillReader(make_face_reader(dataclasses.replace(config, face=face), model))
+
+    def reader(min_size: float) -> FaceReader:
+        face = dataclasses.replace(config.face, detect_every=1, min_size=min_size, max_faces=ALL_FACES)
+        return make_face_reader(dataclasses.replace(config, face=face), model)
+
+    near = config.face.min_size
+    return StillReader(reader(near), reader(min(SMALLEST, near)), near)
 
 
 def make_voice_reader(config: Config, model: Model) -> VoiceReader:
