@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import os
 import sys
@@ -24,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "files", nargs="+", type=Path, metavar="FILE", help="photograph, WAV, or, with PyAV, other sound or a video"
     )
     parser.add_argument("--json", action="store_true", help="a JSON line a file: file, faces, voice, error")
+    parser.add_argument("--detector", choices=("haar", "blazeface"), help="find faces by it, instead of face.detector")
     parser.add_argument(
         "--annotate", type=_png, metavar="OUT.png", help="draw the faces of the photograph, a single FILE, into OUT.png"
     )
@@ -40,7 +42,10 @@ def run(args: argparse.Namespace) -> int:
     from affectd.cli.annotation import write_annotated
     from affectd.cli.file_reading import Senses, rows, to_json
 
-    senses = Senses(load_service_config(args))
+    config = load_service_config(args)
+    if args.detector is not None:
+        config = dataclasses.replace(config, face=dataclasses.replace(config.face, detector=args.detector))
+    senses = Senses(config)
     width = max(len(plain(str(path))) for path in args.files)
     code = 0
     for path in args.files:

@@ -88,6 +88,10 @@ class BlazeFaceDetector:
                 faces.append(face)
         return faces
 
+    def attempts(self, picture: SmallPicture) -> int:
+        """Return after how many attempts every part of the picture has had its turn."""
+        return math.ceil(len(parts(*picture.pixels.shape)) / PARTS_EACH)
+
     def detect_near(self, picture: SmallPicture, near: FoundFace) -> list[FoundFace]:
         """Return the faces around the place of `near`, largest first."""
         return largest_first(self._look_near(picture, near, KNOWN))

@@ -47,6 +47,9 @@ class FaceDetector(Protocol):
         `attempt` counts the full detections from 0: a detector that has several ways of looking takes turns.
         """
 
+    def attempts(self, picture: SmallPicture) -> int:
+        """Return after how many attempts `detect` has looked everywhere and in every way."""
+
     def detect_near(self, picture: SmallPicture, near: FoundFace) -> list[FoundFace]:
         """Return the faces of about the size and roll of `near` around its place, largest first; a fraction of the
         work of `detect`."""

@@ -70,6 +70,10 @@ class HaarDetector:
         )
         return _full_size(found, (0, 0), picture.scale)
 
+    def attempts(self, picture: SmallPicture) -> int:  # noqa: ARG002
+        """Return 2: one for faces in the light, one for backlit ones."""
+        return 2
+
     def detect_near(self, picture: SmallPicture, near: FoundFace) -> list[FoundFace]:
         """Return the face of about the size of `near` in its place, at its roll or up to TURN_DEG to either side.
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from affectd.events import Box, Frame, TrackedFace
 from affectd.face.detector import overlap
+from affectd.face.preprocess import to_gray
 from affectd.face.reader import FaceReader
 from affectd.face.tracker import SAME_FACE
 
@@ -17,8 +18,6 @@ SMALLEST = 0.05
 wallpapers without a face one had a false one, of those that the far reader adds; at 0.03 three had."""
 ALL_FACES = 1_000
 """Faces read in one photograph: all that there may be."""
-LOOKS = 3
-"""Frames of the same picture: the first finds faces, the second backlit ones too, and each confirms the one before."""
 FRAME_S = 0.1
 
 
@@ -41,8 +40,11 @@ class StillReader:
 
 
 def _look(reader: FaceReader, image: NDArray[np.uint8]) -> tuple[TrackedFace, ...]:
+    """Return what is seen once the detector has looked everywhere, and once more, for a second look confirms a face."""
     reader.reset()
-    return [reader.read(Frame(image, number * FRAME_S, number)) for number in range(LOOKS)][-1].faces
+    detector, gray = reader.tracker.detector, to_gray(image)
+    looks = detector.attempts(detector.shrink(gray)) + 1
+    return [reader.read(Frame(gray, number * FRAME_S, number)) for number in range(looks)][-1].faces
 
 
 def _same(one: TrackedFace, other: TrackedFace) -> bool:
