@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from affectd.events import Box
 from affectd.face.preprocess import GrayImage
+from affectd.face.quality import GOOD_SIDE
 from affectd.voice.sound_check import CLIPPED_SHARE, Loudness
 
 ROWS = 480
@@ -35,13 +36,11 @@ BACKLIT_RANGE = 120
 """A face that is dark by nature has more contrast than this, one at half of the light (112) has not."""
 BLURRED, BLURRED_ROOM = 2.0, 3.0
 """Blur in pixels of ROWS, with a face and without: 1.0 to 1.4 as it is, 1.6 to 1.8 blurred by 1 pixel, 2.4 to 2.5 by 2
-(quality 0.2 to 0.5), 3.2 to 3.6 by 3. A room may hold nothing sharp."""
+(quality 0.2 to 0.8), 3.2 to 3.6 by 3. A room may hold nothing sharp."""
 FINE, COARSE = 0.7, 2.0
 """Gaussians between which the blur is measured, pixels."""
 SHARPEST = 99.7
 """Percentile of the gradient that stands for an edge."""
-FULL_SIDE = 64
-"""Pixels of a face from which size no longer matters to its quality."""
 NEAR_LIMIT = 1.25
 """A face smaller than this many times face.min_size is lost at the next step back."""
 MIDDLE = 0.25
@@ -165,7 +164,7 @@ def judge_size(face: Box, width: int, height: int, min_size: float) -> Verdict:
     value = f"{side:.0f} px"
     if side < NEAR_LIMIT * least:
         return Verdict("size", value, "too far", "come closer, or lower face.min_size", False)
-    if side < FULL_SIDE:
+    if side < GOOD_SIDE:
         return Verdict("size", value, "small", "come closer, or raise camera.width and camera.height", False)
     return Verdict("size", value, "good")
 

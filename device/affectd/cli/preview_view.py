@@ -30,8 +30,13 @@ class View:
         self._began_at = time.monotonic()
 
     def put(self, part: str, value: object, picture: bytes | None = None) -> None:
-        """Replace a part, JSON throughout, and the picture (JPEG) that goes with it; wake those who wait."""
+        """Replace a part, JSON throughout, and the picture (JPEG) that goes with it; wake those who wait.
+
+        After the end nothing is replaced: a device that hung may still give something.
+        """
         with self._changed:
+            if self._parts["ended"] is not None:
+                return
             self._revision += 1
             self._parts[part] = value
             if picture is not None:
@@ -39,10 +44,11 @@ class View:
             self._changed.notify_all()
 
     def end(self, reason: str) -> None:
-        """Have every browser told that the preview has ended; the picture is gone at once."""
+        """Have every browser told that the preview has ended; what was seen and heard is gone at once."""
         with self._changed:
-            self._picture, self._picture_revision = b"", 0
-        self.put("ended", reason)
+            self.put("camera", OFF, b"")
+            self.put("microphone", OFF)
+            self.put("ended", reason)
 
     def wait(self, seen: int) -> bytes:
         """Return the document as JSON once it is another than the revision `seen`, or after WAIT_S.

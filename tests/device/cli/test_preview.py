@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 import pytest
 
+from affectd.cli.preview_view import View
 from support.browser import browser_tab
 from support.media import read_wav, speak, write_clip
 from support.processes import HEED_CTRL_C
@@ -94,6 +95,15 @@ def test_a_view_holds_picture_and_faces_and_each_picture_comes_once(preview):
     assert with_face["camera"]["size"] == [640, 480]
     again = urllib.request.Request(f"{address}view?seen={with_face['revision'] + 10**6}")
     assert json.load(urllib.request.urlopen(again, timeout=10))["picture"], "a page from an earlier preview goes on"
+
+
+def test_after_the_end_nothing_seen_is_left_nor_taken():
+    view = View()
+    view.put("camera", {"faces": ["somebody"]}, b"a picture")
+    view.end("privacy is on")
+    view.put("camera", {"faces": ["somebody"]}, b"a picture of a camera that hung")
+    last = json.loads(view.wait(0))
+    assert (last["ended"], last["picture"], last["camera"]) == ("privacy is on", None, "off")
 
 
 def test_nothing_is_kept_or_embedded_and_nothing_foreign_may_run(preview):
