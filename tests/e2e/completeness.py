@@ -21,10 +21,10 @@ AVAILABILITY = f"{ROOT}/availability"
 HEALTH = f"{ROOT}/health"
 
 
-def restless(folder: Path, broker: Mosquitto, **settings: Mapping[str, Any]) -> Affectd:
-    """A daemon before whose camera somebody comes and goes every second."""
+def restless(folder: Path, broker: Mosquitto, *, every_s: float = 1.0, **settings: Mapping[str, Any]) -> Affectd:
+    """A daemon before whose camera somebody comes and goes again every so many seconds, two events each time."""
     folder.mkdir(parents=True, exist_ok=True)
-    clip = blinking_person(folder / "blinking.mp4")
+    clip = blinking_person(folder / "blinking.mp4", every_s / 2)
     return Affectd(folder, broker, camera={"source": str(clip)}, clip={"loop": True}, **RESTLESS, **settings)
 
 

@@ -120,10 +120,10 @@ def toml(tables: Mapping[str, Mapping[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def blinking_person(path: Path) -> Path:
-    """Make a clip of 2 s in which somebody stands before the camera for the first second."""
-    person, nobody = scene((320, 220, 170)), scene()
-    return write_clip(path, frames=[person] * 10 + [nobody] * 10, fps=10)
+def blinking_person(path: Path, seconds: float = 1.0) -> Path:
+    """Make a clip in which somebody stands before the camera for so long, and for as long nobody does."""
+    person, nobody, count = scene((320, 220, 170)), scene(), round(10 * seconds)
+    return write_clip(path, frames=[person] * count + [nobody] * count, fps=10)
 
 
 RESTLESS: dict[str, Mapping[str, Any]] = {

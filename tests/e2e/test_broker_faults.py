@@ -183,7 +183,7 @@ def test_on_a_line_too_thin_for_all_events_come_first(
     with (
         Proxy(broker.port, bytes_per_s=thin) as network,
         Listener(broker, f"{ROOT}/#") as listener,
-        restless(tmp_path, broker, mqtt={"port": network.port, "faces": True, "voice": True}) as daemon,
+        restless(tmp_path, broker, every_s=2.0, mqtt={"port": network.port, "faces": True, "voice": True}) as daemon,
     ):
         listener.wait_for(lambda messages: count(messages) >= 1)
         arrivals: list[tuple[int, int]] = []
