@@ -31,6 +31,8 @@ RETRY_S = 3.0
 """Pause before a microphone that failed is opened again."""
 WIDEST = 960
 """Columns to which larger pictures are shrunk for the browser."""
+JUDGE_EVERY_S = 0.5
+"""A word on the picture changes no faster than it can be read; judging costs about what finding a face does."""
 RATE_S = 3.0
 """Time over which frames are counted."""
 STARTING = "starting"
@@ -83,6 +85,8 @@ class Looking(Sense):
         super().__init__("camera", camera.name)
         self._camera, self._reader, self._view, self._config = camera, reader, view, config
         self._times: deque[float] = deque()
+        self._measures: list[dict[str, Any]] = []
+        self._judged_at = float("-inf")
         view.put("camera", STARTING)
 
     def run(self) -> None:
@@ -108,21 +112,27 @@ class Looking(Sense):
 
     def _described(self, frame: Frame, reading: FaceReading, rate: float | None) -> dict[str, Any]:
         height, width = frame.image.shape[:2]
+        if frame.captured_at - self._judged_at >= JUDGE_EVERY_S:
+            self._judged_at = frame.captured_at
+            self._measures = self._judged(frame, reading, rate)
+        return {
+            "name": self._camera.name,
+            "size": [width, height],
+            "min_size_px": round(self._config.face.min_size * height),
+            "measures": self._measures,
+            "faces": [_face_json(face, width, height, self._config.face.min_size) for face in reading.faces],
+        }
+
+    def _judged(self, frame: Frame, reading: FaceReading, rate: float | None) -> list[dict[str, Any]]:
         front = reading.primary
         seen = aiming.Appearance.of(to_gray(frame.image), None if front is None else front.box)
-        measures = [
+        verdicts = [
             aiming.judge_brightness(seen),
             aiming.judge_contrast(seen),
             aiming.judge_sharpness(seen),
             aiming.judge_rate(rate, self._config.camera.fps),
         ]
-        return {
-            "name": self._camera.name,
-            "size": [width, height],
-            "min_size_px": round(self._config.face.min_size * height),
-            "measures": [measure.to_json() for measure in measures],
-            "faces": [_face_json(face, width, height, self._config.face.min_size) for face in reading.faces],
-        }
+        return [verdict.to_json() for verdict in verdicts]
 
 
 class Listening(Sense):
