@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from affectd.voice.activity import SpeechActivity
 from affectd.voice.features import FloatArray, FrameExtractor, VoiceFeatures
+from affectd.voice.level_activity import LevelActivity
 from affectd.voice.reader import RECENT_S, SPEECH_S
 from affectd_convert.errors import DataError
 
@@ -45,7 +45,7 @@ def clip_windows(samples: NDArray[np.int16], features: VoiceFeatures) -> FloatAr
         raise DataError(f"{len(samples)} samples at {features.sample_rate} Hz are too few to tell anything from")
     size = features.window_frames
     ends = range(size, len(static) + 1, round(HOP_S / features.hop_s)) or [len(static)]
-    speech = SpeechActivity().feed(static[:, features.mfcc + 2], static[:, features.mfcc + 1]).speech
+    speech = LevelActivity().judge(static[:, features.mfcc + 2], static[:, features.mfcc + 1]).speech
     heard = [end for end in ends if _somebody_speaks(speech[max(end - size, 0) : end], features.hop_s)]
     return np.stack([features.window(static[max(end - size, 0) : end]) for end in heard or ends])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import os
 from pathlib import Path
 from typing import Literal, cast
@@ -29,8 +30,14 @@ from affectd.publish.connection import read_password
 from affectd.service.installed import installed_privacy
 from affectd.service.privacy_sources import PrivacySources
 from affectd.store.outbox import LOCK_WAIT_S, Outbox
+from affectd.voice import silero_activity
+from affectd.voice.activity import VoiceActivity
 from affectd.voice.features import VoiceFeatures
+from affectd.voice.level_activity import LevelActivity
 from affectd.voice.reader import VoiceReader
+from affectd.voice.silero_activity import SileroActivity
+
+log = logging.getLogger(__name__)
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
@@ -135,7 +142,31 @@ def make_still_reader(config: Config, model: Model) -> StillReader:
 def make_voice_reader(config: Config, model: Model) -> VoiceReader:
     """Build the voice path around an open model."""
     features = VoiceFeatures.from_manifest(model.bundle.features)
-    return VoiceReader(model, features, hop_s=config.voice.hop_s, min_snr_db=config.voice.min_snr_db)
+    return VoiceReader(
+        model,
+        features,
+        make_voice_activity(config, features),
+        hop_s=config.voice.hop_s,
+        min_snr_db=config.voice.min_snr_db,
+    )
+
+
+def with_voice_activity(config: Config) -> Config:
+    """Return the settings with what `voice.activity = "auto"` comes to on this box."""
+    if config.voice.activity != "auto":
+        return config
+    try:
+        silero_activity.open_network()
+    except ModelError as error:
+        log.warning("%s; until then music and alarms count as speech", error)
+        return dataclasses.replace(config, voice=dataclasses.replace(config.voice, activity="level"))
+    return dataclasses.replace(config, voice=dataclasses.replace(config.voice, activity="silero"))
+
+
+def make_voice_activity(config: Config, features: VoiceFeatures) -> VoiceActivity:
+    """Build what tells speech from other sound. Raises ModelError when Silero is asked for and cannot be loaded."""
+    chosen = with_voice_activity(config).voice.activity
+    return SileroActivity(features) if chosen == "silero" else LevelActivity()
 
 
 def make_fuser(config: Config, face: Model | None, voice: Model | None) -> Fuser:

@@ -169,8 +169,14 @@ class VoiceConfig:
     """How speech is heard."""
 
     hop_s: float = setting(0.5, "Seconds between two voice readings.", low=0.1, high=5)
+    activity: str = setting(
+        "auto",
+        "How speech is told from other sound: by 'silero', a small network, or by 'level' and voicing, which takes "
+        "music and alarms for speech. 'auto' takes Silero where it is installed.",
+        choices=("auto", "silero", "level"),
+    )
     min_snr_db: float = setting(
-        6.0, "Speech this much over the background counts as somebody speaking.", low=0, high=40
+        -10.0, "A voice that is less than this over the background is taken for none.", low=-10, high=40
     )
 
 

@@ -71,6 +71,8 @@ class Daemon:
             model = assembly.open_configured_model(config, task)
             if model is not None:
                 self._models[task] = model
+        if "voice" in self._models:
+            config = assembly.with_voice_activity(config)
         self._outbox = assembly.open_outbox(config)
         self._who = assembly.settled_identity(config)
         self._config = config = assembly.identified(config, self._who)
@@ -142,6 +144,8 @@ class Daemon:
         log.info("this box is %s (%s)", self._who.id, self._who.source)
         if self._who.advice:
             log.warning("a clone of this system would have the id %s too: %s", self._who.id, self._who.advice)
+        if "voice" in self._models:
+            log.info("speech is told from other sound by %s", self._config.voice.activity)
         self._privacy.poll()  # before any device is opened
         self._publisher.publish_privacy(self._privacy.state.closed)
         self._introduce()

@@ -24,6 +24,7 @@ from affectd.service.health import Meters
 from affectd.service.spares import Spares
 from affectd.service.supervisor import Supervisor
 from affectd.voice.features import VoiceFeatures
+from affectd.voice.level_activity import LevelActivity
 from affectd.voice.reader import VoiceReader
 from support.broker import Listener, Mosquitto
 from support.publishing import TOPICS, running
@@ -99,7 +100,7 @@ class Box:
         self._listener = listener
         self.camera, self.microphone = Seeing(), Hearing()
         self.face_reader = FaceReader.create(Classifier(7), FacePreprocessing(), HaarDetector(), detect_every=1)
-        self.voice_reader = VoiceReader(Classifier(8), VoiceFeatures())
+        self.voice_reader = VoiceReader(Classifier(8), VoiceFeatures(), LevelActivity())
         self._pipeline = Pipeline(
             Config(),
             camera=Spares(self.camera, Seeing),

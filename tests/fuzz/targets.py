@@ -43,6 +43,7 @@ from affectd.service.privacy_sources import PrivacySources
 from affectd.store.outbox import Outbox
 from affectd.voice.features import VoiceFeatures
 from affectd.voice.reader import VoiceReader
+from affectd.voice.silero_activity import SileroActivity
 
 MODELS = Path(__file__).parents[2] / "models"
 CORPUS = Path(__file__).parent / "corpus"
@@ -328,7 +329,7 @@ class _Even:
 @cache
 def _voice_reader() -> VoiceReader:
     features = VoiceFeatures.from_manifest(Bundle.load(MODELS / "voice-cnn-lstm").features)
-    return VoiceReader(_Even(len(VOICE_LABELS)), features)
+    return VoiceReader(_Even(len(VOICE_LABELS)), features, SileroActivity(features))
 
 
 @cache

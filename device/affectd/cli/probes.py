@@ -135,6 +135,8 @@ def probe_model(task: str, config: Config) -> Finding:
         f"{model.description} ({model.bundle.maturity}) on {model.runtime}, {model.delegate}; "
         f"{len(model.bundle.variants)} checksums and the golden answers are right"
     )
+    if task == "voice":
+        found += f"; speech is found by {assembly.make_voice_reader(config, model).activity.name}"
     asked = config.inference.delegate
     if asked != model.delegate:
         return Finding(

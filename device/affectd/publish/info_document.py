@@ -24,6 +24,7 @@ def info_document(
         "models": dict(origin.models),
         "labels": list(LABELS),
         "voice_labels": list(VOICE_LABELS),
+        "voice_activity": config.voice.activity if "voice" in origin.models else None,
         "strategy": config.fusion.strategy,
         "people": config.fusion.people,
         "picture": {"width": config.camera.width, "height": config.camera.height, "fps": config.camera.fps},

@@ -1,21 +1,18 @@
-"""Whether somebody speaks, frame by frame: louder than the background and voiced, as fans and clicks are not."""
+"""Whether somebody speaks, frame by frame: what every detector takes and returns, and the background they learn."""
 
 from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float32]
+from affectd.voice.features import FloatArray, Frames
 
-VOICED = 0.5
-"""Voicing strength from which a frame is voiced; noise, even a rumble, stays below in nine frames of ten."""
-ONSET_FRAMES = 5
-"""Voiced frames in a row that begin speech: 50 ms, longer than a click, shorter than a syllable."""
 HANGOVER_FRAMES = 25
-"""Frames for which speech goes on after its last voiced one: unvoiced consonants and short pauses."""
+"""Frames for which speech goes on after its last sure one: unvoiced consonants and short pauses."""
 SMOOTHING = 0.85
 """Weight of the past in the level whose minimum is the background."""
 BLOCK_FRAMES, BLOCKS = 50, 10
@@ -35,47 +32,41 @@ class Activity:
     """Level of the background at that frame, dB of full scale."""
 
 
+class VoiceActivity(Protocol):
+    """Tells speech from everything else, in the frames of one stream of sound. Not thread-safe."""
+
+    name: str
+    network_s: float
+    """Seconds spent in a network so far; 0 without one."""
+
+    def reset(self) -> None:
+        """Forget everything heard, the background too."""
+
+    def skip(self) -> None:
+        """Take the next sample for the first of a new stream, in the same room: the background is kept."""
+
+    def feed(self, samples: NDArray[np.int16], frames: Frames) -> Activity:
+        """Judge the frames that the stream's next (n,) samples have completed."""
+
+
 @dataclass
-class SpeechActivity:
-    """Tells speech from background; the background is learnt by minimum statistics (after Martin 2001).
+class Background:
+    """Learns the level of the background by minimum statistics (after Martin 2001).
 
     It knows the background after the first pause of the speaker; a new constant noise counts as
     background after 5 s.
     """
 
-    min_snr_db: float = 6.0
-    _level: float = field(init=False)
-    _block: float = field(init=False)
-    _frames_in_block: int = field(init=False)
-    _minima: deque[float] = field(init=False)
-    _voiced_run: int = field(init=False)
-    _hangover: int = field(init=False)
+    _level: float = field(default=np.nan, init=False)
+    """Smoothed; NaN before the first frame."""
+    _block: float = field(default=np.inf, init=False)
+    _frames_in_block: int = field(default=0, init=False)
+    _minima: deque[float] = field(default_factory=lambda: deque(maxlen=BLOCKS), init=False)
 
-    def __post_init__(self) -> None:
-        self.reset()
-
-    def reset(self) -> None:
-        """Forget the background."""
-        self._level = np.nan
-        self._block = np.inf
-        self._frames_in_block = 0
-        self._minima = deque(maxlen=BLOCKS)
-        self._voiced_run = 0
-        self._hangover = 0
-
-    def feed(self, level_db: FloatArray, voicing: FloatArray) -> Activity:
-        """Take the next frames' levels (n,) in dB of full scale and voicing strengths (n,) 0..1."""
-        speech = np.zeros(len(level_db), np.bool_)
-        background = np.zeros(len(level_db), np.float32)
-        for i, (level, strength) in enumerate(zip(level_db.tolist(), voicing.tolist(), strict=True)):
-            background[i] = floor = self._learn_background(level)
-            speech[i] = self._is_speech(level - floor >= self.min_snr_db and strength >= VOICED)
-        return Activity(speech, background)
-
-    def _learn_background(self, level: float) -> float:
-        # NaN marks the first frame.
-        past = level if np.isnan(self._level) else self._level
-        self._level = SMOOTHING * past + (1 - SMOOTHING) * level
+    def learn(self, level_db: float) -> float:
+        """Take the next frame's level, return the background's, both in dB of full scale."""
+        past = level_db if np.isnan(self._level) else self._level
+        self._level = SMOOTHING * past + (1 - SMOOTHING) * level_db
         self._block = min(self._block, self._level)
         floor = min(self._block, *self._minima) if self._minima else self._block
         self._frames_in_block += 1
@@ -83,14 +74,6 @@ class SpeechActivity:
             self._minima.append(self._block)
             self._block, self._frames_in_block = np.inf, 0
         return max(floor + MINIMUM_BIAS_DB, QUIETEST_DB)
-
-    def _is_speech(self, voiced: bool) -> bool:
-        self._voiced_run = self._voiced_run + 1 if voiced else 0
-        if self._voiced_run >= ONSET_FRAMES or (voiced and self._hangover > 0):
-            self._hangover = HANGOVER_FRAMES
-            return True
-        self._hangover = max(0, self._hangover - 1)
-        return self._hangover > 0
 
 
 def speech_snr_db(level_db: FloatArray, activity: Activity) -> float | None:

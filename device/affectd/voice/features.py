@@ -83,6 +83,10 @@ class VoiceFeatures:
         """Samples the pitch is looked for in; centred on the frame."""
         return round(self.pitch_window_s * self.sample_rate)
 
+    def samples_until(self, frame: int) -> int:
+        """Return how many samples complete the frame of this number, counted from 0."""
+        return frame * self.hop_length + self.pitch_length - (self.pitch_length - self.frame_length) // 2
+
     @property
     def static_columns(self) -> int:
         """Values of a static frame."""
@@ -116,6 +120,18 @@ class VoiceFeatures:
         return out
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Frames:
+    """A run of n frames."""
+
+    static: FloatArray
+    """(n, static_columns)."""
+    voicing: FloatArray
+    """Voicing strength, (n,) 0..1."""
+    level_db: FloatArray
+    """Level (n,) in dB of full scale, about the frame's mean: a microphone's constant offset is no sound."""
+
+
 @dataclass
 class FrameExtractor:
     """Static frames out of a stream of samples, each computed once; any chunking gives the same frames."""
@@ -138,19 +154,26 @@ class FrameExtractor:
 
     def feed(self, samples: NDArray[np.int16]) -> FloatArray:
         """Take the next samples (n,) int16; give the static frames (m, static_columns) that are now complete."""
+        return self.extract(samples).static
+
+    def extract(self, samples: NDArray[np.int16]) -> Frames:
+        """Take the next samples (n,) int16; return the frames that are now complete."""
         spec = self.features
         self._held = np.concatenate([self._held, samples / 32768.0])
         count = (len(self._held) - 1 - spec.pitch_length) // spec.hop_length + 1
         if count <= 0:
-            return np.zeros((0, spec.static_columns), np.float32)
+            none = np.zeros(0, np.float32)
+            return Frames(np.zeros((0, spec.static_columns), np.float32), none, none)
         signal = self._held[: 1 + (count - 1) * spec.hop_length + spec.pitch_length]
         self._held = self._held[count * spec.hop_length :]
         frames = _strided(signal[1 + self._lead :], spec.frame_length, spec.hop_length, count)
         emphasized = signal[1:] - spec.preemphasis * signal[:-1]
         cepstra = self._cepstra(_strided(emphasized[self._lead :], spec.frame_length, spec.hop_length, count))
         pitch, voicing = self._pitch(_strided(signal[1:], spec.pitch_length, spec.hop_length, count))
-        level = 10 * np.log10(np.mean(frames * frames, axis=1) + 1e-9)
-        return np.column_stack([cepstra, pitch, voicing, level]).astype(np.float32)
+        power = np.mean(frames * frames, axis=1)
+        static = np.column_stack([cepstra, pitch, voicing, _decibels(power)]).astype(np.float32)
+        swing = np.maximum(power - np.mean(frames, axis=1) ** 2, 0.0)
+        return Frames(static, voicing.astype(np.float32), _decibels(swing).astype(np.float32))
 
     @cached_property
     def _filterbank(self) -> NDArray[np.float64]:
@@ -212,6 +235,10 @@ class FrameExtractor:
         voicing = np.where(found, np.clip(peak, 0.0, 1.0), 0.0)
         octave = np.log2(spec.sample_rate / period / spec.pitch_reference)
         return np.where(voicing >= spec.voicing_threshold, octave, 0.0), voicing
+
+
+def _decibels(power: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(10 * np.log10(power + 1e-9), np.float64)
 
 
 def _strided(signal: NDArray[np.float64], length: int, hop: int, count: int) -> NDArray[np.float64]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from affectd.errors import CaptureError
 from affectd.events import AudioChunk, VoiceReading
-from affectd.voice.activity import Activity, SpeechActivity, speech_snr_db
+from affectd.voice.activity import Activity, VoiceActivity, speech_snr_db
 from affectd.voice.features import FloatArray, FrameExtractor, VoiceFeatures
 from affectd.voice.sound_check import at_full_scale
 
@@ -42,7 +42,10 @@ class VoiceTimings:
     """What the stages of one hop took, milliseconds."""
 
     features: float
-    activity: float
+    gate: float
+    """Voice activity, but for its network."""
+    network: float
+    """That of voice activity; 0 when it heard nothing."""
     window: float
     """Deltas and normalization; 0 when nobody spoke."""
     classify: float
@@ -55,8 +58,10 @@ class VoiceReader:
 
     model: VoiceModel
     features: VoiceFeatures
+    activity: VoiceActivity
     hop_s: float = 0.5
-    min_snr_db: float = 6.0
+    min_snr_db: float = -10.0
+    """A voice that is less over the background is taken for none."""
     gaps: int = field(default=0, init=False)
     """Gaps in the sound so far; each one emptied the window."""
     speech_s: float = field(default=0.0, init=False)
@@ -71,13 +76,12 @@ class VoiceReader:
 
     def __post_init__(self) -> None:
         self._extractor = FrameExtractor(self.features)
-        self._activity = SpeechActivity(self.min_snr_db)
         self._hop = max(1, round(self.hop_s * self.features.sample_rate))
         self._start_window()
 
     def reset(self) -> None:
         """Forget everything heard, the background too: for a microphone opened again."""
-        self._activity.reset()
+        self.activity.reset()
         self._start_window()
 
     def feed(self, chunk: AudioChunk) -> list[VoiceReading]:
@@ -92,6 +96,7 @@ class VoiceReader:
             )
         if chunk.lost > 0:
             self.gaps += 1
+            self.activity.skip()
             self._start_window()
         readings: list[VoiceReading] = []
         samples = chunk.samples
@@ -102,7 +107,7 @@ class VoiceReader:
             if self._heard >= SHORTEST_S * self.features.sample_rate:
                 # The hop ended before the samples that came after it.
                 readings.append(self._read(chunk.captured_at - len(samples) / chunk.sample_rate))
-            self._feature_s = self._activity_s = 0.0
+            self._feature_s = self._activity_s = self._network_s = 0.0
         self._listen(samples)
         self._missing -= len(samples)
         return readings
@@ -118,37 +123,37 @@ class VoiceReader:
         """Empty the window, keeping what is known of the background."""
         self._extractor.reset()
         self._static = np.zeros((0, self.features.static_columns), np.float32)
+        self._level = np.zeros(0, np.float32)
         self._speech = np.zeros(0, np.bool_)
         self._background = np.zeros(0, np.float32)
         self._clipped = np.zeros(0, np.bool_)
         self._heard = 0
         self._missing = self._hop
-        self._feature_s = self._activity_s = 0.0
+        self._feature_s = self._activity_s = self._network_s = 0.0
 
     def _listen(self, samples: NDArray[np.int16]) -> None:
         """Put the frames that `samples` complete at the end of the window."""
         start = time.perf_counter()
         self._heard += len(samples)
-        static = self._extractor.feed(samples)
-        extracted = time.perf_counter()
-        activity = self._activity.feed(self._levels(static), static[:, self.features.mfcc + 1])
+        frames = self._extractor.extract(samples)
+        extracted, network_s = time.perf_counter(), self.activity.network_s
+        activity = self.activity.feed(samples, frames)
         self.speech_s += float(activity.speech.sum()) * self.features.hop_s
         size = self.features.window_frames
-        self._static = np.concatenate([self._static, static])[-size:]
+        self._static = np.concatenate([self._static, frames.static])[-size:]
+        self._level = np.concatenate([self._level, frames.level_db])[-size:]
         self._speech = np.concatenate([self._speech, activity.speech])[-size:]
         self._background = np.concatenate([self._background, activity.background_db])[-size:]
         self._clipped = np.concatenate([self._clipped, at_full_scale(samples)])[-size * self.features.hop_length :]
         self._feature_s += extracted - start
         self._activity_s += time.perf_counter() - extracted
-
-    def _levels(self, static: FloatArray) -> FloatArray:
-        return static[:, self.features.mfcc + 2]
+        self._network_s += self.activity.network_s - network_s
 
     def _read(self, at: float) -> VoiceReading:
         """Give the reading of the window that ends at `at` seconds."""
         start = time.perf_counter()
         activity = Activity(self._speech, self._background)
-        snr_db = speech_snr_db(self._levels(self._static), activity)
+        snr_db = speech_snr_db(self._level, activity)
         if snr_db is None or snr_db < self.min_snr_db or not self._somebody_speaks():
             self._note_timings(start, start, start)
             return VoiceReading(at, active=False, snr_db=snr_db, quality=0.0, probabilities=None)
@@ -165,7 +170,8 @@ class VoiceReader:
         return bool(recent.any()) and int(self._speech.sum()) >= round(SPEECH_S / frame_s)
 
     def _note_timings(self, start: float, windowed: float, done: float) -> None:
-        stages = (self._feature_s, self._activity_s, windowed - start, done - windowed)
+        activity_s = self._activity_s - self._network_s
+        stages = (self._feature_s, activity_s, self._network_s, windowed - start, done - windowed)
         self.last_timings = VoiceTimings(*(1e3 * seconds for seconds in stages))
 
 

@@ -6,6 +6,7 @@ import pytest
 from affectd.errors import CaptureError
 from affectd.events import AudioChunk, VoiceReading
 from affectd.voice.features import FrameExtractor, VoiceFeatures
+from affectd.voice.level_activity import LevelActivity
 from affectd.voice.reader import VoiceReader, voice_quality
 from support.speech import RATE, speech
 
@@ -49,7 +50,7 @@ def feed(reader: VoiceReader, parts: list[AudioChunk]) -> list[VoiceReading]:
 
 
 def test_speaks_while_somebody_speaks(sound: np.ndarray) -> None:
-    readings = feed(VoiceReader(Recorder(), SPEC), chunks(sound, [480]))
+    readings = feed(VoiceReader(Recorder(), SPEC, LevelActivity()), chunks(sound, [480]))
     said_until = START + len(sound) / RATE - 4
     before = [r for r in readings if r.captured_at <= START + 2]
     during = [r for r in readings if START + 3 <= r.captured_at <= said_until]
@@ -69,7 +70,7 @@ def test_speaks_while_somebody_speaks(sound: np.ndarray) -> None:
 
 def test_classifies_only_while_somebody_speaks(sound: np.ndarray) -> None:
     model = Recorder()
-    readings = feed(VoiceReader(model, SPEC), chunks(sound, [480]))
+    readings = feed(VoiceReader(model, SPEC, LevelActivity()), chunks(sound, [480]))
     assert len(model.windows) == sum(r.active for r in readings) < len(readings)
     assert all((r.probabilities is None) == (not r.active) for r in readings)
     assert all(r.quality == 0 for r in readings if not r.active)
@@ -78,8 +79,8 @@ def test_classifies_only_while_somebody_speaks(sound: np.ndarray) -> None:
 
 @pytest.mark.parametrize("sizes", [[1600], [37, 1, 511, 2048], [16_001], [8000]])
 def test_odd_chunks_give_the_readings_of_one_big_feed(sound: np.ndarray, sizes: list[int]) -> None:
-    whole = feed(VoiceReader(Recorder(), SPEC), chunks(sound, [len(sound)]))
-    parts = feed(VoiceReader(Recorder(), SPEC), chunks(sound, sizes))
+    whole = feed(VoiceReader(Recorder(), SPEC, LevelActivity()), chunks(sound, [len(sound)]))
+    parts = feed(VoiceReader(Recorder(), SPEC, LevelActivity()), chunks(sound, sizes))
     assert len(parts) == len(whole)
     for part, one in zip(parts, whole, strict=True):
         assert part.captured_at == pytest.approx(one.captured_at, abs=1e-9)
@@ -88,13 +89,13 @@ def test_odd_chunks_give_the_readings_of_one_big_feed(sound: np.ndarray, sizes: 
 
 
 def test_a_reading_is_timed_at_the_end_of_its_hop(sound: np.ndarray) -> None:
-    readings = feed(VoiceReader(Recorder(), SPEC, hop_s=0.5), chunks(sound[: 5 * RATE], [1234]))
+    readings = feed(VoiceReader(Recorder(), SPEC, LevelActivity(), hop_s=0.5), chunks(sound[: 5 * RATE], [1234]))
     assert [r.captured_at for r in readings] == pytest.approx(list(START + np.arange(1.0, 5.01, 0.5)))
 
 
 def test_the_window_is_that_of_the_newest_three_seconds(sound: np.ndarray) -> None:
     model = Recorder()
-    readings = feed(VoiceReader(model, SPEC), chunks(sound, [480]))
+    readings = feed(VoiceReader(model, SPEC, LevelActivity()), chunks(sound, [480]))
     last = max(r.captured_at for r in readings if r.active)
     until = round((last - START) * RATE)
     expected = SPEC.window(FrameExtractor(SPEC).feed(sound[:until]))
@@ -103,7 +104,7 @@ def test_the_window_is_that_of_the_newest_three_seconds(sound: np.ndarray) -> No
 
 def test_a_gap_empties_the_window_and_is_counted(sound: np.ndarray) -> None:
     model = Recorder()
-    reader = VoiceReader(model, SPEC)
+    reader = VoiceReader(model, SPEC, LevelActivity())
     feed(reader, chunks(sound[: 4 * RATE], [480]))
     rest = sound[4 * RATE : 5 * RATE + 8000]
     gap = AudioChunk(rest, RATE, START + 100, lost=320)
@@ -116,7 +117,7 @@ def test_a_gap_empties_the_window_and_is_counted(sound: np.ndarray) -> None:
 
 
 def test_reset_starts_afresh(sound: np.ndarray) -> None:
-    reader = VoiceReader(Recorder(), SPEC)
+    reader = VoiceReader(Recorder(), SPEC, LevelActivity())
     first = feed(reader, chunks(sound, [480]))
     reader.reset()
     assert feed(reader, chunks(sound, [480])) == first
@@ -125,7 +126,7 @@ def test_reset_starts_afresh(sound: np.ndarray) -> None:
 
 def test_another_sample_rate_is_refused_in_a_sentence() -> None:
     with pytest.raises(CaptureError, match="44100 samples a second, but the voice model needs 16000"):
-        VoiceReader(Recorder(), SPEC).feed(AudioChunk(np.zeros(10, np.int16), 44_100, START))
+        VoiceReader(Recorder(), SPEC, LevelActivity()).feed(AudioChunk(np.zeros(10, np.int16), 44_100, START))
 
 
 def test_quality_rises_with_activity_and_snr() -> None:
@@ -137,18 +138,18 @@ def test_quality_rises_with_activity_and_snr() -> None:
 
 def test_quality_falls_with_what_is_cut_off(sound: np.ndarray) -> None:
     assert voice_quality(0.5, 25, 0.0) > voice_quality(0.5, 25, 0.01) > 2 * voice_quality(0.5, 25, 0.2)
-    clean = max(r.quality for r in feed(VoiceReader(Recorder(), SPEC), chunks(sound, [480])))
+    clean = max(r.quality for r in feed(VoiceReader(Recorder(), SPEC, LevelActivity()), chunks(sound, [480])))
     overdriven = np.clip(sound.astype(np.float64) * 20, -32768, 32767).astype(np.int16)
-    readings = feed(VoiceReader(Recorder(), SPEC), chunks(overdriven, [480]))
+    readings = feed(VoiceReader(Recorder(), SPEC, LevelActivity()), chunks(overdriven, [480]))
     assert 0 < max(r.quality for r in readings if r.active) < 0.7 * clean
     # Once it has left the window, what was cut off is forgotten.
-    reader = VoiceReader(Recorder(), SPEC)
+    reader = VoiceReader(Recorder(), SPEC, LevelActivity())
     feed(reader, chunks(overdriven, [480]))
     assert max(r.quality for r in feed(reader, chunks(sound, [480]))) == pytest.approx(clean, rel=0.1)
 
 
 def test_says_what_each_stage_took(sound: np.ndarray) -> None:
-    reader = VoiceReader(Recorder(), SPEC)
+    reader = VoiceReader(Recorder(), SPEC, LevelActivity())
     assert reader.last_timings is None
     reader.feed(AudioChunk(np.zeros(2 * RATE, np.int16), RATE, START))
     silent = reader.last_timings
@@ -159,4 +160,4 @@ def test_says_what_each_stage_took(sound: np.ndarray) -> None:
         reader.feed(part)
     spoken = reader.last_timings
     assert spoken is not None
-    assert min(spoken.features, spoken.activity, spoken.window, spoken.classify) > 0
+    assert min(spoken.features, spoken.gate, spoken.window, spoken.classify) > 0

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from scipy.signal import butter, sosfilt
 
-from affectd.voice.activity import SpeechActivity, speech_snr_db
+from affectd.voice.activity import speech_snr_db
 from affectd.voice.features import FrameExtractor, VoiceFeatures
+from affectd.voice.level_activity import LevelActivity
 from support.speech import RATE, speech
 
 Samples = np.ndarray
@@ -34,9 +35,9 @@ def as_int16(samples: Samples) -> np.ndarray:
     return np.clip(np.round(samples), -32768, 32767).astype(np.int16)
 
 
-def run(samples: Samples, activity: SpeechActivity | None = None) -> tuple[np.ndarray, float | None]:
+def run(samples: Samples, activity: LevelActivity | None = None) -> tuple[np.ndarray, float | None]:
     static = FrameExtractor(VoiceFeatures()).feed(as_int16(samples))
-    found = (activity or SpeechActivity()).feed(static[:, LEVEL], static[:, VOICING])
+    found = (activity or LevelActivity()).judge(static[:, LEVEL], static[:, VOICING])
     return found.speech, speech_snr_db(static[:, LEVEL], found)
 
 
@@ -97,7 +98,7 @@ def test_snr_falls_with_the_noise_and_is_about_right(spoken: Samples, kind: str)
         mixed = noise(kind, (lead + len(spoken)) / RATE, rms=1.0)[: lead + len(spoken)]
         mixed *= spoken.std() / 10 ** (snr / 20) * 0.5
         mixed[lead:] += spoken * 0.5
-        _, estimate = run(mixed, SpeechActivity(min_snr_db=3.0))
+        _, estimate = run(mixed, LevelActivity(min_snr_db=3.0))
         assert estimate is not None
         estimates.append(estimate)
         assert estimate == pytest.approx(snr, abs=6)
@@ -115,15 +116,15 @@ def test_speech_in_a_fan_is_heard_and_the_fan_before_it_is_not(spoken: Samples) 
 
 def test_frame_by_frame_is_the_same_as_at_once(spoken: Samples) -> None:
     static = FrameExtractor(VoiceFeatures()).feed(as_int16(spoken))
-    at_once = SpeechActivity().feed(static[:, LEVEL], static[:, VOICING])
-    stepwise = SpeechActivity()
-    parts = [stepwise.feed(frame[np.newaxis, LEVEL], frame[np.newaxis, VOICING]) for frame in static]
+    at_once = LevelActivity().judge(static[:, LEVEL], static[:, VOICING])
+    stepwise = LevelActivity()
+    parts = [stepwise.judge(frame[np.newaxis, LEVEL], frame[np.newaxis, VOICING]) for frame in static]
     assert np.array_equal(np.concatenate([part.speech for part in parts]), at_once.speech)
     assert np.array_equal(np.concatenate([part.background_db for part in parts]), at_once.background_db)
 
 
 def test_reset_forgets_the_background() -> None:
-    activity = SpeechActivity()
+    activity = LevelActivity()
     run(noise("white", 6, rms=3000), activity)
     activity.reset()
-    assert activity.feed(np.array([-60.0], np.float32), np.array([0.0], np.float32)).background_db[0] < -55
+    assert activity.judge(np.array([-60.0], np.float32), np.array([0.0], np.float32)).background_db[0] < -55
