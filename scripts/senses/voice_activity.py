@@ -137,16 +137,16 @@ def steady() -> bool:
     room = rng.normal(0, 20 / 32768, round(SOUND_S * RATE))
     sounds = {"digital silence": 0 * room, "quiet room": room}
     sounds |= {kind: 0.2 * sound(kind, SOUND_S) for kind in STEADY}
-    sounds |= {f"{kind}, begins in a quiet room": np.concatenate([room[: 10 * RATE], sounds[kind]]) for kind in STEADY}
+    begins = {f"{kind}, begins in a quiet room": np.concatenate([room[: 10 * RATE], sounds[kind]]) for kind in STEADY}
     print(f"{'sound':<42}{'hops':>6}{'level':>7}{'Silero':>8}{'passed':>9}")
     total = 0
-    for name, samples in sounds.items():
+    for name, samples in (sounds | begins).items():
         level, silero = detectors()
         called = active(samples, level).sum(), active(samples, silero).sum()
-        total += int(called[1])
+        total += int(called[1]) if name in sounds else 0
         share = silero.passed / (len(samples) / CHUNK)
         print(f"{name:<42}{len(samples) // HOP - 1:>6}{called[0]:>7}{called[1]:>8}{share:>9.1%}")
-    return verdict("none with Silero", total == 0)
+    return verdict("none in what is steady, with Silero", total == 0)
 
 
 def spoken_in_noise(clips: dict[str, list[Samples]], noises: dict[str, Samples]) -> bool:

@@ -26,7 +26,7 @@ THREAD_LIMIT = "OMP_THREAD_LIMIT"
 SAMPLE_RATE = 16_000
 CHUNK = 512
 """Samples that the network takes at once: 32 ms."""
-SPEECH = 0.4
+SPEECH = 0.5
 """Probability from which a chunk is speech."""
 GATE_DB = 3.0
 """A frame this much over the background opens the gate."""
