@@ -27,7 +27,9 @@ SAMPLE_RATE = 16_000
 CHUNK = 512
 """Samples that the network takes at once: 32 ms."""
 SPEECH = 0.5
-"""Probability from which a chunk is speech."""
+"""Probability from which a chunk begins speech."""
+LESS = 0.1
+"""By so much less than SPEECH a chunk goes on with it."""
 GATE_DB = 3.0
 """A frame this much over the background opens the gate."""
 OPEN_FRAMES = 500
@@ -100,7 +102,8 @@ class SileroActivity:
 
     def _judge_chunk(self) -> None:
         """Let the network hear the next chunk if the gate is open."""
-        if self._open and self._probability() >= self.threshold:
+        enough = self.threshold - (LESS if self._hangover else 0.0)
+        if self._open and self._probability() >= enough:
             self._hangover = HANGOVER_FRAMES
         self._next += CHUNK
 
