@@ -16,6 +16,7 @@ from affectd.face.quality import face_quality
 from affectd.inference.bundle import Bundle
 from affectd.inference.model import Model, open_model
 from affectd.voice.features import VoiceFeatures
+from affectd.voice.level_activity import LevelActivity
 from affectd.voice.reader import VoiceReader
 from affectd_convert.errors import DataError
 from affectd_convert.held_out import FOLDS, SPEECH_SPLITS, Clips, Faces, read_fold, read_labelled_faces
@@ -146,7 +147,9 @@ def _worsened(
 
 def _best_reading(model: Model, features: VoiceFeatures, samples: NDArray[np.int16]) -> Readings:
     rate = features.sample_rate
-    readings = VoiceReader(model, features).feed(AudioChunk(samples, rate, len(samples) / rate))
+    # By level and voicing on every machine: the figures are not to depend on what is installed.
+    reader = VoiceReader(model, features, LevelActivity(), min_snr_db=6.0)
+    readings = reader.feed(AudioChunk(samples, rate, len(samples) / rate))
     spoken = [reading for reading in readings if reading.active and reading.probabilities is not None]
     if not spoken:
         labels = len(model.labels)

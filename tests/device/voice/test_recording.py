@@ -9,6 +9,7 @@ from affectd.events import AudioChunk
 from affectd.inference.bundle import Bundle
 from affectd.inference.model import open_model
 from affectd.voice.features import FrameExtractor, VoiceFeatures
+from affectd.voice.level_activity import LevelActivity
 from affectd.voice.reader import VoiceReader
 from affectd.voice.recording import read_recording
 from support.speech import RATE, speech
@@ -30,7 +31,7 @@ def said(tmp_path_factory):
 
 def read(model, samples, size=1600, gap_at=None):
     """Read samples in chunks of `size`, some lost before the sample `gap_at`."""
-    reader = VoiceReader(model, VoiceFeatures.from_manifest(model.bundle.features))
+    reader = VoiceReader(model, VoiceFeatures.from_manifest(model.bundle.features), LevelActivity())
     chunks = [
         AudioChunk(samples[start : start + size], RATE, 0.0, 100 if start == gap_at else 0)
         for start in range(0, len(samples), size)
@@ -49,7 +50,10 @@ def test_a_recording_shorter_than_a_window_is_one_window(model, said):
 
 
 def test_a_longer_one_is_the_mean_of_its_whole_windows(model, said):
-    readings = VoiceReader(model, VoiceFeatures.from_manifest(model.bundle.features)).feed(AudioChunk(said, RATE, 0.0))
+    reader = VoiceReader(model, VoiceFeatures.from_manifest(model.bundle.features), LevelActivity())
+    readings = reader.feed(AudioChunk(said, RATE, 0.0))
+        AudioChunk(said, RATE, 0.0)
+    )
     heard = [reading for reading in readings[-(len(readings) - 4) :] if reading.active]
     assert len(heard) > 3
     weights = np.array([reading.quality for reading in heard])
