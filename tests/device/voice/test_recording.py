@@ -52,8 +52,6 @@ def test_a_recording_shorter_than_a_window_is_one_window(model, said):
 def test_a_longer_one_is_the_mean_of_its_whole_windows(model, said):
     reader = VoiceReader(model, VoiceFeatures.from_manifest(model.bundle.features), LevelActivity())
     readings = reader.feed(AudioChunk(said, RATE, 0.0))
-        AudioChunk(said, RATE, 0.0)
-    )
     heard = [reading for reading in readings[-(len(readings) - 4) :] if reading.active]
     assert len(heard) > 3
     weights = np.array([reading.quality for reading in heard])
