@@ -19,6 +19,10 @@ LEAST_SIDE, MOST_SIDE = 640, 2048
 """Pixels of the drawing's longer side."""
 GREEN, BLACK = (80, 220, 80), (0, 0, 0)
 FONT = cv2.FONT_HERSHEY_SIMPLEX
+LEAST_SCALE = 0.5
+"""Of the font, whose letters then are 11 pixels high."""
+SPREAD = 1.5
+"""Width of a text over that of its box, so that it leaves the neighbours' faces free."""
 
 
 def write_annotated(out: Path, picture: NDArray[np.uint8], faces: Sequence[TrackedFace]) -> None:
@@ -60,9 +64,10 @@ def _draw(drawing: NDArray[np.uint8], number: int, face: TrackedFace) -> None:
 
 
 def _write(drawing: NDArray[np.uint8], text: str, corners: NDArray[np.float32]) -> None:
-    """Write above the box, or below it where there is no room, and within the picture."""
+    """Write above the box, or below it where there is no room, within the picture and not much wider than the box."""
     height, width = drawing.shape[:2]
-    scale = max(width, height) / 1200
+    room = SPREAD * float(np.ptp(corners[:, 0])) / cv2.getTextSize(text, FONT, 1.0, 1)[0][0]
+    scale = min(max(room, LEAST_SCALE), max(width, height) / 1200)
     stroke = max(1, round(2 * scale))
     (columns, rows), _ = cv2.getTextSize(text, FONT, scale, stroke)
     margin = rows // 2

@@ -89,8 +89,8 @@ class BlazeFaceDetector:
         return faces
 
     def attempts(self, picture: SmallPicture) -> int:
-        """Return after how many attempts every part of the picture has had its turn."""
-        return math.ceil(len(parts(*picture.pixels.shape)) / PARTS_EACH)
+        """Return after how many attempts every part of the picture has had its turn; a small one has no parts."""
+        return max(1, math.ceil(len(parts(*picture.pixels.shape)) / PARTS_EACH))
 
     def detect_near(self, picture: SmallPicture, near: FoundFace) -> list[FoundFace]:
         """Return the faces around the place of `near`, largest first."""

@@ -58,9 +58,9 @@ LINE = closed(
 )
 
 
-def read_json(capsys, *files):
+def read_json(capsys, *files, options=()):
     """Return the exit code and the document of each file, all of the form that README states."""
-    code = main(["read", "--no-config", "--json", *map(str, files)])
+    code = main(["read", "--no-config", "--json", *options, *map(str, files)])
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     for line in lines:
         jsonschema.validate(line, LINE)
@@ -129,6 +129,18 @@ def test_all_of_a_group_are_read_and_a_picture_without_a_face_is_no_fault(tmp_pa
     assert len(shown) == 8
     assert "face 1   happy    ████████" in shown[0]
     assert all(row.endswith("  no face found") for row in shown[6:])
+
+
+def test_another_detector_sees_tilted_heads_near_and_far(tmp_path, capsys):
+    turn = cv2.getRotationMatrix2D((200, 160), -35, 1)
+    portrait = cv2.warpAffine(scene((200, 160, 110), width=400, height=400), turn, (400, 400), borderValue=(150,) * 3)
+    cv2.imwrite(str(tmp_path / "near.png"), portrait)
+    cv2.imwrite(str(tmp_path / "far.png"), cv2.copyMakeBorder(portrait, 0, 1600, 1600, 1600, cv2.BORDER_REPLICATE))
+    files = [tmp_path / "near.png", tmp_path / "far.png"]
+    code, lines = read_json(capsys, *files, options=("--detector", "blazeface"))
+    assert code == 0
+    for (face,) in (line["faces"] for line in lines):
+        assert (face["emotion"], face["roll_deg"]) == ("happy", pytest.approx(35, abs=10))
 
 
 def test_what_cannot_be_read_is_named_and_the_rest_is_read(tmp_path, capsys):
