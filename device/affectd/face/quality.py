@@ -18,8 +18,6 @@ LEAST_SYMMETRY = 0.3
 to 0.58 below: a turned face is worth less, not nothing."""
 SIDE = 48
 """Side at which the picture is judged, so that all measures mean the same for all faces."""
-
-
 SHARP = 0.04
 """Measure of sharpness from which a face is in focus: nineteen of twenty PublicTest faces have more."""
 NOISE_SIGMA = 0.8
