@@ -152,6 +152,7 @@ STARTS_PROGRAMS = {
     "affectd/cli/bench_daemon.py",  # affectd itself, to measure it
     "affectd/cli/bench_broker.py",
     "affectd/version.py",  # git, in a checkout only
+    "affectd/face/blazeface_fetch.py",  # pip, for `affectd fetch` alone
 }
 TAKES_C_LIBRARIES = {
     "affectd/inference/delegates.py",  # looks into a delegate before it is loaded
@@ -182,6 +183,9 @@ CALLS_FORBIDDEN = {
 }  # fmt: skip
 CALLS_NAMED = {
     "affectd/cli/preview_senses.py": {"cv2.imencode"},  # the picture for the person's own browser
+    "affectd/cli/annotation.py": {
+        "cv2.imencode"
+    },  # a copy of the person's own photograph, for `affectd read --annotate`
     "affectd/inference/golden.py": {"np.load"},  # golden samples, allow_pickle=False
 }
 
