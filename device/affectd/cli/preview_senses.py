@@ -183,6 +183,7 @@ class Listening(Sense):
             "level_db": round(newest.level_db, 1),
             "peak_db": _decibels(newest.peak),
             "verdict": aiming.judge_sound(self._blocks).to_json(),
+            "speech": None if self._reader is None else self._reader.activity.probability,
             "voice": None if voice is None else _voice_json(voice),
         }
 

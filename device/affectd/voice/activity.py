@@ -38,6 +38,8 @@ class VoiceActivity(Protocol):
     name: str
     network_s: float
     """Seconds spent in a network so far; 0 without one."""
+    probability: float | None
+    """Of speech in the newest piece of sound, 0..1; None from a detector that knows none."""
 
     def reset(self) -> None:
         """Forget everything heard, the background too."""

@@ -26,6 +26,7 @@ class LevelActivity:
     min_snr_db: float = 6.0
     name: str = field(default="level", init=False)
     network_s: float = field(default=0.0, init=False)
+    probability: float | None = field(default=None, init=False)
     _background: Background = field(init=False)
     _voiced_run: int = field(init=False)
     _hangover: int = field(init=False)

@@ -50,6 +50,7 @@ class SileroActivity:
     threshold: float = SPEECH
     name: str = field(default="silero", init=False)
     network_s: float = field(default=0.0, init=False)
+    probability: float | None = field(default=0.0, init=False)
     passed: int = field(default=0, init=False)
     """Chunks that the network has heard."""
 
@@ -103,7 +104,8 @@ class SileroActivity:
     def _judge_chunk(self) -> None:
         """Let the network hear the next chunk if the gate is open."""
         enough = self.threshold - (LESS if self._hangover else 0.0)
-        if self._open and self._probability() >= enough:
+        self.probability = self._probability() if self._open else 0.0
+        if self.probability >= enough:
             self._hangover = HANGOVER_FRAMES
         self._next += CHUNK
 

