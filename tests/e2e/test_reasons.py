@@ -83,43 +83,43 @@ def test_a_camera_that_dies_is_no_person_who_left(broker: Mosquitto, tmp_path: P
         camera = {"source": stream.url.replace("//", f"//{stream.credentials}@"), "timeout_s": 1.0}
         settings: Settings = {**RESTLESS, "camera": camera, "microphone": {"source": "off"}, "mqtt": {"health_s": 600}}
         with Affectd(tmp_path, broker, **settings):
-            listener.wait_for(shows("shown"), 40)
-            listener.wait_for(shows("nobody"), 40)
+            listener.wait_for(shows("shown"))
+            listener.wait_for(shows("nobody"))
             stream.die()
-            listener.wait_for(shows("no_camera", emotion=None, person=None), 20)
+            listener.wait_for(shows("no_camera", emotion=None, person=None))
             # Not at the next of its ten minutes, but when it happens.
-            listener.wait_for(lambda messages: newest(messages, HEALTH)["status"] == "degraded", 20)
-            listener.wait_for(lambda messages: "cannot be opened" in newest(messages, HEALTH)["problem"], 20)
+            listener.wait_for(lambda messages: newest(messages, HEALTH)["status"] == "degraded")
+            listener.wait_for(lambda messages: "cannot be opened" in newest(messages, HEALTH)["problem"])
             for problem in {m.json["problem"] for m in listener.on(HEALTH)} - {None}:
                 assert re.fullmatch(rf"camera {re.escape(stream.url)}: [^:]+; [^:]+", problem)
                 assert not re.search("camera.+camera|operator|Secret7", problem)
             stream.come_back()
-            listener.wait_for(shows("shown"), 60)
+            listener.wait_for(shows("shown"))
             listener.wait_for(lambda messages: newest(messages, HEALTH)["components"]["camera"]["state"] == "running")
 
 
 def test_privacy_takes_the_face_away_at_once(broker: Mosquitto, tmp_path: Path) -> None:
     settings = {**clip_of(tmp_path / "one.mp4", ((LEFT,), 4.0)), "mqtt": {"faces": True, "heartbeat_s": 1}}
     with Listener(broker, f"{ROOT}/#") as listener, Affectd(tmp_path, broker, **settings):
-        listener.wait_for(shows("shown"), 40)
+        listener.wait_for(shows("shown"))
         assert listener.on(f"{ROOT}/faces")
         listener.publish(f"{ROOT}/command/privacy", "on")
         listener.wait_for(lambda _: listener.on(f"{ROOT}/privacy")[-1].payload == b"on")
-        messages = listener.wait_for(shows("privacy", emotion=None, person=None), 10)
+        messages = listener.wait_for(shows("privacy", emotion=None, person=None))
         state = newest(messages, STATE)
         assert state["face"]["present"] is False
-        listener.wait_for(lambda messages: newest(messages, PEOPLE)["count"] == 0, 10)
-        listener.wait_for(lambda messages: newest(messages, EVENT)["reason"] == "privacy", 10)
+        listener.wait_for(lambda messages: newest(messages, PEOPLE)["count"] == 0)
+        listener.wait_for(lambda messages: newest(messages, EVENT)["reason"] == "privacy")
         told = len(listener.on(STATE))
         listener.wait_for(lambda _: len(listener.on(STATE)) >= told + 2, 20)  # heartbeats
-        messages = listener.messages
-        closed = max(n for n, m in enumerate(messages) if m.topic == f"{ROOT}/privacy")
-        later = [m.json for m in messages[closed + 1 :] if m.topic in (STATE, EVENT, PEOPLE, f"{ROOT}/faces")]
+        # By when they were made: an event of before may come late.
+        made = [m.json for m in listener.messages if m.topic in (STATE, EVENT, PEOPLE, f"{ROOT}/faces")]
+        later = [told for told in made if told["time"] > state["time"]]
         assert later
         assert not [told for told in later if told.get("faces") or told.get("people") or told.get("person")]
         assert not any(told["face"]["present"] for told in later if "face" in told)
         listener.publish(f"{ROOT}/command/privacy", "off")
-        listener.wait_for(shows("shown"), 40)
+        listener.wait_for(shows("shown"))
         listener.wait_for(lambda messages: newest(messages, HEALTH)["components"]["camera"]["state"] == "running")
 
 
@@ -147,7 +147,7 @@ def test_what_stands_at_the_broker_after_the_end_and_before_the_next_start(broke
             )
             began = len(listener.messages)
             daemon.start()
-            listener.wait_for(lambda _: listener.on(AVAILABILITY)[-1].payload == b"online", 40)
+            listener.wait_for(lambda _: listener.on(AVAILABILITY)[-1].payload == b"online")
             topics = [message.topic for message in listener.messages[began:]]
             online = began + topics.index(AVAILABILITY)
             before = {message.topic: message for message in listener.messages[began:online]}
