@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import soundfile
@@ -16,6 +17,8 @@ from affectd.face.preprocess import FacePreprocessing
 from affectd.inference.bundle import Bundle
 from affectd.inference.model import open_model
 from affectd_convert.cli import main
+from affectd_convert.robustness import scenes
+from support.scenes import PORTRAIT
 from support.speech import speech
 
 MODELS = Path(__file__).parents[2] / "models"
@@ -197,6 +200,22 @@ def test_adverse_conditions_stand_beside_the_clean_figure(clips, capsys):
     assert rows["clean"]["accuracy"] == scores["accuracy"]
     assert {"babble, 0 dB SNR", "fan, 20 dB SNR", "reverberation, RT60 0.6 s"} <= set(rows)
     assert err.count("UAR") == len(rows)
+
+
+def test_faces_in_a_scene_have_rows_of_their_own(tmp_path, capsys):
+    picture = cv2.imread(str(PORTRAIT), cv2.IMREAD_GRAYSCALE)
+    face = cv2.resize(picture[64:180, 167:283], (48, 48), interpolation=cv2.INTER_AREA)
+    np.savez(tmp_path / "faces.npz", pixels=np.stack([face, np.full_like(face, 128)]), label=np.array([3, 3]))
+    given = ["--model", FACE, "--variant", "int8", "--data", tmp_path / "faces.npz", "--robustness"]
+    assert main(["evaluate", *map(str, given)]) == 0
+    out, err = capsys.readouterr()
+    crops, _, table = out.partition("\nfrom the scene, where the face must be found first: 2 faces\n")
+    assert "ready crops, which need no finding" in crops
+    title, *shown = table.splitlines()
+    assert title.split() == ["condition", "found", "right", "of", "all", "of", "found"]
+    assert [line[:36].rstrip() for line in shown] == list(scenes.conditions())
+    assert shown[0].split()[-3:] == ["0.5000", "0.5000", "1.0000"]
+    assert err.count("right of all") == len(shown)
 
 
 def test_no_tensorflow_is_needed(faces, tmp_path):
