@@ -12,7 +12,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 
-from affectd.config import Config
+from affectd.config import Config, VoiceConfig
 from affectd.events import FaceReading, Person
 from affectd.publish import schema_bundle
 from affectd.publish.health_document import ComponentHealth, HealthDocument, Latency, ModelHealth
@@ -95,7 +95,7 @@ def received(tmp_path_factory: pytest.TempPathFactory) -> list[Message]:
             for active in (True, False):
                 publisher.publish_voice(voice(active=active))
             publisher.publish_privacy(True)
-            publisher.describe(Config(), ["camera", "thermometer"])
+            publisher.describe(Config(voice=VoiceConfig(activity="silero")), ["camera", "thermometer"])
             for people in ((), (Person(1, face(), "happy", 0.9, 0.0), Person(2, face(), None, 0.0, 0.0))):
                 publisher.publish_people(people, states[0].captured_at)
                 count = len(people)
@@ -248,7 +248,7 @@ def test_asyncapi_tells_qos_and_retain_as_they_are(broker: Mosquitto, tmp_path: 
             box.publisher.publish_voice(voice())
             box.publisher.publish_privacy(False)
             box.publisher.publish_people((), 0.0)
-            box.publisher.describe(Config(), [])
+            box.publisher.describe(Config(voice=VoiceConfig(activity="level")), [])
             box.publisher.publish_health(HEALTH)
             early.wait_for(lambda messages: {m.topic for m in messages} == set(promised))
         with Listener(broker, "#") as late:
