@@ -114,25 +114,30 @@ def room(rng: np.random.Generator) -> FloatArray:
     return np.asarray(np.clip(120 + 40 * shape / shape.std(), 0, 255), np.float32)
 
 
-def compose(background: FloatArray, crop: GrayImage, rng: np.random.Generator) -> Scene:
-    """Put a face somewhere into a room. Its crop is tight, so what lies around it fades into a blurred border."""
-    margin = SIDE // 3
-    enlarged = cv2.resize(crop, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
+def compose(background: FloatArray, crop: GrayImage, rng: np.random.Generator, side: int = SIDE) -> Scene:
+    """Put a face of `side` pixels somewhere into a room (rows, columns), which is at least 5/3 as large each way.
+
+    Its crop is tight, so what lies around it fades into a blurred border.
+    """
+    margin = side // 3
+    shrinks = side < crop.shape[0]
+    enlarged = cv2.resize(crop, (side, side), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
     padded = np.pad(enlarged, margin, mode="edge").astype(np.float32)
     inner = np.zeros_like(padded)
     inner[margin:-margin, margin:-margin] = 1
-    inner = cv2.GaussianBlur(inner, (0, 0), SIDE / 40)
-    portrait = padded * inner + cv2.GaussianBlur(padded, (0, 0), SIDE / 12) * (1 - inner)
+    inner = cv2.GaussianBlur(inner, (0, 0), side / 40)
+    portrait = padded * inner + cv2.GaussianBlur(padded, (0, 0), side / 12) * (1 - inner)
     size = portrait.shape[0]
     ellipse = cv2.ellipse(
-        np.zeros_like(portrait), (size // 2, size // 2), (int(0.62 * SIDE), int(0.72 * SIDE)), 0, 0, 360, 1.0, -1
+        np.zeros_like(portrait), (size // 2, size // 2), (int(0.62 * side), int(0.72 * side)), 0, 0, 360, 1.0, -1
     )
-    left, top = int(rng.integers(0, WIDTH - size + 1)), int(rng.integers(0, HEIGHT - size + 1))
+    rows, columns = background.shape
+    left, top = int(rng.integers(0, columns - size + 1)), int(rng.integers(0, rows - size + 1))
     head, face = np.zeros_like(background), np.zeros_like(background)
-    head[top : top + size, left : left + size] = cv2.GaussianBlur(ellipse, (0, 0), SIDE / 30)
+    head[top : top + size, left : left + size] = cv2.GaussianBlur(ellipse, (0, 0), side / 30)
     face[top : top + size, left : left + size] = portrait
     light = background * (1 - head) + face * head
-    return Scene(light, head, (left + margin, top + margin, SIDE, SIDE))
+    return Scene(light, head, (left + margin, top + margin, side, side))
 
 
 class _Device:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,11 +19,15 @@ from affectd import assembly
 from affectd.capture.clip import Clip
 from affectd.capture.protocols import EndOfClipError
 from affectd.config import Config
-from affectd.errors import CaptureError
-from affectd.events import FaceReading, VoiceReading
+from affectd.errors import CaptureError, ModelError
+from affectd.events import FaceReading, Frame, VoiceReading
+from affectd.face.detector import FaceDetector
+from affectd.face.preprocess import to_gray
 from affectd.inference.model import Model
 from affectd.store.outbox import Outbox
 
+DETECT_EVERY = 5
+"""Frames from one in which the detectors alone are measured to the next."""
 APPENDS = 200
 EVENT_BYTES = 900
 """About the size of an event."""
@@ -89,6 +96,7 @@ def _measure_face(config: Config, model: Model, samples: Samples) -> list[FaceRe
     if camera is None:
         return []
     reader = assembly.make_face_reader(config, model)
+    detectors = _detectors(config)
     readings = []
     for frame in _items(camera.open, camera.read, camera.close):
         began = time.perf_counter()
@@ -98,7 +106,26 @@ def _measure_face(config: Config, model: Model, samples: Samples) -> list[FaceRe
         if reading.faces and reader.last_timings is not None:
             _add_all(samples, "face", asdict(reader.last_timings))
             samples.add("face path", total)
+        if frame.number % DETECT_EVERY == 0:
+            _measure_detectors(detectors, frame, samples)
     return readings
+
+
+def _detectors(config: Config) -> dict[str, FaceDetector]:
+    """Return each face detector whose file is there, by its name in the settings."""
+    detectors = {}
+    for name in ("haar", "blazeface"):
+        with suppress(ModelError):
+            face = dataclasses.replace(config.face, detector=name)
+            detectors[name] = assembly.make_face_detector(dataclasses.replace(config, face=face))
+    return detectors
+
+
+def _measure_detectors(detectors: dict[str, FaceDetector], frame: Frame, samples: Samples) -> None:
+    """Measure full detection in a frame, which the face path does in every few."""
+    gray = to_gray(frame.image)
+    for name, detector in detectors.items():
+        samples.time(f"detector: {name}", partial(detector.detect, detector.shrink(gray), frame.number // DETECT_EVERY))
 
 
 def _measure_voice(config: Config, model: Model, samples: Samples) -> list[VoiceReading]:

@@ -23,7 +23,15 @@ def test_stages_daemon_and_budgets_are_measured(tmp_path, face_model):
     assert ended.returncode == 0, ended.stderr
     document = json.loads(ended.stdout)
     stages = document["stages"]
-    assert {"face: track", "face: classify", "face path", "fuse", "outbox append"} <= stages.keys()
+    assert {
+        "face: track",
+        "face: classify",
+        "face path",
+        "detector: haar",
+        "detector: blazeface",
+        "fuse",
+        "outbox append",
+    } <= stages.keys()
     for stage in stages.values():
         assert 0 < stage["median_ms"] <= stage["p95_ms"] < 10_000
     parts = sum(stages[f"face: {name}"]["median_ms"] for name in ("gray", "quality", "preprocess", "classify"))
