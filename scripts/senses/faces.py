@@ -1,6 +1,6 @@
 """What the face detectors find, and what is read of it: FER2013's PublicTest faces and a portrait composed into rooms.
 
-python scripts/senses/faces.py --data fer2013.npz [--faces N] [--detectors haar blazeface]
+scripts/prove-senses --faces fer2013.npz [--count N] faces
 
 FER2013's crops end at the face; the portrait (tests/media, public domain) has its hair, neck and shoulders, and is
 moved, turned by up to 8 degrees, mirrored and lit otherwise each time. Pictures without a face are crops of those that
@@ -68,16 +68,16 @@ class Row:
 def main() -> None:
     """Measure everything and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="fer2013.npz")
-    parser.add_argument("--faces", type=int, default=200, metavar="N", help="in each row (default 200)")
+    parser.add_argument("--faces", type=Path, required=True, help="fer2013.npz")
+    parser.add_argument("--count", type=int, default=200, metavar="N", help="faces in each row (default 200)")
     parser.add_argument("--detectors", nargs="+", default=["haar", "blazeface"], choices=["haar", "blazeface"])
-    args = parser.parse_args()
+    args, _ = parser.parse_known_args()  # scripts/prove-senses gives every part the options of all
     detectors: Detectors = {name: lambda size, name=name: detector(name, size) for name in args.detectors}
-    faces = Faces(args.data, args.faces)
-    print(f"{args.faces} faces a row; found within {FRAMES} frames, shares in %\n")
+    faces = Faces(args.faces, args.count)
+    print(f"{args.count} faces a row; found within {FRAMES} frames, shares in %\n")
     _times(detectors, faces)
     _finding(detectors, faces)
-    _false_faces(detectors, args.faces)
+    _false_faces(detectors, args.count)
     _tilting(detectors, faces)
     _expressions(detectors, faces)
 
