@@ -45,7 +45,7 @@ STEEPEST, KEPT_TO = 40, 30
 """Degrees to which a head leans, a degree a frame, and to which a bar says that it is kept."""
 LIGHTS = (1.0, 0.3, 0.1)
 WHEELS = ("scikit-image==0.25.2", "scikit-learn==1.6.1")
-WITH_A_FACE = ("astronaut", "camera", "lfw_subset", "motorcycle", "skin")
+WITH_A_FACE = ("astronaut", "camera", "coins", "lfw_subset", "motorcycle", "skin")
 Picture = NDArray[np.float32]
 """Light 0..255 (HEIGHT, WIDTH)."""
 Detectors = dict[str, Callable[[float], FaceDetector]]

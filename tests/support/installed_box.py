@@ -6,6 +6,7 @@ Nothing of the machine is changed: the namespace has folders of the test in plac
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -86,7 +87,7 @@ class InstalledBox:
         """Run scripts/uninstall-device on the box, where the release in use is this checkout."""
         program = self._folder / "opt" / "affectd" / "current" / "bin" / "affectd"
         program.parent.mkdir(parents=True)
-        program.write_text(f'#!/bin/sh\nexec {" ".join(AFFECTD)} "$@"\n')
+        program.write_text(f'#!/bin/sh\nexec {shlex.join(AFFECTD)} "$@"\n')
         program.chmod(0o755)
         hide = ("bash", "-euc", _HIDE, "-", str(self._folder), str(UNINSTALL), *arguments)
         enter = self.line(())[: -len(AFFECTD)]

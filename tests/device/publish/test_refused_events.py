@@ -52,12 +52,12 @@ def test_an_event_that_the_broker_never_takes_holds_up_nobody(
 ) -> None:
     monkeypatch.setattr(session, "LONGEST_WAIT_S", 4.0)
     with (
-        Mosquitto(tmp_path, more="message_size_limit 4000\n") as broker,
+        Mosquitto(tmp_path, more="message_size_limit 8000\n") as broker,
         Listener(broker, TOPICS.event, durable=True) as listener,
         running(broker.port, tmp_path) as box,
     ):
         box.publish_events(3)
-        box.outbox.append(lambda _seq, _id: b"x" * 5000)
+        box.outbox.append(lambda _seq, _id: b"x" * 9000)
         box.publish_events(10)
         listener.wait_for(lambda messages: 14 in seqs(messages), 60)
         until(lambda: box.outbox.depth == 0, 60)
