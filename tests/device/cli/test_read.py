@@ -17,6 +17,7 @@ import pytest
 from affectd.cli.main import main
 from affectd.events import LABELS, VOICE_LABELS
 from support.media import read_wav, speak, write_clip
+from support.processes import HEED_CTRL_C
 from support.scenes import PORTRAIT, scene
 
 SHARE = {"type": "number", "minimum": 0, "maximum": 1}
@@ -293,7 +294,8 @@ def test_what_cannot_be_drawn_is_refused(tmp_path, capsys, spoken):
 
 def test_ctrl_c_ends_a_long_reading_with_130(tmp_path):
     (tmp_path / "hours.wav").write_bytes(wav(np.zeros(16_000 * 1800, np.int16), 16_000, 1))
-    command = [sys.executable, "-m", "affectd.cli.main", "read", "--no-config", PORTRAIT, tmp_path / "hours.wav"]
+    affectd = [*HEED_CTRL_C, sys.executable, "-m", "affectd.cli.main"]
+    command = [*affectd, "read", "--no-config", PORTRAIT, tmp_path / "hours.wav"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as reading:
         assert "happy" in reading.stdout.readline()
         reading.send_signal(signal.SIGINT)
