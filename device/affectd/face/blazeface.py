@@ -95,7 +95,13 @@ class BlazeFaceDetector:
         """Return after how many attempts every part of the picture has had its turn; a small one has no parts."""
         return max(1, math.ceil(len(parts(*picture.pixels.shape)) / PARTS_EACH))
 
-    def detect_near(self, picture: SmallPicture, near: FoundFace) -> list[FoundFace]:
+    def detect_near(
+        self,
+        picture: SmallPicture,
+        near: FoundFace,
+        *,
+        ask_roll: bool = True,  # noqa: ARG002 (it comes with the eyes)
+    ) -> list[FoundFace]:
         """Return the faces around the place of `near`, largest first."""
         return largest_first(self._look_near(picture, near, NEAR, KNOWN))
 

@@ -50,9 +50,11 @@ class FaceDetector(Protocol):
     def attempts(self, picture: SmallPicture) -> int:
         """Return after how many attempts `detect` has looked everywhere and in every way."""
 
-    def detect_near(self, picture: SmallPicture, near: FoundFace) -> list[FoundFace]:
-        """Return the faces of about the size and roll of `near` around its place, largest first; a fraction of the
-        work of `detect`."""
+    def detect_near(self, picture: SmallPicture, near: FoundFace, *, ask_roll: bool = True) -> list[FoundFace]:
+        """Return the faces of about the size and roll of `near` around its place, largest first.
+
+        A fraction of the work of `detect`; without `ask_roll` the roll may stay that of `near`.
+        """
 
 
 def shrunken(gray: GrayImage, rows: int) -> SmallPicture:

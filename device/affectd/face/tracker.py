@@ -18,7 +18,9 @@ PATCH = 32
 """Side in pixels at which faces are compared by correlation."""
 FRONT_SHARE = 1.5
 """Another face must cover this many times the area of the one in front to take its place."""
-ROLL_SHARE = 0.5
+ROLL_EVERY = 3
+"""A face's roll is asked on every n-th frame."""
+ROLL_SHARE = 0.7
 """How far the roll moves to the newest one: a detector's is a little off each time."""
 IDLE_EVERY = 2
 """While nobody is there, full detection runs on every n-th frame."""
@@ -63,6 +65,8 @@ class FaceTracker:
     _front: int | None = None
     _last_number: int = 0
     _since_detection: int = IDLE_EVERY
+    _frames: int = 0
+    """Since the start."""
     _attempts: int = 0
     """Full detections since the start, or since all faces were forgotten."""
 
@@ -75,6 +79,7 @@ class FaceTracker:
 
     def update(self, gray: GrayImage, at: float) -> list[Track]:
         """Take the frame (height, width) captured at `at` seconds; return the faces in it, the one in front first."""
+        self._frames += 1
         picture = self.detector.shrink(gray)
         found = self._detect(picture) if self._detection_is_due() else []
         for track in self._tracks:
@@ -102,7 +107,9 @@ class FaceTracker:
         return self.detector.detect(picture, self._attempts - 1)
 
     def _look_near(self, picture: SmallPicture, track: Track) -> FoundFace | None:
-        return _take_overlapping(track.box, self.detector.detect_near(picture, FoundFace(track.box, track.roll_deg)))
+        last = FoundFace(track.box, track.roll_deg)
+        found = self.detector.detect_near(picture, last, ask_roll=self._frames % ROLL_EVERY == 0)
+        return _take_overlapping(track.box, found)
 
     def _confirm(self, track: Track, face: FoundFace, picture: SmallPicture, at: float) -> None:
         if track.number is None:

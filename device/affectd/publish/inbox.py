@@ -63,7 +63,7 @@ class Inbox:
         return _LATE_S if self._late else _IDLE_S
 
     def _tell_unknown(self, topic: str) -> None:
-        """Say it once of a topic, of few topics: whoever sends it may send it for ever, and make up others."""
+        """Log it once a topic, of few topics: whoever sends it may send it for ever, and make up others."""
         self.unknown += 1
         now = time.monotonic()
         if now - self._told_since > SAID_AGAIN_S:
