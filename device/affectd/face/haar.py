@@ -27,7 +27,7 @@ SMALLEST_SIDE = 24
 NEIGHBOURS, NEIGHBOURS_STRETCHED, NEIGHBOURS_NEAR = 3, 4, 2
 """Windows that must agree on a face; stretching brings out what looks like one, too."""
 TURN_DEG = 15.0
-"""The cascade knows a face tilted by so much, about as well as not."""
+"""Near its last place, where few windows must agree, the cascade still knows a face tilted by so much."""
 STEEPEST_DEG = 45.0
 """A face is followed to this roll, and TURN_DEG beyond."""
 LARGEST_SIDE = 60
