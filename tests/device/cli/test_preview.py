@@ -74,7 +74,7 @@ def preview(environ):
 
 
 def views(address):
-    """Give one view after the other, as the page asks for them."""
+    """Return one view after the other, as the page asks for them."""
     seen = 0
     while True:
         with urllib.request.urlopen(f"{address}view?seen={seen}", timeout=30) as response:
