@@ -12,7 +12,7 @@ from affectd.capture import sources
 from affectd.capture.clip import Clip
 from affectd.capture.protocols import Camera
 from affectd.config import Config, MqttConfig
-from affectd.config_paths import default_outbox
+from affectd.config.paths import default_outbox
 from affectd.device_id import Identity, identify, settle
 from affectd.errors import BrokerError, ModelError
 from affectd.events import Origin, Strategy

@@ -20,7 +20,7 @@ import unicodedata
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from affectd.config_keys import plain
+from affectd.config.keys import plain
 from affectd.service.installed import STATE
 
 KEPT = "device-id"

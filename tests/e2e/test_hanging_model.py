@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from affectd import pipeline
-from affectd.config_file import load
+from affectd.config.file import load
 from affectd.daemon import Daemon
 from affectd.inference.interpreter import Interpreter
 from e2e.completeness import EVENT, HEALTH, assert_complete, last_seq, restless

@@ -149,8 +149,8 @@ def test_a_stream_and_a_microphone_are_all_that_is_added(
 
 STARTS_PROGRAMS = {
     "affectd/service/health.py",  # `vcgencmd`, without a shell
-    "affectd/cli/bench_daemon.py",  # affectd itself, to measure it
-    "affectd/cli/bench_broker.py",
+    "affectd/cli/bench/daemon.py",  # affectd itself, to measure it
+    "affectd/cli/bench/broker.py",
     "affectd/version.py",  # git, in a checkout only
     "affectd/face/blazeface_fetch.py",  # pip, for `affectd fetch` alone
 }
@@ -165,9 +165,9 @@ TALKS = {
     "affectd/publish/untrusted.py",  # looks at the broker's certificate
     "affectd/publish/refusals.py",
     "affectd/service/notify.py",  # to systemd, over a local socket
-    "affectd/cli/preview_server.py",  # to a browser on 127.0.0.1, while a person asks for it
+    "affectd/cli/preview/server.py",  # to a browser on 127.0.0.1, while a person asks for it
     "affectd/cli/embedded_broker.py",  # the demo's broker, on 127.0.0.1
-    "affectd/cli/bench_broker.py",
+    "affectd/cli/bench/broker.py",
 }
 FORBIDDEN: dict[str, set[str]] = {
     "pickle cPickle dill shelve marshal joblib": set(),
@@ -182,7 +182,7 @@ CALLS_FORBIDDEN = {
     "cv2.imwrite", "cv2.imencode", "cv2.VideoWriter", "np.save", "np.savez", "np.load", "numpy.save",
 }  # fmt: skip
 CALLS_NAMED = {
-    "affectd/cli/preview_senses.py": {"cv2.imencode"},  # the picture for the person's own browser
+    "affectd/cli/preview/senses.py": {"cv2.imencode"},  # the picture for the person's own browser
     "affectd/cli/annotation.py": {
         "cv2.imencode"
     },  # a copy of the person's own photograph, for `affectd read --annotate`

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from affectd.config_file import load
+from affectd.config.file import load
 from affectd.daemon import Daemon
 from affectd.errors import AffectdError
 from affectd.inference.interpreter import installed_runtimes

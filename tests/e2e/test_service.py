@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from affectd.config_file import load
+from affectd.config.file import load
 from affectd.daemon import Daemon
 from affectd.service.notify import Notifier
 from e2e.program import CLIP, RESTLESS, Affectd, blinking_person, command, environment

@@ -25,8 +25,8 @@ from affectd.capture.clip_file import probe_clip
 from affectd.cli import listen as listen_command
 from affectd.cli.show import Shower
 from affectd.config import MqttConfig
-from affectd.config_file import load
-from affectd.config_keys import ENVIRONMENT_PREFIX
+from affectd.config.file import load
+from affectd.config.keys import ENVIRONMENT_PREFIX
 from affectd.errors import AffectdError
 from affectd.events import LABELS, VOICE_LABELS, AudioChunk, Frame, Origin
 from affectd.face.haar import HaarDetector

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from affectd.capture.naming import is_clip
 from affectd.config import Config
-from affectd.config_file import load, warnings, write_default
-from affectd.config_keys import keys_of, shown
-from affectd.config_paths import default_outbox, is_file, is_folder
+from affectd.config.file import load, warnings, write_default
+from affectd.config.keys import keys_of, shown
+from affectd.config.paths import default_outbox, is_file, is_folder
 from affectd.errors import ConfigError
 
 HELP = "write a commented settings file, or check one"

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from affectd.cli.caller import Caller
 from affectd.cli.options import existing_clip
 from affectd.config import Config
-from affectd.config_file import load
+from affectd.config.file import load
 
 if TYPE_CHECKING:
     from affectd.cli.show import Shower

@@ -9,9 +9,13 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 
-from affectd.cli import bench, check, config, demo, fetch, fleet, forget, listen, preview, read, run, schemas
+from affectd.cli import config, demo, fetch, forget, listen, read, run, schemas
+from affectd.cli.bench import command as bench
 from affectd.cli.caller import INTERRUPTED
+from affectd.cli.check import command as check
+from affectd.cli.fleet import command as fleet
 from affectd.cli.options import ShowVersion
+from affectd.cli.preview import command as preview
 from affectd.cli.terminal import prepare_streams
 from affectd.errors import AffectdError
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from affectd.config import Config, MqttConfig
-from affectd.config_file import load
-from affectd.config_keys import ENVIRONMENT_PREFIX
+from affectd.config.file import load
+from affectd.config.keys import ENVIRONMENT_PREFIX
 from affectd.errors import CaptureError, ConfigError
 from affectd.service.installed import AS_SERVICE, OUTBOX, PASSWORD, SETTINGS, STATE, has_password, is_there
 from affectd.version import version

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from affectd.cli.options import add_config_option, load_config, with_clip
-from affectd.config_file import warnings
+from affectd.config.file import warnings
 from affectd.errors import AffectdError
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from affectd.config_file import load
+from affectd.config.file import load
 from affectd.errors import CaptureError, ConfigError
 from affectd.service.privacy_sources import PrivacySources
 

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from affectd.cli import probes
+from affectd.cli.check import probes
 from affectd.config import CameraConfig, Config
 from affectd.errors import CaptureError
 from support.broker import Mosquitto, free_port

@@ -9,7 +9,7 @@ import pytest
 
 from affectd.cli.main import main
 from affectd.config import Config
-from affectd.config_file import load
+from affectd.config.file import load
 
 
 def test_init_writes_a_file_that_check_accepts(tmp_path, capsys):

@@ -11,8 +11,8 @@ import termios
 
 import pytest
 
-from affectd.cli.fleet_row import SILENT, make_row
-from affectd.cli.fleet_table import Screen
+from affectd.cli.fleet.row import SILENT, make_row
+from affectd.cli.fleet.table import Screen
 from affectd.publish import schema_bundle
 from support.broker import Listener, Mosquitto, free_port
 

@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 import pytest
 
-from affectd.cli.preview_view import View
+from affectd.cli.preview.view import View
 from support.browser import browser_tab
 from support.media import read_wav, speak, write_clip
 from support.processes import HEED_CTRL_C

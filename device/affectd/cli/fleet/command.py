@@ -9,8 +9,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from affectd.cli.fleet_row import TOPICS, Row, make_row
-from affectd.cli.fleet_table import Screen, lines
+from affectd.cli.fleet.row import TOPICS, Row, make_row
+from affectd.cli.fleet.table import Screen, lines
 from affectd.cli.options import add_broker_options, add_config_option, load_client_config
 
 if TYPE_CHECKING:

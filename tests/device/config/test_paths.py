@@ -13,8 +13,8 @@ import pytest
 
 from affectd.assembly import outbox_path, privacy_sources
 from affectd.config import Config
-from affectd.config_file import load
-from affectd.config_keys import TABLES, keys_of
+from affectd.config.file import load
+from affectd.config.keys import TABLES, keys_of
 from affectd.errors import ConfigError
 from affectd.inference.installed import installed_models
 from support.media import flash_and_beep, write_clip

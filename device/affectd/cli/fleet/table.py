@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 
-from affectd.cli.fleet_row import Row
+from affectd.cli.fleet.row import Row
 from affectd.cli.terminal import plain
 
 _COLUMNS = (("box", 16), ("status", 8), ("version", 9), ("since", 19), ("emotion", 13), ("people", 6), ("waiting", 7))

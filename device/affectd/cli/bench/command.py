@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from affectd.cli.options import add_broker_options, add_config_option, existing_clip, load_config, with_clip
 
 if TYPE_CHECKING:
-    from affectd.cli.bench_daemon import DaemonCost
-    from affectd.cli.bench_stages import Stage
+    from affectd.cli.bench.daemon import DaemonCost
+    from affectd.cli.bench.stages import Stage
     from affectd.config import Config
 
 HELP = "measure latency stage by stage, and the whole daemon"
@@ -30,9 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Measure the stages in this process, then the daemon in one of its own."""
     from affectd import assembly
-    from affectd.cli.bench_broker import bench_broker
-    from affectd.cli.bench_daemon import measure_daemon
-    from affectd.cli.bench_stages import measure_stages
+    from affectd.cli.bench.broker import bench_broker
+    from affectd.cli.bench.daemon import measure_daemon
+    from affectd.cli.bench.stages import measure_stages
     from affectd.service.log import set_up_logging
 
     set_up_logging("ERROR")

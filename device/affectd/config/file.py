@@ -15,11 +15,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TextIO
 
-from affectd import config_text
 from affectd.capture.address import ENCODING, concealed, is_unclear
 from affectd.capture.naming import camera_fault
 from affectd.config import Config, MqttConfig
-from affectd.config_keys import (
+from affectd.config import text as config_text
+from affectd.config.keys import (
     ENVIRONMENT_PREFIX,
     TABLES,
     Field,
@@ -32,7 +32,7 @@ from affectd.config_keys import (
     toml,
     variable,
 )
-from affectd.config_paths import absolute, is_file, is_folder, working_folder
+from affectd.config.paths import absolute, is_file, is_folder, working_folder
 from affectd.errors import ConfigError
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")

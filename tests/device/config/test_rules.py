@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from affectd.cli.options import add_broker_options, load_config
-from affectd.config_file import load, warnings
-from affectd.config_keys import toml
+from affectd.config.file import load, warnings
+from affectd.config.keys import toml
 from affectd.errors import ConfigError
 
 ALONE = "must be a host name or address alone"

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 from affectd.errors import AffectdError
 
 if TYPE_CHECKING:
-    from affectd.cli.preview_view import View
+    from affectd.cli.preview.view import View
 
 LOOPBACK = "127.0.0.1"
-FOLDER = Path(__file__).parent / "preview_page"
+FOLDER = Path(__file__).parent / "page"
 FILES = {
     "/": ("index.html", "text/html; charset=utf-8"),
     "/page.css": ("page.css", "text/css; charset=utf-8"),

@@ -13,7 +13,7 @@ from affectd import assembly
 from affectd.capture.protocols import Camera, EndOfClipError
 from affectd.capture.turned_camera import TURNS, turned
 from affectd.cli.aiming import Appearance, Verdict, judge_brightness, judge_contrast, judge_sharpness, judge_size
-from affectd.cli.finding import Finding
+from affectd.cli.check.finding import Finding
 from affectd.config import CameraConfig, Config
 from affectd.errors import ModelError
 from affectd.events import Box, Frame

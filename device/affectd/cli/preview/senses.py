@@ -20,7 +20,7 @@ from affectd.voice.sound_check import FULL_SCALE, Loudness, loudness
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from affectd.cli.preview_view import View
+    from affectd.cli.preview.view import View
     from affectd.config import Config
     from affectd.face.reader import FaceReader
     from affectd.voice.reader import VoiceReader

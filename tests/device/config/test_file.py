@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from affectd.config import Config
-from affectd.config_file import load, warnings, write_default
-from affectd.config_keys import TABLES, keys_of
+from affectd.config.file import load, warnings, write_default
+from affectd.config.keys import TABLES, keys_of
 from affectd.errors import ConfigError
 
 

@@ -15,8 +15,8 @@ from affectd.errors import AffectdError, CaptureError
 
 if TYPE_CHECKING:
     from affectd.cli.caller import Caller, Farewell
-    from affectd.cli.preview_senses import Sense
-    from affectd.cli.preview_view import View
+    from affectd.cli.preview.senses import Sense
+    from affectd.cli.preview.view import View
     from affectd.config import Config
     from affectd.service.privacy_sources import PrivacySources
 
@@ -44,8 +44,8 @@ def run(args: argparse.Namespace) -> int:
     """Serve until the caller ends it or leaves, privacy is switched on, or no browser has watched for a while."""
     from affectd import assembly
     from affectd.cli.caller import Caller
-    from affectd.cli.preview_server import serving
-    from affectd.cli.preview_view import View
+    from affectd.cli.preview.server import serving
+    from affectd.cli.preview.view import View
 
     caller = Caller()
     config = load_service_config(args)
@@ -74,7 +74,7 @@ def _senses(config: Config, view: View) -> list[Sense]:
     """Build what looks and what listens; nothing is opened yet. Raises CaptureError when there is neither."""
     from affectd import assembly
     from affectd.capture import sources
-    from affectd.cli.preview_senses import Listening, Looking
+    from affectd.cli.preview.senses import Listening, Looking
 
     senses: list[Sense] = []
     clip = assembly.open_clip(config, realtime=True, loop=True)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from affectd.cli.options import add_config_option, load_service_config
 
 if TYPE_CHECKING:
-    from affectd.cli.finding import Finding
+    from affectd.cli.check.finding import Finding
 
 HELP = "try camera, microphone, models, broker and the rest"
 MARKS = {"ok": ("ok", "32"), "warning": ("warning", "33"), "failed": ("FAILED", "31"), "off": ("off", "90")}
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Probe each part; give the exit code of the first that failed."""
-    from affectd.cli.probes import probe_all
+    from affectd.cli.check.probes import probe_all
     from affectd.service.log import set_up_logging
 
     set_up_logging("ERROR")

@@ -18,8 +18,8 @@ from affectd.capture import sources
 from affectd.capture.clip import Clip
 from affectd.capture.protocols import EndOfClipError
 from affectd.cli.aiming import BLOCK_S, judge_sound
-from affectd.cli.camera_probe import probe_camera
-from affectd.cli.finding import Finding
+from affectd.cli.check.camera_probe import probe_camera
+from affectd.cli.check.finding import Finding
 from affectd.cli.subscriber import Subscriber
 from affectd.config import Config, MqttConfig
 from affectd.errors import AffectdError, BrokerError, CaptureError, ModelError, OutboxError

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from affectd.config_file import load
+from affectd.config.file import load
 from affectd.errors import ConfigError
 from affectd.inference.bundle import Bundle
 from affectd.inference.installed import installed_models

@@ -1,0 +1,1 @@
+"""`affectd bench`: what each stage and the whole daemon cost on this box."""

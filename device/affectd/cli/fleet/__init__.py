@@ -1,0 +1,1 @@
+"""`affectd fleet`: every box of a broker in one table."""

@@ -1,0 +1,1 @@
+"""`affectd preview`: the page to aim a camera and a microphone with."""

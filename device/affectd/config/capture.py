@@ -1,0 +1,75 @@
+"""The settings of camera, microphone and clip."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+
+from affectd.capture.naming import is_clip, microphone_fault
+from affectd.config.setting import setting
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CameraConfig:
+    """Where pictures come from."""
+
+    source: str = setting(
+        "auto",
+        "'auto' (Raspberry Pi camera if there is one, else the first V4L2 camera), 'picamera', 'off', a number, a "
+        "path below /dev/, an rtsp:// or http:// address, or a clip's path.",
+        path=is_clip,
+    )
+    width: int = setting(640, "Picture width asked of the camera, pixels.", low=160, high=4096)
+    height: int = setting(480, "Picture height asked of the camera, pixels.", low=120, high=4096)
+    fps: float = setting(10.0, "Frames a second to work on.", low=0.5, high=60)
+    timeout_s: float = setting(5.0, "A camera silent for this long is reopened.", low=0.5, high=120)
+    still_s: float = setting(
+        60.0,
+        "A picture that stays the same to the bit for this long is a frozen camera's, and counts as none; 0: never.",
+        low=0,
+        high=86_400,
+    )
+    rotate: int = setting(
+        0,
+        "Degrees clockwise by which the picture is turned, for a camera mounted on its side or upside down.",
+        choices=(0, 90, 180, 270),
+    )
+    mirror: bool = setting(False, "Swap left and right, after turning.")
+    pixel_aspect: str = setting(
+        "auto",
+        "Width to height of one pixel (not of the picture), such as '16:11' for 720x576 of a wide PAL camera. 'auto': "
+        "as the stream or clip says, else square.",
+    )
+
+    @property
+    def pixel_ratio(self) -> Fraction | None:
+        """Width over height of one pixel; None for 'auto'. Raises ValueError where it is neither that nor W:H."""
+        if self.pixel_aspect == "auto":
+            return None
+        sides = re.fullmatch(r"([0-9]{1,5}):([0-9]{1,5})", self.pixel_aspect)
+        width, height = (int(side) for side in sides.groups()) if sides else (0, 0)
+        if not 0 < height <= 8 * width <= 64 * height:
+            raise ValueError('must be "auto", or width:height of one pixel from "1:8" to "8:1", such as "16:11"')
+        return Fraction(width, height)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MicrophoneConfig:
+    """Where sound comes from."""
+
+    source: str = setting(
+        "auto",
+        "'auto' (the clip's sound track when the camera is a clip, else the default input), 'default', 'off', or part "
+        "of an input device's name.",
+        fault=microphone_fault,
+    )
+    timeout_s: float = setting(5.0, "A microphone silent in callbacks for this long is reopened.", low=0.5, high=120)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClipConfig:
+    """How a recorded clip is played when it stands in for camera and microphone."""
+
+    realtime: bool = setting(True, "Play at the clip's own pace; false: as fast as the pipeline can, dropping nothing.")
+    loop: bool = setting(False, "Start again at the end; false: stop when the clip ends.")
