@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal, cast
 
 from affectd.capture import sources
+from affectd.capture.camera_options import CameraOptions
 from affectd.capture.clip import Clip
 from affectd.capture.protocols import Camera
 from affectd.config import Config, MqttConfig
@@ -81,9 +82,7 @@ def open_clip(config: Config, *, realtime: bool, loop: bool) -> Clip | None:
 def make_camera(config: Config, clip: Clip | None) -> Camera | None:
     """Build the camera, which is `clip`'s if there is one; None for none. Nothing is looked for or opened yet."""
     settings = config.camera
-    return sources.make_camera(
-        settings.source,
-        clip=clip,
+    options = CameraOptions(
         width=settings.width,
         height=settings.height,
         fps=settings.fps,
@@ -93,6 +92,7 @@ def make_camera(config: Config, clip: Clip | None) -> Camera | None:
         rotate=settings.rotate,
         mirror=settings.mirror,
     )
+    return sources.make_camera(settings.source, options, clip)
 
 
 def open_configured_model(config: Config, task: str) -> Model | None:

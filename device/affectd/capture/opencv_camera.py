@@ -12,6 +12,7 @@ from typing import Any
 import cv2
 
 from affectd.capture.address import encoded, encoding_advice, without_secrets
+from affectd.capture.camera_options import CameraOptions
 from affectd.capture.pace import Pace
 from affectd.capture.pixel_aspect import JFIF_BYTES, SQUARE, aspect_of_jpeg, believed, with_square_pixels
 from affectd.capture.stillness import EVERY, Stillness
@@ -40,25 +41,13 @@ class OpenCvCamera:
     `pixel_aspect`, width over height of a pixel, overrules what a stream tells of itself; a V4L2 camera tells nothing.
     """
 
-    def __init__(
-        self,
-        source: str,
-        *,
-        width: int,
-        height: int,
-        fps: float,
-        timeout_s: float,
-        still_s: float = 60.0,
-        pixel_aspect: Fraction | None = None,
-    ) -> None:
+    def __init__(self, source: str, options: CameraOptions) -> None:
         self._source = f"/dev/video{source}" if source.isdecimal() else source
         self._is_stream = "://" in source
-        self._width = width
-        self._height = height
-        self._fps = fps
-        self._timeout_s = timeout_s
-        self._still_s = still_s or math.inf
-        self._pixel_aspect = pixel_aspect
+        self._options = options
+        self._timeout_s = options.timeout_s
+        self._still_s = options.still_s or math.inf
+        self._pixel_aspect = options.pixel_aspect
         self._jpeg_aspect: Fraction | None = None
         """What the newest JPEG of a stream tells."""
         self._whole = Stillness()
@@ -66,7 +55,7 @@ class OpenCvCamera:
         self._edge_blamed = False
         self._capture: Any = None
         self._gives_jpeg = False
-        self._pace = Pace(fps)
+        self._pace = Pace(options.fps)
         self._number = 0
         self.name = without_secrets(self._source) if self._is_stream else self._source
 
@@ -83,7 +72,7 @@ class OpenCvCamera:
         if self._gives_jpeg:
             self._gives_jpeg = capture.set(cv2.CAP_PROP_FORMAT, -1)  # as it comes, undecoded
         self._capture = capture
-        self._pace = Pace(self._fps)
+        self._pace = Pace(self._options.fps)
         self._number = 0
 
     def read(self) -> Frame:
@@ -183,8 +172,8 @@ class OpenCvCamera:
         # OpenCV's V4L2 backend takes its timeout from the environment, at its first wait.
         os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", str(math.ceil(self._timeout_s)))
         capture = cv2.VideoCapture(self._source, cv2.CAP_V4L2)
-        capture.set(cv2.CAP_PROP_FRAME_WIDTH, self._width)
-        capture.set(cv2.CAP_PROP_FRAME_HEIGHT, self._height)
+        capture.set(cv2.CAP_PROP_FRAME_WIDTH, self._options.width)
+        capture.set(cv2.CAP_PROP_FRAME_HEIGHT, self._options.height)
         capture.set(cv2.CAP_PROP_BUFFERSIZE, V4L2_BUFFERS)
         return capture
 

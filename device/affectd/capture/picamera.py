@@ -6,9 +6,9 @@ import concurrent.futures
 import contextlib
 import importlib.util
 import time
-from fractions import Fraction
 from typing import Any
 
+from affectd.capture.camera_options import CameraOptions
 from affectd.capture.pixel_aspect import SQUARE, with_square_pixels
 from affectd.errors import CaptureError
 from affectd.events import Frame
@@ -22,13 +22,11 @@ _FAULTS = (RuntimeError, OSError, LookupError, ValueError)
 class PiCamera:
     """The first camera on the Pi's camera connector; its pixels count as square unless `pixel_aspect` is given."""
 
-    def __init__(
-        self, *, width: int, height: int, fps: float, timeout_s: float, pixel_aspect: Fraction | None = None
-    ) -> None:
-        self._size = (width, height)
-        self._fps = fps
-        self._timeout_s = timeout_s
-        self._pixel_aspect = pixel_aspect or SQUARE
+    def __init__(self, options: CameraOptions) -> None:
+        self._size = (options.width, options.height)
+        self._fps = options.fps
+        self._timeout_s = options.timeout_s
+        self._pixel_aspect = options.pixel_aspect or SQUARE
         self._camera: Any = None
         self._number = 0
         self.name = "picamera"

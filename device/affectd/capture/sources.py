@@ -7,6 +7,7 @@ from pathlib import Path
 
 from affectd.capture.address import concealed
 from affectd.capture.auto_camera import AutoCamera
+from affectd.capture.camera_options import CameraOptions
 from affectd.capture.clip import Clip
 from affectd.capture.naming import camera_fault, is_clip
 from affectd.capture.opencv_camera import OpenCvCamera
@@ -40,36 +41,14 @@ def make_clip(
         raise CaptureError(f"clip {camera_source}: cannot be read: {error.strerror}") from None
 
 
-def make_camera(
-    source: str,
-    *,
-    clip: Clip | None,
-    width: int,
-    height: int,
-    fps: float,
-    timeout_s: float,
-    still_s: float = 60.0,
-    pixel_aspect: Fraction | None = None,
-    rotate: int = 0,
-    mirror: bool = False,
-) -> Camera | None:
+def make_camera(source: str, options: CameraOptions, clip: Clip | None) -> Camera | None:
     """Choose the camera; None for 'off' and for a clip without pictures. Nothing is looked for or opened yet.
 
-    `width` and `height` are asked of the camera, before its picture is turned; a clip was told `pixel_aspect` already.
+    A clip was told what concerns it when it was made, but for turning.
     """
 
     def live(source: str) -> Camera:
-        if source == "picamera":
-            return PiCamera(width=width, height=height, fps=fps, timeout_s=timeout_s, pixel_aspect=pixel_aspect)
-        return OpenCvCamera(
-            source,
-            width=width,
-            height=height,
-            fps=fps,
-            timeout_s=timeout_s,
-            still_s=still_s,
-            pixel_aspect=pixel_aspect,
-        )
+        return PiCamera(options) if source == "picamera" else OpenCvCamera(source, options)
 
     camera: Camera | None
     if source == "off":
@@ -78,9 +57,9 @@ def make_camera(
         camera = clip.camera
     else:
         camera = AutoCamera(live) if source == "auto" else live(source)
-    if camera is None or not (rotate or mirror):
+    if camera is None or not (options.rotate or options.mirror):
         return camera
-    return TurnedCamera(camera, rotate=rotate, mirror=mirror)
+    return TurnedCamera(camera, rotate=options.rotate, mirror=options.mirror)
 
 
 def make_microphone(source: str, *, clip: Clip | None, timeout_s: float) -> Microphone | None:

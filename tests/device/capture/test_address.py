@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from affectd.capture.address import address_fault, concealed, encoded, is_unclear, without_secrets
+from affectd.capture.camera_options import CameraOptions
 from affectd.capture.opencv_camera import OpenCvCamera
 from affectd.errors import CaptureError
 from support.stream_server import StreamServer
@@ -20,7 +21,7 @@ def server() -> Iterator[StreamServer]:
 
 
 def make_camera(address: str) -> OpenCvCamera:
-    return OpenCvCamera(address, width=320, height=240, fps=10, timeout_s=5)
+    return OpenCvCamera(address, CameraOptions(width=320, height=240, fps=10, timeout_s=5))
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import pytest
 
 from affectd.capture import auto_camera, v4l2
 from affectd.capture.auto_camera import AutoCamera
+from affectd.capture.camera_options import CameraOptions
 from affectd.capture.picamera import PiCamera
 from affectd.errors import CaptureError
 from affectd.events import Frame
@@ -147,7 +148,7 @@ def test_a_libcamera_that_fails_leaves_the_other_cameras(
 def test_a_libcamera_that_fails_is_a_sentence_for_picamera_too(fault: Exception, picamera2: Any) -> None:
     picamera2.answer = fault
     with pytest.raises(CaptureError, match="libcamera cannot list cameras"):
-        PiCamera(width=640, height=480, fps=10, timeout_s=1).open()
+        PiCamera(CameraOptions(width=640, height=480, fps=10, timeout_s=1)).open()
 
 
 def test_a_picamera2_that_does_not_fit_numpy_is_a_sentence(

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
+from affectd.capture.camera_options import CameraOptions
 from affectd.capture.opencv_camera import OpenCvCamera
 from affectd.errors import CaptureError
 from support.media import write_clip
@@ -119,7 +120,7 @@ def server() -> Iterator[MjpegServer]:
 
 
 def make_camera(source: str, fps: float = 10, timeout_s: float = 2, still_s: float = 60) -> OpenCvCamera:
-    return OpenCvCamera(source, width=160, height=120, fps=fps, timeout_s=timeout_s, still_s=still_s)
+    return OpenCvCamera(source, CameraOptions(width=160, height=120, fps=fps, timeout_s=timeout_s, still_s=still_s))
 
 
 def noise(folder: Path, width: int, darkest: int) -> Path:

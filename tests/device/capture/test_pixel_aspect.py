@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from affectd.capture.camera_options import CameraOptions
 from affectd.capture.clip import Clip
 from affectd.capture.opencv_camera import OpenCvCamera
 from affectd.capture.pixel_aspect import LONGEST_SIDE, aspect_of_jpeg, believed, with_square_pixels
@@ -175,7 +176,8 @@ class _Handler(BaseHTTPRequestHandler):
 def streamed(kind: str, content: bytes, pixel_aspect: Fraction | None = None) -> NDArray[np.uint8]:
     with StreamServer(kind, content) as server:
         url = f"http://127.0.0.1:{server.server_port}/stream"
-        camera = OpenCvCamera(url, width=160, height=120, fps=60, timeout_s=20, pixel_aspect=pixel_aspect)
+        options = CameraOptions(width=160, height=120, fps=60, timeout_s=20, pixel_aspect=pixel_aspect)
+        camera = OpenCvCamera(url, options)
         camera.open()
         image = [camera.read() for _ in range(3)][-1].image
         camera.close()

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from affectd.capture.auto_camera import AutoCamera
+from affectd.capture.camera_options import CameraOptions
 from affectd.capture.naming import is_clip
 from affectd.capture.opencv_camera import OpenCvCamera
 from affectd.capture.picamera import PiCamera
@@ -18,10 +19,11 @@ from affectd.errors import CaptureError, ConfigError
 from support.media import flash_and_beep, write_clip
 
 WEBCAM = "/dev/v4l/by-id/usb-046d_HD_Webcam_C525-video-index0"
+OPTIONS = CameraOptions(width=160, height=120, fps=10, timeout_s=1)
 
 
 def camera_for(source: str) -> Camera | None:
-    return make_camera(source, clip=None, width=160, height=120, fps=10, timeout_s=1)
+    return make_camera(source, OPTIONS, None)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +68,7 @@ def test_a_clip_is_camera_and_by_default_microphone(tmp_path: Path) -> None:
     source = str(write_clip(tmp_path / "kiosk.mp4", frames=frames, sound=sound))
     clip = make_clip(source, realtime=False, loop=False, fps=10)
     assert clip is not None
-    camera = make_camera(source, clip=clip, width=160, height=120, fps=10, timeout_s=1)
+    camera = make_camera(source, OPTIONS, clip)
     assert camera is clip.camera
     assert make_microphone("auto", clip=clip, timeout_s=1) is clip.microphone
     assert make_microphone("off", clip=clip, timeout_s=1) is None
@@ -76,7 +78,7 @@ def test_a_clip_is_camera_and_by_default_microphone(tmp_path: Path) -> None:
 
 def test_without_picamera2_the_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "picamera2", None)
-    camera = PiCamera(width=640, height=480, fps=10, timeout_s=1)
+    camera = PiCamera(OPTIONS)
     with pytest.raises(CaptureError, match=r"apt install python3-picamera2.*--system-site-packages"):
         camera.open()
     with pytest.raises(CaptureError, match="not open"):

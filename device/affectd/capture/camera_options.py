@@ -1,0 +1,27 @@
+"""What is asked of a camera, whichever it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CameraOptions:
+    """The settings that every camera takes, so that a new one is a field here and nothing in between."""
+
+    width: int
+    """Pixels asked of the camera, before its picture is turned."""
+    height: int
+    fps: float
+    """Frames a second to work on."""
+    timeout_s: float
+    """A camera without a good picture for this long has failed."""
+    still_s: float = 60.0
+    """A picture that stays the same to the bit for this long is none; 0: never."""
+    pixel_aspect: Fraction | None = None
+    """Width over height of a pixel, whatever the source tells of itself."""
+    rotate: int = 0
+    """Degrees clockwise by which the picture is turned: 0, 90, 180 or 270."""
+    mirror: bool = False
+    """Whether left and right are swapped, after turning."""
