@@ -95,6 +95,16 @@ def test_a_released_commit_shows_the_release_alone(checkout: Checkout) -> None:
     assert checkout.version() == checkout.name
 
 
+def test_a_clone_of_the_newest_commit_alone_shows_the_same(checkout: Checkout, tmp_path: Path) -> None:
+    checkout.commit()
+    shown = []
+    for clone in (tmp_path / "between", tmp_path / "released"):
+        run("git", "clone", "--quiet", "--depth", "1", checkout.folder.as_uri(), str(clone))
+        shown.append(version_in(clone / "device"))
+        checkout.git("tag", "--force", f"v{RELEASE}")
+    assert shown == [checkout.name, RELEASE]
+
+
 def test_sources_without_git_do_not_pass_for_the_release(checkout: Checkout) -> None:
     shutil.rmtree(checkout.folder / ".git")
     assert checkout.version() == f"{RELEASE}+unknown"

@@ -15,6 +15,7 @@ from affectd.config.file import load
 from affectd.config.keys import ENVIRONMENT_PREFIX
 from affectd.errors import CaptureError, ConfigError
 from affectd.service.installed import AS_SERVICE, OUTBOX, PASSWORD, SETTINGS, STATE, has_password, is_there
+from affectd.share import CHECKOUT, shared_folder
 from affectd.version import version
 
 
@@ -131,7 +132,7 @@ def existing_clip(given: Path | None, *, option: str) -> Path:
         if not given.exists():
             raise CaptureError(f"{given}: there is no such clip; name yours with {option} FILE")
         return given
-    folders = (Path(__file__).resolve().parents[3] / "scripts", Path(sys.prefix) / "share" / "affectd")
+    folders = (CHECKOUT / "scripts", shared_folder())
     for folder in folders:
         if (folder / "demo.mp4").exists():
             return folder / "demo.mp4"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import sys
 from pathlib import Path
 
 from affectd.errors import ModelError
 from affectd.face.blazeface import BlazeFaceDetector
 from affectd.inference.interpreter import Interpreter, load_runtime
+from affectd.share import CHECKOUT, in_checkout, shared_folder
 
 FILE = "face_detection_short_range.tflite"
 SHA256 = "bbff11cebd1eb27a1e004cae0b0e63ec8c551cbf34a4451148b4908b8db3eca8"
@@ -17,9 +17,7 @@ FETCH = "affectd fetch blazeface"
 
 def folder() -> Path:
     """Return where the file belongs: beside the models, in a checkout's `detectors/` or the environment's share."""
-    checkout = Path(__file__).resolve().parents[3]
-    base = checkout if (checkout / "pyproject.toml").is_file() else Path(sys.prefix) / "share" / "affectd"
-    return base / "detectors" / "blazeface"
+    return (CHECKOUT if in_checkout() else shared_folder()) / "detectors" / "blazeface"
 
 
 def open_blazeface(min_size: float, *, runtime: str = "auto", threads: int = 1) -> BlazeFaceDetector:

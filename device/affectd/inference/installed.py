@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 from affectd.errors import ModelError
+from affectd.share import CHECKOUT, shared_folder
 
 
 def installed_models() -> Path:
@@ -13,7 +13,7 @@ def installed_models() -> Path:
 
     Raises ModelError when neither is there.
     """
-    places = (Path(__file__).resolve().parents[3] / "models", Path(sys.prefix) / "share" / "affectd" / "models")
+    places = (CHECKOUT / "models", shared_folder() / "models")
     for place in places:
         if any(place.glob("*/manifest.json")):
             return place
