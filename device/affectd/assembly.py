@@ -11,7 +11,7 @@ from typing import Literal, cast
 from affectd.capture import sources
 from affectd.capture.camera_options import CameraOptions
 from affectd.capture.clip import Clip
-from affectd.capture.protocols import Camera
+from affectd.capture.protocols import Camera, Microphone
 from affectd.config import Config, MqttConfig
 from affectd.config.paths import default_outbox
 from affectd.device_id import Identity, identify, settle
@@ -93,6 +93,19 @@ def make_camera(config: Config, clip: Clip | None) -> Camera | None:
         mirror=settings.mirror,
     )
     return sources.make_camera(settings.source, options, clip)
+
+
+def make_microphone(config: Config, clip: Clip | None) -> Microphone | None:
+    """Build the microphone, which is `clip`'s if that is meant; None for none. Nothing is looked for or opened yet."""
+    settings = config.microphone
+    return sources.make_microphone(
+        settings.source,
+        clip=clip,
+        timeout_s=settings.timeout_s,
+        channel=settings.channel,
+        gain_db=settings.gain_db,
+        high_pass_hz=settings.high_pass_hz,
+    )
 
 
 def open_configured_model(config: Config, task: str) -> Model | None:

@@ -10,7 +10,6 @@ from functools import partial
 from typing import cast
 
 from affectd import assembly
-from affectd.capture import sources
 from affectd.capture.clip import Clip
 from affectd.config import Config
 from affectd.errors import ConfigError
@@ -100,13 +99,10 @@ class Daemon:
 
     def _make_pipeline(self, clip: Clip | None) -> Pipeline:
         config, face, voice = self._config, self._models.get("face"), self._models.get("voice")
-        make_microphone = partial(
-            sources.make_microphone, config.microphone.source, clip=clip, timeout_s=config.microphone.timeout_s
-        )
         pipeline = Pipeline(
             config,
             camera=Spares.of(partial(assembly.make_camera, config, clip)),
-            microphone=Spares.of(make_microphone),
+            microphone=Spares.of(partial(assembly.make_microphone, config, clip)),
             face=None if face is None else self._face_readers(face),
             voice=None if voice is None else self._voice_readers(voice),
             fuser=assembly.make_fuser(config, face, voice),

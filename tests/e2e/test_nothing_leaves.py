@@ -156,7 +156,7 @@ STARTS_PROGRAMS = {
 }
 TAKES_C_LIBRARIES = {
     "affectd/inference/delegates.py",  # looks into a delegate before it is loaded
-    "affectd/capture/pyaudio_microphone.py",  # silences ALSA's lookups
+    "affectd/capture/microphone/portaudio.py",  # silences ALSA's lookups
     "affectd/publish/clock.py",  # asks the kernel whether the clock is synchronized
 }
 TALKS = {

@@ -16,16 +16,29 @@ ASOUND_CONF = """\
 pcm.!default { type pulse hint { show on description "affectd test" } }
 ctl.!default { type pulse }
 """
+ALSA_CHANNELS = (
+    "front-left",
+    "front-right",
+    "rear-left",
+    "rear-right",
+    "front-center",
+    "lfe",
+    "side-left",
+    "side-right",
+)
+"""The order in which ALSA numbers them."""
 
 
 class SoundServer:
     """Starts on entering, stops on leaving; `env` names it to PortAudio, here and in subprocesses.
 
-    `rate` is the sound card's own: what programs ask for beyond that, the server converts.
+    `rate`, `channels` and `sample_format` are the sound card's own: what programs ask for beyond that, the server
+    converts.
     """
 
-    def __init__(self, rate: int = 16_000) -> None:
-        self._rate = rate
+    def __init__(self, rate: int = 16_000, *, channels: int = 1, sample_format: str = "s16le") -> None:
+        self._layout = f"rate={rate} channels={channels} format={sample_format}"
+        self._channel_map = ",".join(ALSA_CHANNELS[:channels]) if channels > 1 else "mono"
         # A short folder: the path of a Unix socket may have 107 bytes.
         self._home = Path(tempfile.mkdtemp(prefix="affectd-sound-"))
         self._server: subprocess.Popen[bytes] | None = None
@@ -114,13 +127,14 @@ class SoundServer:
 
     def play(self, wav: Path) -> subprocess.Popen[bytes]:
         """Play a file to the microphone, in the background."""
-        player = subprocess.Popen(["paplay", "-d", "speaker", str(wav)], env={**os.environ, **self.env})
+        mapped = [] if self._channel_map == "mono" else [f"--channel-map={self._channel_map}"]
+        player = subprocess.Popen(["paplay", "-d", "speaker", *mapped, str(wav)], env={**os.environ, **self.env})
         self._players.append(player)
         return player
 
     def _card(self) -> list[str]:
         return [
-            f"module-null-sink sink_name=speaker rate={self._rate} channels=1 format=s16le",
+            f"module-null-sink sink_name=speaker {self._layout} channel_map={self._channel_map}",
             "module-remap-source source_name=microphone master=speaker.monitor",
         ]
 

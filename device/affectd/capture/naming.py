@@ -8,6 +8,8 @@ from pathlib import Path
 
 from affectd.capture.address import FORM, address_fault
 
+MOST_CHANNELS = 64
+"""Of a microphone array."""
 _WORDS = ("auto", "picamera", "off")
 _ALLOWED = "'auto', 'picamera', 'off', a number, a path below /dev/, an rtsp:// or http:// address, or a clip's path"
 
@@ -50,10 +52,19 @@ def microphone_fault(source: str) -> str:
     """Return what is wrong with a microphone's source that can be none, as it follows the setting, or nothing."""
     if "://" in source or source.startswith("/dev/snd/"):
         return (
-            "must be 'auto', 'default', 'off', or part of an input device's name, which 'affectd check' lists; a "
-            "camera on the network is seen, not heard"
+            "must be 'auto', 'default', 'off', or part of an input device's name, which 'affectd microphones' "
+            "lists; a camera on the network is seen, not heard"
         )
     return ""
+
+
+def channel_fault(channel: str) -> str:
+    """Return what is wrong with the choice of a microphone's channel, as it follows the setting, or nothing."""
+    is_number = channel.isascii() and channel.isdecimal()
+    if channel in ("auto", "mean", "loudest") or (is_number and 1 <= int(channel) <= MOST_CHANNELS):
+        return ""
+    counted = "; channels are counted from 1" if channel == "0" else ""
+    return f"must be 'auto', 'mean', 'loudest', or a channel's number from 1 to {MOST_CHANNELS}{counted}"
 
 
 def _looks_like_a_file(source: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import ceil, gcd
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 SAMPLE_RATE = 16_000
@@ -13,62 +14,84 @@ _ZERO_CROSSINGS = 16
 """On each side of the low-pass filter's peak; more is steeper and slower."""
 
 
-class MonoResampler:
-    """Channel mean, then rational resampling by a polyphase low-pass FIR filter.
+class Resampler:
+    """Rational resampling of one channel by a polyphase low-pass FIR filter.
 
-    The filter delays the sound by 16 samples of the slower rate (about 1 ms).
+    The filter delays the sound by 16 samples of the slower rate (about 1 ms). It is numpy's work alone: scipy.signal
+    would take 50 MB of memory.
     """
 
-    def __init__(self, sample_rate: int, channels: int) -> None:
+    def __init__(self, sample_rate: int) -> None:
         common = gcd(SAMPLE_RATE, sample_rate)
-        self._channels = channels
         self._up = SAMPLE_RATE // common
         self._down = sample_rate // common
-        self._taps = _low_pass(self._up, self._down)
+        self._phases = _phases(self._up, self._down)
         # The input that the filter still sees, in whole multiples of `down` so that outputs stay aligned.
-        self._history = self._down * ceil(self._taps.size / self._up / self._down)
+        self._history = self._down * ceil(self._phases.shape[1] / self._down)
         self._pending = np.zeros(self._history, np.float32)
 
+    @property
+    def changes(self) -> bool:
+        """Whether the rate is another than 16 kHz."""
+        return self._up != self._down
+
+    def process(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Take (n,) samples, return all (m,) at 16 kHz that are complete by now."""
+        if not self.changes:
+            return samples
+        pending = np.concatenate([self._pending, samples])
+        periods = (pending.size - self._history) // self._down
+        self._pending = pending[periods * self._down :]
+        at = self._history * self._up + np.arange(periods * self._up) * self._down  # in steps of 1 / (rate * up)
+        last, phase = np.divmod(at, self._up)
+        seen = self._phases.shape[1]
+        windows = sliding_window_view(pending, seen)[last - seen + 1]
+        filtered: NDArray[np.float32] = np.einsum("nk,nk->n", windows, self._phases[phase])
+        return filtered
+
+    def rest(self) -> NDArray[np.float32]:
+        """Return the samples (m,) that were not complete when the sound ended, as though silence followed."""
+        if not self.changes:
+            return np.empty(0, np.float32)
+        waiting = self._pending.size - self._history
+        return self.process(np.zeros(self._down, np.float32))[: round(waiting * self._up / self._down)]
+
+
+class MonoResampler:
+    """Channel mean, then resampling, from int16 to int16."""
+
+    def __init__(self, sample_rate: int, channels: int) -> None:
+        self._channels = channels
+        self._resampler = Resampler(sample_rate)
+
     def process(self, interleaved: NDArray[np.int16]) -> NDArray[np.int16]:
-        """Take (n * channels,) samples, give all (m,) mono samples at 16 kHz that are complete by now."""
-        if self._up == self._down and self._channels == 1:
+        """Take (n * channels,) samples, return all (m,) mono samples at 16 kHz that are complete by now."""
+        if self._channels == 1 and not self._resampler.changes:
             return interleaved
         mono = interleaved.reshape(-1, self._channels).mean(axis=1, dtype=np.float32)
-        return _as_int16(mono if self._up == self._down else self._resample(mono))
+        return as_int16(self._resampler.process(mono))
 
     def rest(self) -> NDArray[np.int16]:
         """Return the samples (m,) that were not complete when the sound ended, as though silence followed."""
-        if self._up == self._down:
-            return np.empty(0, np.int16)
-        waiting = self._pending.size - self._history
-        samples = self._resample(np.zeros(self._down, np.float32))
-        return _as_int16(samples[: round(waiting * self._up / self._down)])
-
-    def _resample(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
-        pending = np.concatenate([self._pending, samples])
-        new = (pending.size - self._history) // self._down * self._down
-        self._pending = pending[new:]
-        from scipy.signal import upfirdn
-
-        filtered = upfirdn(self._taps, pending[: self._history + new], self._up, self._down)
-        start = self._history // self._down * self._up
-        result: NDArray[np.float32] = filtered[start : start + new // self._down * self._up]
-        return result
+        return as_int16(self._resampler.rest())
 
 
-def _as_int16(samples: NDArray[np.float32]) -> NDArray[np.int16]:
+def as_int16(samples: NDArray[np.float32]) -> NDArray[np.int16]:
+    """Round to the nearest; what is beyond 16 bits is cut off."""
     limits = np.iinfo(np.int16)
     rounded: NDArray[np.int16] = np.clip(np.rint(samples), limits.min, limits.max).astype(np.int16)
     return rounded
 
 
-def _low_pass(up: int, down: int) -> NDArray[np.float32]:
-    """Design the filter for rates in the ratio up / down; a single tap when they are equal."""
-    if up == down:
-        return np.ones(1, np.float32)
-    # scipy.signal takes 50 MB of memory, and few boxes need it: most microphones give 16 kHz.
-    from scipy.signal import firwin
+def _phases(up: int, down: int) -> NDArray[np.float32]:
+    """Design the low-pass for rates in the ratio up / down: a sinc under a Hamming window, split by output phase.
 
+    (up, taps of one phase), each in the order of the samples that it weighs.
+    """
     slower = max(up, down)
-    taps: NDArray[np.float64] = firwin(2 * _ZERO_CROSSINGS * slower + 1, 0.95 / slower) * up
-    return taps.astype(np.float32)
+    reach = _ZERO_CROSSINGS * slower
+    taps = np.sinc(np.arange(-reach, reach + 1) * 0.95 / slower) * np.hamming(2 * reach + 1)
+    taps *= up / taps.sum()
+    padded = np.zeros(ceil(taps.size / up) * up)
+    padded[: taps.size] = taps
+    return np.ascontiguousarray(padded.reshape(-1, up)[::-1].T, np.float32)

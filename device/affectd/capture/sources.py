@@ -9,11 +9,11 @@ from affectd.capture.address import concealed
 from affectd.capture.auto_camera import AutoCamera
 from affectd.capture.camera_options import CameraOptions
 from affectd.capture.clip import Clip
+from affectd.capture.microphone.pyaudio_microphone import PyAudioMicrophone
 from affectd.capture.naming import camera_fault, is_clip
 from affectd.capture.opencv_camera import OpenCvCamera
 from affectd.capture.picamera import PiCamera
 from affectd.capture.protocols import Camera, Microphone
-from affectd.capture.pyaudio_microphone import PyAudioMicrophone
 from affectd.capture.turned_camera import TurnedCamera
 from affectd.errors import CaptureError, ConfigError
 
@@ -62,10 +62,24 @@ def make_camera(source: str, options: CameraOptions, clip: Clip | None) -> Camer
     return TurnedCamera(camera, rotate=options.rotate, mirror=options.mirror)
 
 
-def make_microphone(source: str, *, clip: Clip | None, timeout_s: float) -> Microphone | None:
+def make_microphone(
+    source: str,
+    *,
+    clip: Clip | None,
+    timeout_s: float,
+    channel: str = "auto",
+    gain_db: float = 0.0,
+    high_pass_hz: float = 0.0,
+) -> Microphone | None:
     """Choose the microphone; None for 'off' and for 'auto' with a clip without sound. Nothing is opened yet."""
     if source == "off":
         return None
-    if source == "auto":
-        return clip.microphone if clip is not None else PyAudioMicrophone("default", timeout_s=timeout_s)
-    return PyAudioMicrophone(source, timeout_s=timeout_s)
+    if source == "auto" and clip is not None:
+        return clip.microphone
+    return PyAudioMicrophone(
+        "default" if source == "auto" else source,
+        timeout_s=timeout_s,
+        channel=channel,
+        gain_db=gain_db,
+        high_pass_hz=high_pass_hz,
+    )

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 
-from affectd.capture.naming import is_clip, microphone_fault
+from affectd.capture.naming import channel_fault, is_clip, microphone_fault
 from affectd.config.setting import setting
 
 
@@ -60,9 +60,19 @@ class MicrophoneConfig:
 
     source: str = setting(
         "auto",
-        "'auto' (the clip's sound track when the camera is a clip, else the default input), 'default', 'off', or part "
-        "of an input device's name.",
+        "'auto' (the clip's sound track when the camera is a clip, else the default input), 'default', 'off', or an "
+        "input device's name or part of it, as 'affectd microphones' shows.",
         fault=microphone_fault,
+    )
+    channel: str = setting(
+        "auto",
+        "Which channel of a microphone array is heard: its number from 1, as 'affectd microphones' shows them, 'mean', "
+        "or 'loudest', chosen anew after each pause. 'auto': the mean of one or two, the first of more.",
+        fault=channel_fault,
+    )
+    gain_db: float = setting(0.0, "Amplification of a microphone that is too quiet, in decibels.", low=-40, high=60)
+    high_pass_hz: float = setting(
+        20.0, "Below this frequency a microphone's DC offset and rumble are taken away; 0: nothing is.", low=0, high=200
     )
     timeout_s: float = setting(5.0, "A microphone silent in callbacks for this long is reopened.", low=0.5, high=120)
 

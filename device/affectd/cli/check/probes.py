@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from affectd import assembly
-from affectd.capture import sources
 from affectd.capture.clip import Clip
 from affectd.capture.protocols import EndOfClipError
 from affectd.cli.aiming import BLOCK_S, judge_sound
@@ -84,10 +83,11 @@ def probe_identity(config: Config) -> Finding:
 
 def probe_microphone(config: Config) -> Finding:
     """Listen for three seconds and judge the level, unless privacy is on."""
-    settings = config.microphone
-    microphone = sources.make_microphone(settings.source, clip=_clip(config), timeout_s=settings.timeout_s)
+    microphone = assembly.make_microphone(config, _clip(config))
     if microphone is None:
-        return Finding("microphone", "off", f"microphone.source is {settings.source}, or the clip has no sound")
+        return Finding(
+            "microphone", "off", f"microphone.source is {config.microphone.source}, or the clip has no sound"
+        )
     reason = assembly.privacy_sources(config).reason()
     if reason is not None:
         return Finding("microphone", "off", "privacy is on: not opened", reason)

@@ -73,7 +73,6 @@ def run(args: argparse.Namespace) -> int:
 def _senses(config: Config, view: View) -> list[Sense]:
     """Build what looks and what listens; nothing is opened yet. Raises CaptureError when there is neither."""
     from affectd import assembly
-    from affectd.capture import sources
     from affectd.cli.preview.senses import Listening, Looking
 
     senses: list[Sense] = []
@@ -82,8 +81,7 @@ def _senses(config: Config, view: View) -> list[Sense]:
     face = assembly.open_configured_model(config, "face")
     if camera is not None and face is not None:
         senses.append(Looking(camera, assembly.make_face_reader(config, face), view, config))
-    settings = config.microphone
-    microphone = sources.make_microphone(settings.source, clip=clip, timeout_s=settings.timeout_s)
+    microphone = assembly.make_microphone(config, clip)
     if microphone is not None:
         voice = assembly.open_configured_model(config, "voice")
         reader = None if voice is None else assembly.make_voice_reader(config, voice)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+import wave
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,9 @@ import pytest
 from numpy.typing import NDArray
 from scipy.signal import correlate, fftconvolve, resample_poly
 
-from affectd.capture import pyaudio_microphone, sound_inbox
-from affectd.capture.pyaudio_microphone import PyAudioMicrophone, list_microphones
+from affectd.capture.microphone import inbox as sound_inbox
+from affectd.capture.microphone import portaudio
+from affectd.capture.microphone.pyaudio_microphone import PyAudioMicrophone
 from affectd.errors import CaptureError
 from affectd.events import AudioChunk
 from support.media import read_wav, speak
@@ -117,7 +119,7 @@ def test_a_frozen_server_costs_the_timeouts_in_every_call_and_is_heard_again(sou
 def test_sound_that_was_not_read_in_time_is_counted(
     microphone: PyAudioMicrophone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pyaudio_microphone, "QUEUE_S", 0.5)
+    monkeypatch.setattr(portaudio, "QUEUE_S", 0.5)
     microphone.open()
     first = hear(microphone, 2)[-1]  # the first blocks' times are not settled
     time.sleep(3)
@@ -159,10 +161,51 @@ def test_closing_and_opening_again_works(microphone: PyAudioMicrophone) -> None:
 def test_an_unknown_device_is_named_with_those_seen(sound_server: SoundServer) -> None:
     with pytest.raises(CaptureError, match=r"microphone kiosk: not found; inputs seen: .*default"):
         PyAudioMicrophone("kiosk", timeout_s=1).open()
-    assert "default" in list_microphones()
+    assert "default" in {device.name for device in portaudio.list_inputs()}
 
 
 def test_without_pyaudio_the_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyaudio", None)
     with pytest.raises(CaptureError, match="pip install pyaudio"):
         PyAudioMicrophone("default", timeout_s=1).open()
+
+
+ARRAY_HZ = (300, 500, 700, 1_100, 1_300, 1_700)
+"""What each channel of the array hears, Hz."""
+
+
+def pitch(samples: NDArray[np.int16]) -> float:
+    """Return the strongest frequency in (n,) samples, Hz."""
+    spectrum = np.abs(np.fft.rfft(samples * np.hanning(samples.size)))
+    return float(np.argmax(spectrum) * 16_000 / samples.size)
+
+
+def play_to_the_array(sound_server: SoundServer, path: Path, levels: Sequence[float]) -> None:
+    """Play a tone of its own to each channel, of these levels in steps of 16 bits; the file has 32."""
+    seconds = np.arange(20 * 16_000) / 16_000
+    tones = [level * np.sin(2 * np.pi * hz * seconds) for level, hz in zip(levels, ARRAY_HZ, strict=True)]
+    with wave.open(str(path), "wb") as file:
+        file.setparams((6, 4, 16_000, 0, "NONE", ""))
+        file.writeframes(np.rint(np.stack(tones, axis=1) * 65_536).astype("<i4").tobytes())
+    sound_server.play(path)
+
+
+def test_an_array_of_32_bits_is_heard_at_the_channel_that_is_chosen(tmp_path: Path) -> None:
+    with SoundServer(channels=6, sample_format="s32le") as sound_server:
+        play_to_the_array(sound_server, tmp_path / "array.wav", (0.2, 200, 0.2, 0.2, 0.2, 0.2))
+        for channel, gain_db, hz, peak in (("5", 60, ARRAY_HZ[4], 200), ("loudest", 0, ARRAY_HZ[1], 200)):
+            microphone = PyAudioMicrophone("default", timeout_s=10, channel=channel, gain_db=gain_db)
+            microphone.open()
+            hear(microphone, 1.5)  # the server needs a moment
+            heard = np.concatenate([chunk.samples for chunk in hear(microphone, 1)])[:16_000]
+            microphone.close()
+            assert pitch(heard) == hz
+            # A fifth of a 16-bit step, amplified a thousand times, is still a clean tone.
+            assert np.abs(heard).max() == pytest.approx(peak, rel=0.1)
+            spectrum = np.abs(np.fft.rfft(heard))
+            assert np.delete(spectrum, range(round(hz) - 2, round(hz) + 3)).max() < 0.02 * spectrum.max()
+
+
+def test_a_channel_that_the_device_lacks_is_refused_with_what_it_has(sound_server: SoundServer) -> None:
+    with pytest.raises(CaptureError, match=r"microphone.channel is 64, but 'default' has \d+; `affectd microphones`"):
+        PyAudioMicrophone("default", timeout_s=5, channel="64").open()

@@ -1,0 +1,1 @@
+"""Microphones: PortAudio's devices, and one of them as mono sound at 16 kHz."""
