@@ -157,6 +157,7 @@ STARTS_PROGRAMS = {
 TAKES_C_LIBRARIES = {
     "affectd/inference/delegates.py",  # looks into a delegate before it is loaded
     "affectd/capture/microphone/portaudio.py",  # silences ALSA's lookups
+    "affectd/capture/microphone/alsa_card.py",  # asks a card for its formats, for `affectd microphones` alone
     "affectd/publish/clock.py",  # asks the kernel whether the clock is synchronized
 }
 TALKS = {

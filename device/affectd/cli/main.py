@@ -1,4 +1,4 @@
-"""The command line: `affectd run demo check read listen fleet forget schemas bench preview fetch config`."""
+"""The command line: `affectd COMMAND`, with the commands below."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 
-from affectd.cli import config, demo, fetch, forget, listen, read, run, schemas
+from affectd.cli import config, demo, fetch, forget, listen, microphones, read, run, schemas
 from affectd.cli.bench import command as bench
 from affectd.cli.caller import INTERRUPTED
 from affectd.cli.check import command as check
@@ -23,6 +23,7 @@ COMMANDS = {
     "run": run,
     "demo": demo,
     "check": check,
+    "microphones": microphones,
     "read": read,
     "listen": listen,
     "fleet": fleet,

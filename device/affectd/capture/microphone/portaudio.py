@@ -130,6 +130,15 @@ def named(devices: Sequence[InputDevice], name: str) -> InputDevice | None:
     return next((device for device in devices if name.lower() in device.name.lower()), None)
 
 
+def source_name(device: InputDevice, devices: Sequence[InputDevice]) -> str:
+    """Return what to write as `microphone.source` for one of `devices`: without the card's number, which may change.
+
+    With it where another device, such as a second card of the same make, would be found instead.
+    """
+    stable = re.sub(r"\s*\(hw:\d+,\d+\)$", "", device.name)
+    return stable if stable and named(devices, stable) == device else device.name
+
+
 def open_stream(library: Any, audio: Any, device: InputDevice, channels: Iterable[int], *, chunk_s: float) -> Capture:
     """Open the device in the first (rate, channels, sample type) that it takes, best first.
 
