@@ -20,9 +20,11 @@ from affectd.pipeline import Pipeline
 from affectd.publish.left_behind import LeftBehind
 from affectd.publish.publisher import Publisher
 from affectd.publish.session import SessionStatus
+from affectd.service.board import Board
 from affectd.service.component import Component
 from affectd.service.component_status import ComponentStatus, State
-from affectd.service.health import Meters, temperature_c
+from affectd.service.cooling import Cooling
+from affectd.service.health import Meters
 from affectd.service.health_report import HealthReport
 from affectd.service.notify import Notifier, Watchdog, first_pass_made
 from affectd.service.privacy import PrivacyState, PrivacySwitch
@@ -48,7 +50,12 @@ class Daemon:
     """One run of affectd, from the configuration to the clean end."""
 
     def __init__(
-        self, config: Config, *, privacy: PrivacySources | None = None, notifier: Notifier | None = None
+        self,
+        config: Config,
+        *,
+        privacy: PrivacySources | None = None,
+        notifier: Notifier | None = None,
+        board: Board | None = None,
     ) -> None:
         """Open clip, models and outbox; cameras, microphones and the broker are opened when it runs.
 
@@ -59,10 +66,12 @@ class Daemon:
         privacy = privacy or assembly.privacy_sources(config)
         self._config = config
         self._notifier = notifier or Notifier()
+        self._board = board or Board()
+        self._cooling = Cooling(self._board, config.camera.fps)
         self._meters = Meters()
         self._health_due = time.monotonic()
-        self._shown: list[tuple[str, State]] = []
-        """Components and their states in the newest health message."""
+        self._shown: list[tuple[str, State | float | None]] = []
+        """Components and their states in the newest health message, and the frames a second allowed."""
         self._ready = False
         self._models: dict[str, Model] = {}
         clip = assembly.open_clip(config, realtime=config.clip.realtime, loop=config.clip.loop)
@@ -93,7 +102,12 @@ class Daemon:
             on_change=self._privacy_changed,
         )
         self._report = HealthReport(
-            meters=self._meters, pipeline=self._pipeline, outbox=self._outbox, models=self._models
+            meters=self._meters,
+            pipeline=self._pipeline,
+            outbox=self._outbox,
+            models=self._models,
+            board=self._board,
+            cooling=self._cooling,
         )
         self._supervisor = Supervisor([*self._pipeline.components, Component("privacy", self._privacy.run)])
 
@@ -156,7 +170,7 @@ class Daemon:
 
     def _introduce(self) -> None:
         """Replace what an earlier run has left at the broker, before the box is called online."""
-        has = [*self._pipeline.devices, *(["thermometer"] if temperature_c() is not None else [])]
+        has = [*self._pipeline.devices, *(["thermometer"] if self._board.temperature_c() is not None else [])]
         self._publisher.describe(self._config, has)
         self._publish_no_state("privacy" if self._privacy.state.on else "starting")
         self._publish_health(self._statuses(), phase="starting")
@@ -193,7 +207,9 @@ class Daemon:
         if not self._ready and first_pass_made(statuses, now):
             self._ready = True
             self._notifier.ready()
-        shown = [(status.name, status.state) for status in statuses]
+        self._cooling.look()
+        self._pipeline.limit_frames(self._cooling.fps_limit)
+        shown = [*((status.name, status.state) for status in statuses), ("fps limit", self._cooling.fps_limit)]
         if now >= self._health_due or shown != self._shown:
             self._health_due, self._shown = now + self._config.mqtt.health_s, shown
             self._publish_health(statuses)

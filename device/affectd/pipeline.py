@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from affectd.capture.handover import AudioQueue, LatestFrame
+from affectd.capture.pace import Pace
 from affectd.capture.protocols import Camera, EndOfClipError, Microphone
 from affectd.capture.resample import SAMPLE_RATE
 from affectd.config import Config
@@ -76,6 +77,8 @@ class Pipeline:
         self._lossless = lossless
         self._frames = LatestFrame(lossless=lossless)
         self._sound = AudioQueue(capacity=LOSSLESS_CHUNKS, lossless=True) if lossless else AudioQueue()
+        self._fps_limit: float | None = None
+        self._thinning: Pace | None = None
         self._readings: queue.Queue[tuple[Reading, float]] = queue.Queue(READINGS_WAITING)
         """Each with the instant at which work on it began."""
         self.sound_check = SoundCheck(SAMPLE_RATE)
@@ -119,6 +122,11 @@ class Pipeline:
         """Forget at once what was seen and heard, and take in nothing, until it is called with false."""
         self._senses.private = private
 
+    def limit_frames(self, fps: float | None) -> None:
+        """Work on so many frames a second from now on, for the board's sake; None: on all that the camera gives."""
+        if fps != self._fps_limit:
+            self._fps_limit, self._thinning = fps, None if fps is None else Pace(fps)
+
     @property
     def frames_dropped(self) -> int:
         """Frames that a newer one replaced before the face worker took them."""
@@ -144,8 +152,10 @@ class Pipeline:
                 frame = camera.read()
                 if stop.is_set():
                     break  # what came after the order to stop, or to a thread left behind, is nobody's business
-                self._frames.put(frame)
-                self._meters.tick("frames")
+                thinning = self._thinning
+                if thinning is None or self._lossless or thinning.take(frame.captured_at):
+                    self._frames.put(frame)
+                    self._meters.tick("frames")
                 beat()
         except EndOfClipError:
             self._frames.close()

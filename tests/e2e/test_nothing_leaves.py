@@ -148,7 +148,6 @@ def test_a_stream_and_a_microphone_are_all_that_is_added(
 # The sources.
 
 STARTS_PROGRAMS = {
-    "affectd/service/health.py",  # `vcgencmd`, without a shell
     "affectd/cli/bench/daemon.py",  # affectd itself, to measure it
     "affectd/cli/bench/broker.py",
     "affectd/version.py",  # git, in a checkout only

@@ -37,7 +37,7 @@ from affectd.inference.flatbuffer import check_model
 from affectd.inference.golden import Golden
 from affectd.publish.happenings import Arrived
 from affectd.publish.publisher import Publisher
-from affectd.service.health import temperature_c, throttled
+from affectd.service.board import Board
 from affectd.service.privacy import PrivacySwitch
 from affectd.service.privacy_sources import PrivacySources
 from affectd.store.outbox import Outbox
@@ -178,13 +178,24 @@ def switch(data: bytes) -> None:
 
 def board(data: bytes) -> None:
     """Read the kernel's files about temperature and throttling."""
-    zone = _folder() / "thermal" / "thermal_zone0"
-    zone.mkdir(parents=True, exist_ok=True)
-    (zone / "temp").write_bytes(data)
-    throttled(_file("get_throttled", data))
-    celsius = temperature_c(zone.parent)
-    if celsius is not None and not math.isfinite(celsius):
-        raise UnclearAnswerError(f"a temperature of {celsius}")
+    root = _folder() / "board"
+    zone, firmware = root / "sys/class/thermal/thermal_zone0", root / "sys/devices/platform/soc/soc:firmware"
+    for folder in (zone, firmware, root / "proc/device-tree"):
+        folder.mkdir(parents=True, exist_ok=True)
+    for file in (
+        zone / "temp",
+        zone / "trip_point_0_temp",
+        firmware / "get_throttled",
+        root / "proc/device-tree/model",
+    ):
+        file.write_bytes(data)
+    (zone / "trip_point_0_type").write_text("passive\n")
+    read = Board(root)
+    read.throttled()
+    heat = read.heat()
+    for celsius in (read.temperature_c(), None if heat is None else heat.room_c):
+        if celsius is not None and not math.isfinite(celsius):
+            raise UnclearAnswerError(f"a temperature of {celsius}")
 
 
 def outbox(data: bytes) -> None:

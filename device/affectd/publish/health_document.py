@@ -76,6 +76,9 @@ class HealthDocument:
     """Why the last connection ended or failed."""
     temperature_c: float | None
     throttled: bool | None
+    """Whether the board slows itself down."""
+    thermal_notice: str | None
+    """What the daemon does so that it need not."""
     rss_mb: float
     components: dict[str, ComponentHealth]
     models: dict[str, ModelHealth]

@@ -1,10 +1,8 @@
-"""What is measured for the health message: rates, latencies and totals, and the board's own figures."""
+"""What is measured for the health message: rates, latencies, totals and memory."""
 
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
 import threading
 import time
 from collections import Counter, deque
@@ -14,9 +12,6 @@ from pathlib import Path
 import numpy as np
 
 from affectd.publish.health_document import Latency
-
-THROTTLED_FILE = Path("/sys/devices/platform/soc/soc:firmware/get_throttled")
-THERMAL = Path("/sys/class/thermal")
 
 
 class Meters:
@@ -76,43 +71,7 @@ class Meters:
         return Latency(float(p50), float(p95))
 
 
-def temperature_c(root: Path = THERMAL) -> float | None:
-    """The hottest thermal zone in degrees Celsius; None where the board has none."""
-    readings = []
-    for file in root.glob("thermal_zone*/temp"):
-        try:
-            readings.append(int(file.read_text()) / 1000)
-        except (OSError, ValueError, OverflowError):  # a zone that is switched off answers EINVAL or nothing
-            continue
-    return max(readings, default=None)
-
-
-def throttled(file: Path = THROTTLED_FILE) -> bool | None:
-    """Whether a Raspberry Pi slows itself down now (undervoltage, capped or throttled); None on other boards.
-
-    Bits 0-3 of the firmware's get_throttled are the present, bits 16-19 the past.
-    """
-    text = ""
-    try:
-        text = file.read_text()
-    except (OSError, UnicodeDecodeError):
-        vcgencmd = shutil.which("vcgencmd")
-        if vcgencmd is not None:
-            text = _output_of(vcgencmd, "get_throttled").removeprefix("throttled=")
-    try:
-        return bool(int(text.strip(), 16) & 0xF)
-    except ValueError:
-        return None
-
-
 def rss_mb(file: Path = Path("/proc/self/statm")) -> float:
     """Resident memory of this process in MB (1e6 bytes)."""
     pages = int(file.read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
-
-
-def _output_of(*command: str) -> str:
-    try:
-        return subprocess.run(command, capture_output=True, text=True, timeout=2, check=True).stdout  # noqa: S603
-    except (OSError, subprocess.SubprocessError):
-        return ""

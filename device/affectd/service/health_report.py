@@ -11,8 +11,10 @@ from affectd.pipeline import Pipeline
 from affectd.publish.clock import rfc3339
 from affectd.publish.health_document import ComponentHealth, HealthDocument, ModelHealth
 from affectd.publish.session import SessionStatus
+from affectd.service.board import Board
 from affectd.service.component_status import ComponentStatus
-from affectd.service.health import Meters, rss_mb, temperature_c, throttled
+from affectd.service.cooling import Cooling
+from affectd.service.health import Meters, rss_mb
 from affectd.service.privacy import PrivacyState
 from affectd.store.outbox import Outbox
 from affectd.version import version
@@ -21,8 +23,18 @@ from affectd.version import version
 class HealthReport:
     """Asks everything that /health tells of, at any time, from any thread."""
 
-    def __init__(self, *, meters: Meters, pipeline: Pipeline, outbox: Outbox, models: Mapping[str, Model]) -> None:
+    def __init__(
+        self,
+        *,
+        meters: Meters,
+        pipeline: Pipeline,
+        outbox: Outbox,
+        models: Mapping[str, Model],
+        board: Board,
+        cooling: Cooling,
+    ) -> None:
         self._meters, self._pipeline, self._outbox, self._models = meters, pipeline, outbox, models
+        self._board, self._cooling = board, cooling
         self._began = time.monotonic()
 
     def document(
@@ -65,8 +77,9 @@ class HealthReport:
             broker_protocol=session.protocol,
             broker_reconnects=session.reconnects,
             broker_error=session.last_error,
-            temperature_c=temperature_c(),
-            throttled=throttled(),
+            temperature_c=self._board.temperature_c(),
+            throttled=self._board.throttled(),
+            thermal_notice=self._cooling.notice,
             rss_mb=rss_mb(),
             components={status.name: _component_health(status, now) for status in statuses},
             models={task: _model_health(model) for task, model in self._models.items()},

@@ -51,6 +51,7 @@ HEALTH = HealthDocument(
     broker_error=None,
     temperature_c=51.26,
     throttled=False,
+    thermal_notice="throttled by affectd: 5 fps at 77 °C; from 80 °C on the board slows itself down: give it more air",
     rss_mb=210.44,
     components={"camera": ComponentHealth("running", "2026-01-02T03:04:05.678Z", 1, "camera /dev/video0: gone")},
     models={"face": ModelHealth("face-vgg16", "1.0.0", "int8", "litert", "cpu")},
@@ -68,6 +69,7 @@ BARE_HEALTH = replace(
     broker_error="broker localhost:1883: refuses connections",
     temperature_c=None,
     throttled=None,
+    thermal_notice=None,
     components={},
     models={},
 )

@@ -1,4 +1,4 @@
-"""Rates, latencies and totals against a clock we turn, and the board's figures from files."""
+"""Rates, latencies and totals against a clock we turn, and the memory that is held."""
 
 import mmap
 import threading
@@ -6,7 +6,7 @@ import threading
 import numpy as np
 import pytest
 
-from affectd.service.health import Meters, rss_mb, temperature_c, throttled
+from affectd.service.health import Meters, rss_mb
 
 
 class Clock:
@@ -69,37 +69,6 @@ def test_totals_add_up_across_threads():
     meters.add("frames_dropped", 6)
     assert meters.total("frames_dropped") == 4006
     assert meters.total("never") == 0
-
-
-def test_hottest_zone_counts_and_broken_ones_do_not(tmp_path):
-    assert temperature_c(tmp_path) is None
-    for zone, text in enumerate(["41500\n", "63250\n", "", "n/a"]):
-        (tmp_path / f"thermal_zone{zone}").mkdir()
-        (tmp_path / f"thermal_zone{zone}" / "temp").write_text(text)
-    (tmp_path / "thermal_zone9").mkdir()
-    assert temperature_c(tmp_path) == 63.25
-
-
-@pytest.mark.parametrize(
-    ("text", "now"), [("0\n", False), ("50005\n", True), ("50000\n", False), ("0x4\n", True), ("what?", None)]
-)
-def test_throttling_is_about_the_present(tmp_path, text, now):
-    file = tmp_path / "get_throttled"
-    file.write_text(text)
-    assert throttled(file) is now
-
-
-def test_other_boards_do_not_throttle(tmp_path, monkeypatch):
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert throttled(tmp_path / "absent") is None
-
-
-def test_vcgencmd_is_asked_where_the_file_is_missing(tmp_path, monkeypatch):
-    tool = tmp_path / "vcgencmd"
-    tool.write_text('#!/bin/sh\necho "throttled=0x50005"\n')
-    tool.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert throttled(tmp_path / "absent") is True
 
 
 def test_memory_grows_with_what_is_held():

@@ -25,7 +25,8 @@ from affectd.errors import AffectdError, BrokerError, CaptureError, ModelError, 
 from affectd.events import AudioChunk
 from affectd.publish.clock import clock_synced
 from affectd.publish.topics import Topics
-from affectd.service.health import temperature_c, throttled
+from affectd.service.board import Board
+from affectd.service.cooling import STEP_DOWN_C
 from affectd.service.installed import AS_SERVICE, OUTBOX, PASSWORD, is_there
 from affectd.store.at_rest import look_at
 from affectd.store.outbox import OutboxInUseError
@@ -34,7 +35,7 @@ from affectd.voice.sound_check import loudness
 DEADLINE_S = 20.0
 SOUND_S = 3.0
 HOT_C = 80.0
-"""A Raspberry Pi slows itself down from here on."""
+"""What is hot for a board that does not tell its limit."""
 
 
 Probe = Callable[[Config], Finding]
@@ -203,13 +204,19 @@ def probe_clock() -> Finding:
 
 
 def probe_temperature() -> Finding:
-    """Read the board's temperature and whether it slows itself down."""
-    degrees, slowed = temperature_c(), throttled()
+    """Read the board's temperature and whether it slows itself down, or soon will."""
+    board = Board()
+    degrees, heat = board.temperature_c(), board.heat()
     found = "this board has no thermometer" if degrees is None else f"{degrees:.0f} °C"
-    if slowed:
+    if board.throttled():
         return Finding("temperature", "warning", f"{found}, slowed down", "check power supply and cooling")
-    if degrees is not None and degrees >= HOT_C:
-        return Finding("temperature", "warning", found, "cool it: it slows itself down from here on")
+    if heat is not None and heat.room_c <= STEP_DOWN_C[0]:
+        advice = (
+            f"cool it: from {heat.limit_c:g} °C on it slows itself down, and affectd takes fewer frames before that"
+        )
+        return Finding("temperature", "warning", found, advice)
+    if heat is None and degrees is not None and degrees >= HOT_C:
+        return Finding("temperature", "warning", found, "cool it: most boards slow themselves down from here on")
     return Finding("temperature", "off" if degrees is None else "ok", found)
 
 
