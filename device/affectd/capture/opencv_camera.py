@@ -31,12 +31,12 @@ class OpenCvCamera:
     """A camera by number, /dev path or address, thinned to about `fps` frames a second.
 
     `timeout_s` bounds opening a stream and each wait for a good picture; V4L2 knows whole seconds only, so
-    there it is rounded up. A picture that stays the same to the bit for `still_s` (0: for ever) is no live
-    one: it counts as none, also after reopening, until it changes.
+    there it is rounded up.
 
     MJPEG streams are decoded here, picture by picture, so they may change their size. Other streams go on in the
     old size: OpenCV 4.14 scales the picture, before it a larger one stands still, and a smaller one covers the
-    top of the old, whose lower edge stands still. Either is noticed after `still_s`.
+    top of the old, whose lower edge stands still. The latter is noticed here, somewhat
+    after `still_s`.
 
     `pixel_aspect`, width over height of a pixel, overrules what a stream tells of itself; a V4L2 camera tells nothing.
     """
@@ -46,11 +46,11 @@ class OpenCvCamera:
         self._is_stream = "://" in source
         self._options = options
         self._timeout_s = options.timeout_s
-        self._still_s = options.still_s or math.inf
+        # Longer than it takes to notice that the whole picture stands still, which is another fault.
+        self._edge_still_s = (options.still_s or math.inf) + 2 * options.timeout_s
         self._pixel_aspect = options.pixel_aspect
         self._jpeg_aspect: Fraction | None = None
         """What the newest JPEG of a stream tells."""
-        self._whole = Stillness()
         self._edge = Stillness()
         self._edge_blamed = False
         self._capture: Any = None
@@ -85,10 +85,10 @@ class OpenCvCamera:
             if not self._pace.take(captured_at):
                 continue
             image = self._retrieve()
-            if image is not None and self._whole.seconds(image, captured_at) <= self._still_s:
+            if image is not None:
                 break
             if captured_at - asked_at > self._timeout_s:
-                raise CaptureError(f"camera {self.name}: {self._complaint(image)}")
+                raise CaptureError(f"camera {self.name}: its pictures cannot be decoded; {self._advice()}")
         if self._is_stream and not self._gives_jpeg:
             self._look_at_edge(image, captured_at)
         self._number += 1
@@ -133,20 +133,12 @@ class OpenCvCamera:
             return "sends no pictures any more; was it switched off or restarted, or is the network down?"
         return f"gives no pictures any more; {self._advice()}"
 
-    def _complaint(self, image: Any) -> str:
-        if image is None:
-            return f"its pictures cannot be decoded; {self._advice()}"
-        return (
-            f"sends the very same picture for more than {self._still_s:g} s, as a frozen one does; restart it, or, if "
-            "its picture is meant to stand still, set camera.still_s = 0"
-        )
-
     def _look_at_edge(self, image: Any, captured_at: float) -> None:
         """Raise once when the lower edge stands still; if that is still so when opened again, it is a caption."""
         still_s = self._edge.seconds(image[-EVERY:], captured_at)
         if still_s == 0:
             self._edge_blamed = False
-        elif still_s > self._still_s and not self._edge_blamed:
+        elif still_s > self._edge_still_s and not self._edge_blamed:
             self._edge_blamed = True
             raise CaptureError(
                 f"camera {self.name}: the lower edge of its picture stands still, as when the picture has become "

@@ -9,6 +9,7 @@ from affectd.capture.address import concealed
 from affectd.capture.auto_camera import AutoCamera
 from affectd.capture.camera_options import CameraOptions
 from affectd.capture.clip import Clip
+from affectd.capture.frame_check import CheckedCamera
 from affectd.capture.microphone.pyaudio_microphone import PyAudioMicrophone
 from affectd.capture.naming import camera_fault, is_clip
 from affectd.capture.opencv_camera import OpenCvCamera
@@ -48,7 +49,8 @@ def make_camera(source: str, options: CameraOptions, clip: Clip | None) -> Camer
     """
 
     def live(source: str) -> Camera:
-        return PiCamera(options) if source == "picamera" else OpenCvCamera(source, options)
+        camera = PiCamera(options) if source == "picamera" else OpenCvCamera(source, options)
+        return CheckedCamera(camera, options)
 
     camera: Camera | None
     if source == "off":

@@ -11,7 +11,7 @@ EVERY = 8
 class Stillness:
     """Measures for how long the picture has been the same to the bit: a live one never is, its noise sees to that.
 
-    A picture of one colour is never still: a covered lens may give one without noise, and nobody is in it.
+    One of one colour is never still: a caption's black bar may be one, and a blank picture is another fault.
     """
 
     def __init__(self) -> None:
@@ -19,7 +19,7 @@ class Stillness:
         self._since = 0.0
 
     def seconds(self, image: Any, at: float) -> float:
-        """Take in a picture, (height, width, 3), captured at `at` (seconds, rising); 0.0 when it is another."""
+        """Take in a picture, (height, width[, 3]), captured at `at` (seconds, rising); 0.0 when it is another."""
         pixels = image[::EVERY, ::EVERY]
         sample = pixels.tobytes()
         if sample != self._sample or (pixels == pixels[0, 0]).all():

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from affectd.capture.camera_options import CameraOptions
+from affectd.capture.frame_check import CheckedCamera
 from affectd.capture.opencv_camera import OpenCvCamera
 from affectd.errors import CaptureError
 from support.media import write_clip
@@ -119,8 +120,9 @@ def server() -> Iterator[MjpegServer]:
         mjpeg.shutdown()
 
 
-def make_camera(source: str, fps: float = 10, timeout_s: float = 2, still_s: float = 60) -> OpenCvCamera:
-    return OpenCvCamera(source, CameraOptions(width=160, height=120, fps=fps, timeout_s=timeout_s, still_s=still_s))
+def make_camera(source: str, fps: float = 10, timeout_s: float = 2, still_s: float = 60) -> CheckedCamera:
+    options = CameraOptions(width=160, height=120, fps=fps, timeout_s=timeout_s, still_s=still_s)
+    return CheckedCamera(OpenCvCamera(source, options), options)
 
 
 def noise(folder: Path, width: int, darkest: int) -> Path:
@@ -153,7 +155,8 @@ def test_an_h264_stream_that_changes_its_size_is_seen_whole_again(
 
 
 def test_a_lower_edge_that_stands_still_costs_one_opening_until_it_moves() -> None:
-    camera = make_camera("rtsp://127.0.0.1/live", still_s=1)
+    options = CameraOptions(width=160, height=120, fps=10, timeout_s=0.25, still_s=1)
+    camera = OpenCvCamera("rtsp://127.0.0.1/live", options)
     caption, another = (np.random.default_rng(seed).integers(0, 255, (120, 160, 3), np.uint8) for seed in (1, 2))
     camera._look_at_edge(caption, 10.0)
     with pytest.raises(CaptureError, match="lower edge"):

@@ -9,9 +9,9 @@ import pytest
 
 from affectd.capture.auto_camera import AutoCamera
 from affectd.capture.camera_options import CameraOptions
+from affectd.capture.frame_check import CheckedCamera
 from affectd.capture.microphone.pyaudio_microphone import PyAudioMicrophone
 from affectd.capture.naming import is_clip
-from affectd.capture.opencv_camera import OpenCvCamera
 from affectd.capture.picamera import PiCamera
 from affectd.capture.protocols import Camera
 from affectd.capture.sources import make_camera, make_clip, make_microphone
@@ -54,12 +54,17 @@ def test_a_clip_needs_no_suffix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 def test_each_source_has_its_camera() -> None:
     assert camera_for("off") is None
-    assert isinstance(camera_for("picamera"), PiCamera)
     assert isinstance(camera_for("auto"), AutoCamera)
-    named = {"3": "/dev/video3", "/dev/video3": "/dev/video3", WEBCAM: WEBCAM, "rtsp://u:p@cam/1": "rtsp://cam/1"}
+    named = {
+        "picamera": "picamera",
+        "3": "/dev/video3",
+        "/dev/video3": "/dev/video3",
+        WEBCAM: WEBCAM,
+        "rtsp://u:p@cam/1": "rtsp://cam/1",
+    }
     for source, name in named.items():
         camera = camera_for(source)
-        assert isinstance(camera, OpenCvCamera)
+        assert isinstance(camera, CheckedCamera)
         assert camera.name == name
 
 
