@@ -17,11 +17,13 @@ make_vm() {
     local suite=${1:-bookworm} stamp
     need_packages mmdebstrap e2fsprogs qemu-system-x86 util-linux
     work=$AFFECTD_BOARDS/vm-$suite
+    vm_job=$work/job-$$
     mkdir -p "$work"
+    find "$work" -maxdepth 1 -name 'job-*' -mmin +1440 -exec rm -r {} +
     source "$root/scripts/tree.bash"
     (
         flock 9 # of those that come while it is made, each would make it
-        stamp=$({ echo "${vm_packages[@]}"; vm_entry; cat "${locks[@]}"; } | sha256sum)
+        stamp=$({ declare -p vm_packages; declare -f make_vm vm_entry; cat "${locks[@]}"; } | sha256sum)
         [ "$(cat "$work/made" 2>/dev/null)" = "$stamp" ] && exit
         echo "making $work (once; some ten minutes)" >&2
         rm -rf "$tree" "$work/made"
@@ -32,6 +34,10 @@ make_vm() {
         vm_entry >"$tree/sbin/vm-entry"
         chmod +x "$tree/sbin/vm-entry"
         mkdir -p "$tree/checkout" "$tree/job"
+        # Only what finds the root, for all the drivers that there are would be unpacked at each boot.
+        echo MODULES=list >"$tree/etc/initramfs-tools/conf.d/affectd"
+        printf '%s\n' virtio_pci virtio_blk ext4 9p 9pnet_virtio >>"$tree/etc/initramfs-tools/modules"
+        chroot "$tree" update-initramfs -u >>"$work/mmdebstrap.log" 2>&1 || fail "no initrd; see $work/mmdebstrap.log"
         cp "$tree"/boot/vmlinuz-* "$work/vmlinuz"
         cp "$tree"/boot/initrd.img-* "$work/initrd"
         rm -f "$work/root.img"
@@ -75,8 +81,6 @@ END
 
 in_vm() {
     local status
-    vm_job=$work/job
-    if [ -n "${VM_JOB:-}" ]; then vm_job=$work/$VM_JOB; fi
     rm -rf "$vm_job"
     mkdir "$vm_job"
     vm_init >"$vm_job/init"
@@ -92,6 +96,6 @@ in_vm() {
         -serial "file:$vm_job/console.log" -chardev stdio,id=output,signal=off -serial chardev:output \
         </dev/null 2>>"$vm_job/console.log"
     status=$(cat "$vm_job/status" 2>/dev/null) ||
-        fail "the machine ended, or its $((${vm_minutes:-15})) minutes did, before the command; see $vm_job/console.log"
+        fail "the machine ended, or its ${vm_minutes:-15} minutes did, before the command; see $vm_job/console.log"
     return "$status"
 }
