@@ -13,8 +13,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from python_speech_features import get_filterbanks, lifter
-from scipy.fft import dct, irfft, next_fast_len, rfft
 
 from affectd.errors import ModelError
 
@@ -177,9 +175,11 @@ class FrameExtractor:
 
     @cached_property
     def _filterbank(self) -> NDArray[np.float64]:
-        spec = self.features
-        bank = get_filterbanks(spec.filters, self._fft_length, spec.sample_rate, spec.low_hz, spec.high_hz)
-        return np.ascontiguousarray(np.asarray(bank, np.float64).T)
+        return filterbank(self.features, self._fft_length)
+
+    @cached_property
+    def _cosines(self) -> NDArray[np.float64]:
+        return liftered_cosines(self.features)
 
     @cached_property
     def _hamming(self) -> NDArray[np.float64]:
@@ -191,20 +191,35 @@ class FrameExtractor:
 
     def _cepstra(self, frames: NDArray[np.float64]) -> NDArray[np.float64]:
         """MFCC of (n, frame_length) as python_speech_features defines them, with a floor under the power."""
-        spectrum = np.abs(rfft(frames * self._hamming, self._fft_length)) ** 2 / self._fft_length
+        spectrum = _power(np.fft.rfft(frames * self._hamming, self._fft_length)) / self._fft_length
         power = spectrum @ self._filterbank + self.features.power_floor
-        cepstra = dct(np.log(power), type=2, axis=1, norm="ortho")[:, : self.features.mfcc]
-        return np.asarray(lifter(cepstra, self.features.lifter), np.float64)
+        return np.asarray(np.log(power) @ self._cosines, np.float64)
 
     @cached_property
-    def _hann_correlation(self) -> NDArray[np.float64]:
-        window = np.hanning(self.features.pitch_length)
-        spectrum = np.abs(rfft(window, self._pitch_fft)) ** 2
-        return np.asarray(irfft(spectrum)[: self.features.pitch_length], np.float64)
+    def _lags(self) -> NDArray[np.int_]:
+        """Periods among which the pitch is looked for, samples, and one more at either end."""
+        spec = self.features
+        return np.arange(int(spec.sample_rate / spec.pitch_high_hz) - 1, int(spec.sample_rate / spec.pitch_low_hz) + 2)
 
     @cached_property
     def _pitch_fft(self) -> int:
-        return int(next_fast_len(2 * self.features.pitch_length, real=True))
+        """Length of a transform that is long enough for the longest lag not to wrap round."""
+        return _fast_length(self.features.pitch_length + int(self._lags[-1]))
+
+    @cached_property
+    def _hanning(self) -> NDArray[np.float64]:
+        return np.hanning(self.features.pitch_length)
+
+    @cached_property
+    def _hann_correlation(self) -> NDArray[np.float64]:
+        """Autocorrelation of the window at the lags, over that at none."""
+        correlation = np.fft.irfft(_power(np.fft.rfft(self._hanning, self._pitch_fft)))
+        return np.asarray(correlation[self._lags] / correlation[0], np.float64)
+
+    @cached_property
+    def _octave_cost(self) -> NDArray[np.float64]:
+        """A slight preference for short lags, which keeps the octave below from winning."""
+        return np.asarray(0.02 * np.log2(self._lags[1:-1] / self._lags[1]), np.float64)
 
     def _pitch(self, frames: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Pitch and voicing strength of (n, pitch_length).
@@ -213,17 +228,12 @@ class FrameExtractor:
         peak between the pitch limits is the period, its height the voicing strength.
         """
         spec = self.features
-        centred = (frames - frames.mean(axis=1, keepdims=True)) * np.hanning(spec.pitch_length)
-        power = np.abs(rfft(centred, self._pitch_fft)) ** 2
-        correlation = irfft(power)[:, : spec.pitch_length]
+        centred = (frames - frames.mean(axis=1, keepdims=True)) * self._hanning
+        correlation = np.fft.irfft(_power(np.fft.rfft(centred, self._pitch_fft)))
         energy = correlation[:, :1] + 1e-9 * spec.pitch_length
-        shortest = int(spec.sample_rate / spec.pitch_high_hz)
-        longest = int(spec.sample_rate / spec.pitch_low_hz)
-        lags = slice(shortest - 1, longest + 2)
-        strength = correlation[:, lags] / energy / (self._hann_correlation[lags] / self._hann_correlation[0])
+        strength = correlation[:, self._lags[0] : self._lags[-1] + 1] / energy / self._hann_correlation
         before, peak, after = strength[:, :-2], strength[:, 1:-1], strength[:, 2:]
-        # A slight preference for short lags keeps the octave below from winning.
-        ranked = peak - 0.02 * np.log2(np.arange(shortest, longest + 1) / shortest)
+        ranked = peak - self._octave_cost
         ranked = np.where((peak >= before) & (peak > after), ranked, -1.0)
         best = np.argmax(ranked, axis=1)
         row = np.arange(len(frames))
@@ -231,10 +241,53 @@ class FrameExtractor:
         before, peak, after = before[row, best], peak[row, best], after[row, best]
         bend = before - 2 * peak + after
         shift = np.where(bend < -1e-9, 0.5 * (before - after) / np.minimum(bend, -1e-9), 0.0)
-        period = best + shortest + np.clip(shift, -0.5, 0.5)
+        period = best + self._lags[1] + np.clip(shift, -0.5, 0.5)
         voicing = np.where(found, np.clip(peak, 0.0, 1.0), 0.0)
         octave = np.log2(spec.sample_rate / period / spec.pitch_reference)
         return np.where(voicing >= spec.voicing_threshold, octave, 0.0), voicing
+
+
+def filterbank(spec: VoiceFeatures, fft_length: int) -> NDArray[np.float64]:
+    """Return the triangular mel filters (fft_length // 2 + 1, filters), those of python_speech_features.
+
+    mel = 2595 log10(1 + Hz / 700); a filter rises from its left neighbour's centre to its own and falls to the right
+    one's, in whole bins.
+    """
+    low, high = (2595 * np.log10(1 + hz / 700.0) for hz in (spec.low_hz, spec.high_hz))
+    centres = 700 * (10 ** (np.linspace(low, high, spec.filters + 2) / 2595.0) - 1)
+    bins = np.floor((fft_length + 1) * centres / spec.sample_rate)
+    bank = np.zeros((fft_length // 2 + 1, spec.filters))
+    for j, (left, middle, right) in enumerate(zip(bins, bins[1:], bins[2:], strict=False)):
+        rise, fall = np.arange(int(left), int(middle)), np.arange(int(middle), int(right))
+        bank[rise, j] = (rise - left) / (middle - left)
+        bank[fall, j] = (right - fall) / (right - middle)
+    return bank
+
+
+def liftered_cosines(spec: VoiceFeatures) -> NDArray[np.float64]:
+    """Return what turns log powers (n, filters) into cepstra (n, mfcc): an orthonormal DCT-II, times the lifter."""
+    order = np.arange(spec.mfcc)
+    cosines = np.cos(np.pi / spec.filters * np.outer(np.arange(spec.filters) + 0.5, order)) * np.sqrt(2 / spec.filters)
+    cosines[:, 0] /= np.sqrt(2)
+    lift = 1 + spec.lifter / 2 * np.sin(np.pi * order / spec.lifter) if spec.lifter > 0 else np.ones(spec.mfcc)
+    return np.asarray(cosines * lift, np.float64)
+
+
+def _power(spectrum: NDArray[np.complex128]) -> NDArray[np.float64]:
+    return np.asarray(spectrum.real**2 + spectrum.imag**2, np.float64)
+
+
+def _fast_length(least: int) -> int:
+    """Return the smallest even length from `least` on without a prime factor over 5: its transforms are quick."""
+    length = least + least % 2
+    while True:
+        rest = length
+        for prime in (2, 3, 5):
+            while rest % prime == 0:
+                rest //= prime
+        if rest == 1:
+            return length
+        length += 2
 
 
 def _decibels(power: NDArray[np.float64]) -> NDArray[np.float64]:

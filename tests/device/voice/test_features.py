@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from python_speech_features import mfcc
+from python_speech_features import get_filterbanks, mfcc
 
 from affectd.errors import ModelError
-from affectd.voice.features import FrameExtractor, VoiceFeatures
+from affectd.voice.features import FrameExtractor, VoiceFeatures, filterbank
 
 RATE = 16_000
 PITCH, VOICING, LEVEL = 40, 41, 42
@@ -41,6 +41,12 @@ def test_cepstra_are_those_of_python_speech_features() -> None:
         winfunc=np.hamming,
     )
     assert np.abs(ours - theirs[: len(ours)]).max() < 1e-4
+
+
+@pytest.mark.parametrize(("low", "high", "filters"), [(20.0, 8000.0, 40), (0.0, 4000.0, 26), (300.0, 3400.0, 13)])
+def test_filters_are_those_of_python_speech_features(low: float, high: float, filters: int) -> None:
+    spec = VoiceFeatures(low_hz=low, high_hz=high, filters=filters)
+    assert np.array_equal(filterbank(spec, 512), get_filterbanks(filters, 512, RATE, low, high).T)
 
 
 @pytest.mark.parametrize("hertz", [80, 120, 220, 440])

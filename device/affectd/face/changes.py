@@ -1,0 +1,77 @@
+"""Where a picture has changed since full detection looked there: a face that comes in does so nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from affectd.face.detector import SmallPicture
+from affectd.face.preprocess import PixelBox
+
+CELL = 8
+"""Pixels of the small picture, each way, of which the mean grey level is compared: noise cancels in them."""
+LEAST_CHANGE = 1.5
+"""Grey levels that count as a change in a picture without contrast; one of full contrast takes 4."""
+LOOKS = 3
+"""Rounds of attempts that look where something changed: in each the noise is another, which decides faint faces."""
+ANEW_S = 2.0
+"""Everything is looked at again after so long, whether it changed or not."""
+REACH = 5
+"""Cells around a change that are looked at with it: more of a face than its mouth may be new."""
+OWN = 0.5
+"""Sides around a followed face in which changes are its own."""
+
+Region = tuple[int, int, int, int]
+
+
+@dataclass(slots=True)
+class Changes:
+    """Remembers, cell by cell, how the picture looked when it last changed, and how often it was looked at since."""
+
+    _seen: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+    _looks: NDArray[np.int32] = field(default_factory=lambda: np.zeros((0, 0), np.int32))
+    _whole_at: float = -np.inf
+    """When everything was last looked at, seconds."""
+
+    def forget(self) -> None:
+        """Take the next picture for new everywhere."""
+        self._seen = np.zeros((0, 0), np.float32)
+
+    def look(self, picture: SmallPicture, at: float, followed: Iterable[PixelBox], attempts: int) -> Region | None:
+        """Return what of a picture of `at` seconds is to be looked at: left, top, right, bottom; None for nothing.
+
+        `followed` are the faces, in full-picture pixels, that are followed anyway; `attempts` is how many it takes the
+        detector to look everywhere and in every way.
+        """
+        rows, columns = picture.pixels.shape
+        size = (max(1, columns // CELL), max(1, rows // CELL))
+        now = cv2.resize(picture.pixels, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+        if now.shape != self._seen.shape:
+            self._seen, self._looks = now.copy(), np.zeros(now.shape, np.int32)
+            self._whole_at = at
+        change = max(LEAST_CHANGE, float(now.max() - now.min()) / 64)
+        changed = np.abs(now - self._seen) > change
+        self._seen[changed] = now[changed]
+        self._looks[changed] = 0
+        if at - self._whole_at >= ANEW_S:
+            self._whole_at = at
+            return 0, 0, columns, rows
+        fresh = self._looks < LOOKS * attempts
+        self._looks += 1
+        for x, y, width, height in followed:
+            left, right = ((x + share * width) / picture.scale / CELL for share in (-OWN, 1 + OWN))
+            top, bottom = ((y + share * height) / picture.scale / CELL for share in (-OWN, 1 + OWN))
+            fresh[max(0, round(top)) : max(0, round(bottom)), max(0, round(left)) : max(0, round(right))] = False
+        if not fresh.any():
+            return None
+        across, down = np.flatnonzero(fresh.any(axis=0)), np.flatnonzero(fresh.any(axis=1))
+        to_pixels = np.array([columns / size[0], rows / size[1]])
+        first = np.maximum((np.array([across[0], down[0]]) - REACH) * to_pixels, 0).astype(int).tolist()
+        last = (
+            np.minimum((np.array([across[-1], down[-1]]) + 1 + REACH) * to_pixels, (columns, rows)).astype(int).tolist()
+        )
+        return first[0], first[1], last[0], last[1]
