@@ -2,9 +2,10 @@
 # Sourced, after `set -euo pipefail`; $root is the checkout.
 
 # The real parts that tests run against: a broker, a sound server, a voice, a browser with a font, a C compiler (PyAudio,
-# a delegate); strace shows what a run does.
+# a delegate), GStreamer by the system's own Python; strace shows what a run does.
 test_packages=(mosquitto mosquitto-clients portaudio19-dev pulseaudio pulseaudio-utils libasound2-plugins
-    alsa-utils espeak-ng chromium fonts-dejavu-core gcc libc6-dev python3-dev openssl systemd strace)
+    alsa-utils espeak-ng chromium fonts-dejavu-core gcc libc6-dev python3-dev openssl systemd strace
+    python3-gi gir1.2-gst-plugins-base-1.0 gstreamer1.0-plugins-good)
 # What the box is installed from, in this order.
 locks=("$root/device/build.lock" "$root/device/requirements.lock")
 
@@ -61,20 +62,30 @@ find_new_python() {
     return 0
 }
 
+# has_system_cameras PYTHON: whether this Python has camera libraries that come as Debian packages only, so that a virtual
+# environment must see them: picamera2 in Raspberry Pi OS, and GStreamer by PyGObject.
+has_system_cameras() {
+    "$1" -c '
+import importlib.util
+if not importlib.util.find_spec("picamera2"):
+    import gi
+    gi.require_version("GstApp", "1.0")
+' 2>/dev/null
+}
+
 # locked LOCK...: print what these lock files name, for pip's --constraint: it takes no hashes there.
 locked() { sed -n 's/ *\\$//; /^[a-z].*==/p' "$@"; }
 
 # make_venv FOLDER EXTRAS [PYTHON LOCK...]: a virtual environment with this checkout and its extras in it, made again
-# when pyproject.toml, the extras, the Python or a lock file change, and left alone otherwise. What the lock files name
-# is installed as scripts/install-device does, and the extras move none of it.
+# when pyproject.toml, the extras, the Python, its camera libraries or a lock file change, and left alone otherwise. What
+# the lock files name is installed as scripts/install-device does, and the extras move none of it.
 make_venv() {
     local folder=$1 extras=$2 python=${3:-} locks=("${@:4}") lock stamp options=() constraint=()
     [ -n "$python" ] || python=$(find_python)
-    stamp=$({ "$python" -VV; echo "$extras"; cat "$root/pyproject.toml" "${locks[@]}"; } | sha256sum)
+    has_system_cameras "$python" && options=(--system-site-packages)
+    stamp=$({ "$python" -VV; echo "$extras" "${options[@]}"; cat "$root/pyproject.toml" "${locks[@]}"; } | sha256sum)
     [ "$(cat "$folder/installed" 2>/dev/null)" = "$stamp" ] && return
     "$python" -c 'import venv, ensurepip' 2>/dev/null || need_packages python3-venv
-    # Raspberry Pi OS has picamera2 as a Debian package only.
-    "$python" -c 'import picamera2' 2>/dev/null && options=(--system-site-packages)
     echo "installing affectd[$extras] into $folder (once; some minutes on a small board)" >&2
     "$python" -m venv --clear "${options[@]}" "$folder" || fail "'$python -m venv' failed; is python3-venv installed?"
     local pip=("$folder/bin/python" -m pip --quiet --disable-pip-version-check install --use-pep517)

@@ -15,7 +15,7 @@ from affectd.capture.protocols import Camera, Microphone
 from affectd.config import Config, MqttConfig
 from affectd.config.paths import default_outbox
 from affectd.device_id import Identity, identify, settle
-from affectd.errors import BrokerError, ModelError
+from affectd.errors import BrokerError, ConfigError, ModelError
 from affectd.events import Origin, Strategy
 from affectd.face.blazeface_file import open_blazeface
 from affectd.face.detector import FaceDetector
@@ -91,6 +91,8 @@ def make_camera(config: Config, clip: Clip | None) -> Camera | None:
         pixel_aspect=settings.pixel_ratio,
         rotate=settings.rotate,
         mirror=settings.mirror,
+        crop=settings.crop_area,
+        crash_marker=_crash_marker(config),
     )
     return sources.make_camera(settings.source, options, clip)
 
@@ -230,6 +232,14 @@ def make_origin(config: Config, models: dict[str, Model], run: str) -> Origin:
     except OSError:
         boot = "unknown"
     return Origin(device_id(config), boot, run, {task: model.description for task, model in models.items()})
+
+
+def _crash_marker(config: Config) -> Path | None:
+    """Return the file that tells of an end inside a camera's library; None where there is no place for it."""
+    try:
+        return outbox_path(config).with_name("inside-libcamera.json")
+    except ConfigError:
+        return None
 
 
 def _has_password(mqtt: MqttConfig) -> bool:

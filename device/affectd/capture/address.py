@@ -51,7 +51,8 @@ def address_fault(address: str) -> str:
 
 def is_unclear(address: str) -> bool:
     """Whether more than one @ may end the password; `encoded` takes the first that may, as FFmpeg does."""
-    return len(_readings(_split(address)[1])) > 1
+    scheme, rest = _split(address)
+    return " " not in scheme and len(_readings(rest)) > 1  # a pipeline of GStreamer's is no address
 
 
 def encoding_advice(address: str) -> str:
@@ -93,10 +94,21 @@ def without_secrets(address: str) -> str:
 
 def concealed(text: str) -> str:
     """Return text in which an address may be hidden, in any form, without what may be a secret, fit for an error."""
+    if text.startswith("gst:"):
+        return f"gst:{without_any_secrets(text[4:])}"
     scheme = re.match(r"[\w+.-]*:?//?|", text)
     if "@" in text:
         return f"{scheme[0] if scheme else ''}..."
     return re.sub(r"(?<=[?#]).+", "...", text)
+
+
+def without_any_secrets(text: str) -> str:
+    """Return a pipeline of GStreamer's, or what it says, with its addresses as `without_secrets` gives them.
+
+    Of properties that may hold a secret, as user-pw="...", the value is left out.
+    """
+    shown = re.sub(r"\w[\w+.-]*://[^\s\"']+", lambda address: without_secrets(address[0]), text)
+    return re.sub(r"""([\w-]*(?:user|pass|pw|secret|token|key)[\w-]*\s*=\s*)("[^"]*"|'[^']*'|\S+)""", r"\1...", shown)
 
 
 def _split(address: str) -> tuple[str, str]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from pathlib import Path
 
-from affectd.capture.picamera import list_picameras
+from affectd.capture.picamera_library import list_picameras
 from affectd.capture.protocols import Camera
 from affectd.capture.v4l2 import list_v4l2_cameras
 from affectd.errors import CaptureError
@@ -20,10 +21,11 @@ class AutoCamera:
     A USB camera that comes back after a glitch may have another number, and a Pi's camera may be ready late.
     """
 
-    def __init__(self, make: Callable[[str], Camera]) -> None:
+    def __init__(self, make: Callable[[str], Camera], crash_marker: Path | None = None) -> None:
         """Prepare; `make` gives the camera of a source, 'picamera' or a /dev path."""
         self.name = "the first camera found"
         self._make = make
+        self._crash_marker = crash_marker
         self._source = ""
         self._camera: Camera | None = None
         self._fault = ""
@@ -56,7 +58,7 @@ class AutoCamera:
         """Give the source of the camera to take. Raises CaptureError when there is none."""
         fault, seen = "", []
         try:
-            seen = list_picameras()
+            seen = list_picameras(self._crash_marker)
         except CaptureError as error:
             fault = str(error)
         seen += list_v4l2_cameras()

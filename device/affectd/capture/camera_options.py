@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
+
+from affectd.capture.crop import Crop
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,3 +28,7 @@ class CameraOptions:
     """Degrees clockwise by which the picture is turned: 0, 90, 180 or 270."""
     mirror: bool = False
     """Whether left and right are swapped, after turning."""
+    crop: Crop | None = None
+    """The part of the picture, as it is once turned and mirrored, that is looked at."""
+    crash_marker: Path | None = None
+    """A file that tells the next start that this one ended inside the camera's library; None: it is not told."""

@@ -11,12 +11,19 @@ from affectd.capture.address import FORM, address_fault
 MOST_CHANNELS = 64
 """Of a microphone array."""
 _WORDS = ("auto", "picamera", "off")
-_ALLOWED = "'auto', 'picamera', 'off', a number, a path below /dev/, an rtsp:// or http:// address, or a clip's path"
+PICAMERA = "picamera:"
+"""Before the number, the model or the id of one of several Raspberry Pi cameras."""
+GSTREAMER = "gst:"
+"""Before a pipeline."""
+_ALLOWED = (
+    "'auto', 'picamera', 'picamera:' and a number or a model, 'gst:' and a pipeline, 'off', a number, a path below "
+    "/dev/, an rtsp:// or http:// address, or a clip's path"
+)
 
 
 def is_clip(camera_source: str) -> bool:
     """Whether the camera's source is the path of a recorded clip."""
-    if camera_source in _WORDS or camera_source.isdecimal():
+    if camera_source in _WORDS or camera_source.isdecimal() or camera_source.startswith((PICAMERA, GSTREAMER)):
         return False
     return "://" not in camera_source and not camera_source.startswith("/dev/")
 
@@ -28,6 +35,11 @@ def camera_fault(source: str, *, is_file: bool) -> str:
     """
     if is_file:
         return ""
+    if source.startswith(PICAMERA):
+        named = re.fullmatch(r"[\w./@:-]+", source.removeprefix(PICAMERA))
+        return "" if named else "must name a camera as in 'picamera:1' or 'picamera:imx708'; 'picamera' is the first"
+    if source.startswith(GSTREAMER):
+        return _pipeline_fault(source.removeprefix(GSTREAMER).strip())
     if "://" in source:
         fault = "have no blanks around it" if source != source.strip() else address_fault(source)
         return f"must {fault}" if fault else ""
@@ -65,6 +77,15 @@ def channel_fault(channel: str) -> str:
         return ""
     counted = "; channels are counted from 1" if channel == "0" else ""
     return f"must be 'auto', 'mean', 'loudest', or a channel's number from 1 to {MOST_CHANNELS}{counted}"
+
+
+def _pipeline_fault(pipeline: str) -> str:
+    """Return what is wrong with GStreamer's pipeline, as far as that can be told without GStreamer, or nothing."""
+    if not pipeline:
+        return "must be followed by a pipeline as gst-launch-1.0 takes it, such as 'gst: v4l2src device=/dev/video0'"
+    if pipeline.endswith("!"):
+        return "must not end in '!': affectd adds that and what takes the pictures"
+    return ""
 
 
 def _looks_like_a_file(source: str) -> bool:

@@ -1,135 +1,237 @@
-"""A Raspberry Pi camera through picamera2, which comes with Raspberry Pi OS."""
+"""A Raspberry Pi camera through picamera2: its whole field of view, in focus, upright, at the rate that is asked."""
 
 from __future__ import annotations
 
 import concurrent.futures
 import contextlib
-import importlib.util
+import logging
 import time
+from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from affectd.capture.camera_options import CameraOptions
+from affectd.capture.crash_marker import CrashMarker
+from affectd.capture.pace import Pace
+from affectd.capture.picamera_library import LIBRARY, Connected, choose, connected, load
+from affectd.capture.picamera_modes import SensorMode, choose_mode, picture_size
 from affectd.capture.pixel_aspect import SQUARE, with_square_pixels
+from affectd.capture.pixel_format import gray_picture
+from affectd.capture.turned_camera import turned
 from affectd.errors import CaptureError
 from affectd.events import Frame
 
+log = logging.getLogger(__name__)
+
 BUFFERS = 3
 """One being exposed, one being processed, one being read."""
-_FAULTS = (RuntimeError, OSError, LookupError, ValueError)
-"""What picamera2 raises when libcamera fails, finds no camera, or does not fit the numpy that is installed."""
+CONTINUOUS = 2
+"""libcamera's AfModeEnum.Continuous; its default is manual, with the lens left where it is. Range and speed are left
+normal: nobody's face is as near as macro, and a lens that jumps blurs more than one that glides."""
+_CODES = {
+    "YUV420": "YU12",
+    "YVU420": "YV12",
+    "R8": "GREY",
+    "RGB888": "BGR3",
+    "BGR888": "RGB3",
+    "XRGB8888": "XR24",
+    "XBGR8888": "XB24",
+    "MJPEG": "MJPG",
+}
+"""V4L2's codes of formats that libcamera calls otherwise; it names colours from the highest byte down."""
 
 
 class PiCamera:
-    """The first camera on the Pi's camera connector; its pixels count as square unless `pixel_aspect` is given."""
+    """A camera on a Pi's connector; its pixels count as square unless `pixel_aspect` is given.
 
-    def __init__(self, options: CameraOptions) -> None:
-        self._size = (options.width, options.height)
-        self._fps = options.fps
-        self._timeout_s = options.timeout_s
-        self._pixel_aspect = options.pixel_aspect or SQUARE
+    The picture has the sensor's shape and fits into the size that is asked: all that the sensor sees is in it. Flips
+    and crop are the ISP's where it can, else done here. Exposure, gain, metering and white balance are left automatic,
+    within frames of 1 / fps seconds: in the dark the gain rises, and the rate stays.
+    """
+
+    def __init__(self, options: CameraOptions, wanted: str = "") -> None:
+        """Prepare; `wanted` is a number, a model or an id of libcamera's, '' the first camera."""
+        self._options = options
+        self._wanted = wanted
+        self._marker = CrashMarker(options.crash_marker, LIBRARY)
+        self._modes: dict[str, SensorMode | None] = {}
+        """The sensor mode taken, by the camera's id: finding out takes a reconfiguration for each that there is."""
+        self._turn = (0, False)
+        """Degrees clockwise, and whether mirrored: what is left to do here."""
+        self._crops_here = False
         self._camera: Any = None
+        self._pace = Pace(options.fps)
         self._number = 0
-        self.name = "picamera"
+        self.name = f"picamera:{wanted}" if wanted else "picamera"
 
     def open(self) -> None:
         """Open and start the camera. Raises CaptureError."""
         self.close()
-        library = _picamera2()
-        cameras = _connected(library)
-        if not cameras:
-            raise CaptureError(
-                "camera picamera: none found by libcamera; is the ribbon seated? does `rpicam-hello "
-                "--list-cameras` show it? see README, Cameras"
-            )
-        self.name = f"picamera {cameras[0]['Model']}"
+        self._marker.enter(self.name)
         try:
-            self._camera = library.Picamera2(cameras[0]["Num"])
-            # queue=False: a frame that nobody waited for is given back, so each one read is fresh.
-            # What libcamera calls RGB888 lies in memory as B, G, R.
-            self._camera.configure(
-                self._camera.create_video_configuration(
-                    main={"size": self._size, "format": "RGB888"},
-                    controls={"FrameRate": self._fps},
-                    buffer_count=BUFFERS,
-                    queue=False,
-                )
-            )
-            self._camera.start()
-        except _FAULTS as error:
+            library = load()
+            camera = choose(connected(library), self._wanted)
+            self.name = f"picamera {camera.model}"
+            self._start(library, camera)
+        except CaptureError:
+            self.close()
+            raise
+        except Exception as error:  # whatever a library raises that is made of several and runs on many boards
             self.close()
             raise CaptureError(
-                f"camera {self.name}: cannot be started ({error}); another program may hold it"
+                f"camera {self.name}: cannot be started ({_words(error)}); another program may hold it"
             ) from error
+        self._pace = Pace(self._options.fps)
         self._number = 0
 
     def read(self) -> Frame:
-        """Wait for the next frame; (height, width, 3) BGR. Raises CaptureError."""
+        """Wait for the next frame that is due; (rows, columns) grey. Raises CaptureError."""
         if self._camera is None:
             raise CaptureError(f"camera {self.name}: not open")
         try:
-            # The blocking calls of picamera2 wait for ever when the sensor stops.
-            request = self._camera.capture_request(wait=False).get_result(timeout=self._timeout_s)
+            frame = self._next_due(self._camera)
         except concurrent.futures.TimeoutError:
             raise CaptureError(
-                f"camera {self.name}: no picture for {self._timeout_s:g} s; is the ribbon seated? `dmesg` may say more"
+                f"camera {self.name}: no picture for {self._options.timeout_s:g} s; is the ribbon seated? `dmesg` may "
+                "say more"
             ) from None
-        except (RuntimeError, OSError) as error:
-            raise CaptureError(f"camera {self.name}: failed ({error})") from error
-        try:
-            image = request.make_array("main")
-            captured_at = _captured_at(request.get_metadata())
-        finally:
-            request.release()
-        self._number += 1
-        return Frame(with_square_pixels(image, self._pixel_aspect), captured_at, self._number)
+        except Exception as error:  # as above; also a camera that was torn down meanwhile
+            raise CaptureError(f"camera {self.name}: failed ({_words(error)})") from error
+        self._marker.leave(proven=True)
+        return frame
 
     def close(self) -> None:
         """Stop and release the camera; harmless when not open."""
         camera, self._camera = self._camera, None
-        if camera is None:
-            return
-        # Closing what has failed may fail again; what matters is that the device is let go.
-        with contextlib.suppress(RuntimeError, OSError):
-            camera.cancel_all_and_flush()
-        with contextlib.suppress(RuntimeError, OSError):
-            camera.close()
+        if camera is not None:
+            # Closing what has failed may fail again; what matters is that the device is let go.
+            with contextlib.suppress(Exception):
+                camera.cancel_all_and_flush()
+            with contextlib.suppress(Exception):
+                camera.close()
+        self._marker.leave()
+
+    def _start(self, library: Any, found: Connected) -> None:
+        from libcamera import ColorSpace, Transform
+
+        options = self._options
+        self._camera = camera = library.Picamera2(found.number)
+        if found.id not in self._modes:
+            self._modes[found.id] = self._choose_mode(camera)
+        mode = self._modes[found.id]
+        # A quarter of a turn is beyond the Pi's ISP; and what is no Pi's camera may take a flip and not make it.
+        by_isp = mode is not None and options.rotate in (0, 180)
+        flips = ((options.rotate == 180) != options.mirror, options.rotate == 180) if by_isp else (False, False)
+        asked: dict[str, Any] = {
+            "main": {"size": self._size(mode), "format": "YUV420"},
+            "transform": Transform(hflip=flips[0], vflip=flips[1]),
+            "colour_space": ColorSpace.Sycc(),  # grey from 0 to 255
+            "buffer_count": BUFFERS,
+            "queue": False,  # a frame that nobody waited for is given back, so each one read is fresh
+        }
+        if mode is not None:
+            asked["sensor"] = {"output_size": mode.size, "bit_depth": mode.bit_depth}
+        camera.configure(camera.create_video_configuration(**asked))
+        granted = camera.camera_configuration()
+        done = granted["transform"]
+        left = (flips[0] != bool(done.hflip), flips[1] != bool(done.vflip))
+        self._turn = (180 * left[1], left[0] != left[1]) if by_isp else (options.rotate, options.mirror)
+        camera.set_controls(self._controls(camera.camera_controls, mode))
+        camera.start()
+        width, height = granted["main"]["size"]
+        log.info(
+            "camera %s: %dx%d %s at %g frames a second, %s",
+            *(self.name, width, height, granted["main"]["format"], options.fps),
+            f"sensor mode {mode.size[0]}x{mode.size[1]}" if mode else "in a sensor mode of libcamera's choice",
+        )
+
+    def _choose_mode(self, camera: Any) -> SensorMode | None:
+        options = self._options
+        try:
+            modes = SensorMode.read(camera.sensor_modes, camera.camera_properties["PixelArraySize"])
+        except Exception as error:  # a camera is worth having though it does not tell its modes
+            log.warning(
+                "camera %s: its sensor modes cannot be read (%s); it may show a part of what it sees",
+                *(self.name, _words(error)),
+            )
+            return None
+        part = options.crop.unturned(options.rotate, options.mirror).width if options.crop else 1.0
+        return choose_mode(modes, fps=options.fps, width=round(options.width / part))
+
+    def _size(self, mode: SensorMode | None) -> tuple[int, int]:
+        """Return the size to ask for: of the shape of the field or its part, and no larger than what is read out."""
+        options = self._options
+        if mode is None:
+            return options.width, options.height
+        field = mode.field
+        if options.crop is not None:
+            field = options.crop.unturned(options.rotate, options.mirror).within(*field)
+        finest = round(field[2] * mode.size[0] / mode.field[2])
+        return picture_size(field, min(options.width, finest), options.height)
+
+    def _controls(self, offered: Mapping[str, Any], mode: SensorMode | None) -> dict[str, Any]:
+        """Return the controls to set, of those that this camera has; each tells its lowest and highest value."""
+        controls: dict[str, Any] = {}
+        if "FrameDurationLimits" in offered:
+            shortest, longest = offered["FrameDurationLimits"][:2]
+            duration_us = min(max(round(1e6 / self._options.fps), shortest), longest)
+            controls["FrameDurationLimits"] = (duration_us, duration_us)
+        if "AfMode" in offered:
+            controls["AfMode"] = CONTINUOUS
+        crop = self._options.crop
+        self._crops_here = crop is not None and (mode is None or "ScalerCrop" not in offered)
+        if crop is not None and not self._crops_here:
+            part = crop.unturned(*self._turn).within(*offered["ScalerCrop"][1])
+            # On a Pi 5 picamera2 sets the crops of all streams, which overrule the one of all together.
+            controls.update({"ScalerCrops": [part]} if "ScalerCrops" in offered else {"ScalerCrop": part})
+        return controls
+
+    def _next_due(self, camera: Any) -> Frame:
+        while True:
+            # The blocking calls of picamera2 wait for ever when the sensor stops.
+            request = camera.capture_request(wait=False).get_result(timeout=self._options.timeout_s)
+            if request is None:
+                raise RuntimeError("picamera2 gave no request")
+            try:
+                captured_at = _captured_at(request.get_metadata(), self._options.timeout_s)
+                # The frame duration is a wish: some sensors cannot be as slow, and a virtual camera ignores it.
+                if not self._pace.take(captured_at):
+                    continue
+                image = self._picture(request.make_buffer("main"), camera.camera_configuration())
+            finally:
+                request.release()
+            self._number += 1
+            return Frame(image, captured_at, self._number)
+
+    def _picture(self, buffer: NDArray[np.uint8], granted: Mapping[str, Any]) -> NDArray[np.uint8]:
+        stream, colours = granted["main"], granted.get("colour_space")
+        width, height = stream["size"]
+        image = gray_picture(
+            buffer,
+            _CODES.get(stream["format"], stream["format"]),
+            width,
+            height,
+            row_bytes=stream.get("stride") or 0,
+            full_range=str(getattr(colours, "range", "")).endswith("Full"),
+        )
+        image = turned(with_square_pixels(image, self._options.pixel_aspect or SQUARE), *self._turn)
+        return self._options.crop.of(image) if self._options.crop and self._crops_here else image
 
 
-def list_picameras() -> list[tuple[str, str]]:
-    """Give ('picamera', model) of every camera on the Pi's connectors; none without picamera2.
+def _captured_at(metadata: Mapping[str, Any] | None, timeout_s: float) -> float:
+    """Move libcamera's SensorTimestamp (ns since boot, sleep included) to the monotonic clock; now where there is none.
 
-    Raises CaptureError when picamera2 is there and does not work.
+    Nor is one that lies in the future, or further back than a frame may be late.
     """
-    if importlib.util.find_spec("picamera2") is None:
-        return []
-    return [("picamera", camera["Model"]) for camera in _connected(_picamera2())]
+    now = time.monotonic()
+    stamp = (metadata or {}).get("SensorTimestamp")
+    if not stamp:
+        return now
+    age_s: float = time.clock_gettime(time.CLOCK_BOOTTIME) - stamp / 1e9
+    return now - age_s if 0 <= age_s <= timeout_s else now
 
 
-def _picamera2() -> Any:
-    try:
-        import picamera2
-    except ImportError as error:
-        raise CaptureError(
-            f"camera picamera: picamera2 is not installed ({error}); on Raspberry Pi OS run "
-            "`apt install python3-picamera2` and make affectd's venv with --system-site-packages"
-        ) from error
-    except _FAULTS as error:
-        raise CaptureError(f"camera picamera: picamera2 cannot be loaded ({error}); install it again") from error
-    return picamera2
-
-
-def _connected(library: Any) -> list[dict[str, Any]]:
-    """Give libcamera's cameras without USB ones, which V4L2 serves better. Raises CaptureError."""
-    try:
-        cameras = library.Picamera2.global_camera_info()
-    except _FAULTS as error:
-        raise CaptureError(
-            f"camera picamera: libcamera cannot list cameras ({error}); does `rpicam-hello --list-cameras`?"
-        ) from error
-    return [camera for camera in cameras if "usb" not in camera["Id"].lower()]
-
-
-def _captured_at(metadata: dict[str, Any]) -> float:
-    """Move libcamera's SensorTimestamp (ns since boot, sleep included) to the monotonic clock."""
-    age_s: float = time.clock_gettime(time.CLOCK_BOOTTIME) - metadata["SensorTimestamp"] / 1e9
-    return time.monotonic() - age_s
+def _words(error: Exception) -> str:
+    return str(error) or type(error).__name__

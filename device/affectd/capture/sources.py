@@ -9,7 +9,9 @@ from affectd.capture.address import concealed
 from affectd.capture.auto_camera import AutoCamera
 from affectd.capture.camera_options import CameraOptions
 from affectd.capture.clip import Clip
+from affectd.capture.cropped_camera import CroppedCamera
 from affectd.capture.frame_check import CheckedCamera
+from affectd.capture.gstreamer_camera import GStreamerCamera
 from affectd.capture.microphone.pyaudio_microphone import PyAudioMicrophone
 from affectd.capture.naming import camera_fault, is_clip
 from affectd.capture.opencv_camera import OpenCvCamera
@@ -45,23 +47,28 @@ def make_clip(
 def make_camera(source: str, options: CameraOptions, clip: Clip | None) -> Camera | None:
     """Choose the camera; None for 'off' and for a clip without pictures. Nothing is looked for or opened yet.
 
-    A clip was told what concerns it when it was made, but for turning.
+    A clip was told what concerns it when it was made, but for turning and cropping.
     """
 
     def live(source: str) -> Camera:
-        camera = PiCamera(options) if source == "picamera" else OpenCvCamera(source, options)
-        return CheckedCamera(camera, options)
+        kind, _, named = source.partition(":")
+        if kind == "picamera":
+            return CheckedCamera(PiCamera(options, named), options)  # which turns and crops by itself
+        camera = GStreamerCamera(named, options) if kind == "gst" else OpenCvCamera(source, options)
+        return framed(CheckedCamera(camera, options), options)
 
-    camera: Camera | None
     if source == "off":
-        camera = None
-    elif clip is not None:
-        camera = clip.camera
-    else:
-        camera = AutoCamera(live) if source == "auto" else live(source)
-    if camera is None or not (options.rotate or options.mirror):
-        return camera
-    return TurnedCamera(camera, rotate=options.rotate, mirror=options.mirror)
+        return None
+    if clip is not None:
+        return None if clip.camera is None else framed(clip.camera, options)
+    return AutoCamera(live, options.crash_marker) if source == "auto" else live(source)
+
+
+def framed(camera: Camera, options: CameraOptions) -> Camera:
+    """Return a camera whose pictures are turned, mirrored and cropped as asked."""
+    if options.rotate or options.mirror:
+        camera = TurnedCamera(camera, rotate=options.rotate, mirror=options.mirror)
+    return CroppedCamera(camera, options.crop) if options.crop else camera
 
 
 def make_microphone(

@@ -34,14 +34,15 @@ class TurnedCamera:
     def read(self) -> Frame:
         """Wait for the next frame, and turn it. Raises CaptureError, EndOfClipError."""
         frame = self._camera.read()
-        image = turned(frame.image, self._rotate)
-        return replace(frame, image=np.asarray(cv2.flip(image, 1), np.uint8) if self._mirror else image)
+        return replace(frame, image=turned(frame.image, self._rotate, self._mirror))
 
     def close(self) -> None:
         """Release the camera; harmless when not open."""
         self._camera.close()
 
 
-def turned(image: NDArray[np.uint8], degrees: int) -> NDArray[np.uint8]:
-    """Turn a picture (height, width[, 3]) clockwise by 0, 90, 180 or 270 degrees."""
-    return np.asarray(cv2.rotate(image, TURNS[degrees]), np.uint8) if degrees else image
+def turned(image: NDArray[np.uint8], degrees: int, mirror: bool = False) -> NDArray[np.uint8]:
+    """Turn a picture (rows, columns[, 3]) clockwise by 0, 90, 180 or 270 degrees, then swap left and right if asked."""
+    if degrees:
+        image = np.asarray(cv2.rotate(image, TURNS[degrees]), np.uint8)
+    return np.asarray(cv2.flip(image, 1), np.uint8) if mirror else image

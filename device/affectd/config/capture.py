@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 
+from affectd.capture.crop import Crop
 from affectd.capture.naming import channel_fault, is_clip, microphone_fault
 from affectd.config.setting import setting
 
@@ -16,8 +17,9 @@ class CameraConfig:
 
     source: str = setting(
         "auto",
-        "'auto' (Raspberry Pi camera if there is one, else the first V4L2 camera), 'picamera', 'off', a number, a "
-        "path below /dev/, an rtsp:// or http:// address, or a clip's path.",
+        "'auto' (Raspberry Pi camera if there is one, else the first V4L2 camera), 'picamera' ('picamera:1' and "
+        "'picamera:imx708' name one of several), 'off', a number, a path below /dev/, an rtsp:// or http:// address, "
+        "'gst: PIPELINE' for GStreamer, or a clip's path.",
         path=is_clip,
     )
     width: int = setting(640, "Picture width asked of the camera, pixels.", low=160, high=4096)
@@ -36,11 +38,21 @@ class CameraConfig:
         choices=(0, 90, 180, 270),
     )
     mirror: bool = setting(False, "Swap left and right, after turning.")
+    crop: str = setting(
+        "",
+        "The part of the picture to look at, as x,y,width,height in fractions of it, after turning and mirroring: "
+        "'0.25,0,0.5,1' is the middle half of its width. Empty: all of it.",
+    )
     pixel_aspect: str = setting(
         "auto",
         "Width to height of one pixel (not of the picture), such as '16:11' for 720x576 of a wide PAL camera. 'auto': "
         "as the stream or clip says, else square.",
     )
+
+    @property
+    def crop_area(self) -> Crop | None:
+        """The part of the picture to look at; None for all. Raises ValueError where that cannot be read."""
+        return Crop.parse(self.crop) if self.crop else None
 
     @property
     def pixel_ratio(self) -> Fraction | None:

@@ -54,7 +54,7 @@ def load(path: Path | None, environ: Mapping[str, str], options: Mapping[str, st
         tables[table] = dataclasses.replace(defaults, **values)
     config = Config(**tables)
     _check_camera(config, given)
-    _check_pixels(config, given)
+    _check_picture(config, given)
     _check_fusion(config, given)
     _check_pace(config, given)
     _check_mqtt(config.mqtt, given)
@@ -194,13 +194,14 @@ def _check_camera(config: Config, given: _Given) -> None:
         raise ConfigError(f"{given.place('camera', 'source')}: camera.source = {shown(key, written)}: {fault}")
 
 
-def _check_pixels(config: Config, given: _Given) -> None:
-    try:
-        _ = config.camera.pixel_ratio
-    except ValueError as error:
-        key = keys_of("camera")["pixel_aspect"]
-        what = f"camera.pixel_aspect = {shown(key, config.camera.pixel_aspect)}: {error}"
-        raise ConfigError(f"{given.place('camera', 'pixel_aspect')}: {what}. {key.metadata['doc']}") from None
+def _check_picture(config: Config, given: _Given) -> None:
+    for name, read in (("pixel_aspect", "pixel_ratio"), ("crop", "crop_area")):
+        try:
+            getattr(config.camera, read)
+        except ValueError as error:
+            key = keys_of("camera")[name]
+            what = f"camera.{name} = {shown(key, getattr(config.camera, name))}: {error}"
+            raise ConfigError(f"{given.place('camera', name)}: {what}. {key.metadata['doc']}") from None
 
 
 def _check_fusion(config: Config, given: _Given) -> None:

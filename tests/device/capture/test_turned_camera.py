@@ -1,4 +1,4 @@
-"""A camera on its side, upside down or mirrored, put right by the settings."""
+"""A camera on its side, upside down or mirrored, put right by the settings, and a part of what it shows."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from affectd import assembly
+from affectd.capture.crop import Crop
 from affectd.capture.protocols import EndOfClipError
+from affectd.capture.turned_camera import turned
 from affectd.config import CameraConfig, Config
 from support.media import write_clip
 
@@ -49,6 +51,34 @@ def test_the_top_left_corner_lands_where_it_should(
     assert seen.flags.c_contiguous
     bright = {name for name, (row, column) in CORNERS.items() if seen[row, column].min() > 200}
     assert bright == {lands}
+
+
+@pytest.mark.parametrize("mirror", [False, True])
+@pytest.mark.parametrize("rotate", [0, 90, 180, 270])
+def test_the_part_is_of_the_picture_once_it_is_turned(tmp_path: Path, rotate: int, mirror: bool) -> None:
+    image = np.zeros((120, 160, 3), np.uint8)
+    image[:60, :40] = 255  # an eighth, at the top left
+    source = str(write_clip(tmp_path / "clip.mp4", frames=[image]))
+    settings = CameraConfig(source=source, fps=25, rotate=rotate, mirror=mirror, crop="0,0,0.5,0.5")
+    config = Config(camera=settings)
+    camera = assembly.make_camera(config, assembly.open_clip(config, realtime=False, loop=False))
+    assert camera is not None
+    camera.open()
+    seen = camera.read().image
+    camera.close()
+    assert seen.shape == ((60, 80, 3) if rotate in (0, 180) else (80, 60, 3))
+    assert seen.flags.c_contiguous
+    assert settings.crop_area is not None
+    part = settings.crop_area.unturned(rotate, mirror).of(image)  # as the Pi's ISP cuts it out before
+    assert np.abs(turned(part, rotate, mirror).astype(int) - seen).mean() < 4  # but for the clip's compression
+    assert (seen.mean() > 60) == ((rotate, mirror) in {(0, False), (90, True)})
+
+
+def test_a_part_at_the_edge_is_never_beyond_it() -> None:
+    third = Crop.parse("0.6666667,0,0.3333333,1")
+    for rotate in (0, 90, 180, 270):
+        assert third.unturned(rotate, True).of(np.zeros((101, 99), np.uint8)).size == 33 * 101 or rotate % 180
+    assert Crop(0, 0, 1, 1).unturned(180, True).within(16, 0, 2560, 1920) == (16, 0, 2560, 1920)
 
 
 def test_a_live_camera_is_turned_too() -> None:

@@ -70,6 +70,13 @@ def test_written_defaults_load_to_the_defaults_commented_or_not(write):
         ('[camera]\npixel_aspect = "1:0"\n', ["line 2", 'camera.pixel_aspect = "1:0"', 'from "1:8" to "8:1"']),
         ('[camera]\npixel_aspect = "0:0"\n', ["line 2", 'camera.pixel_aspect = "0:0"', 'from "1:8" to "8:1"']),
         ('[camera]\npixel_aspect = "9:1"\n', ["line 2", 'camera.pixel_aspect = "9:1"', 'from "1:8" to "8:1"']),
+        ('[camera]\ncrop = "0.5,0,0.6,1"\n', ["line 2", 'camera.crop = "0.5,0,0.6,1"', "beyond the picture"]),
+        (
+            '[camera]\ncrop = "0.5,0,0.5"\n',
+            ["line 2", 'camera.crop = "0.5,0,0.5"', "must be empty, or x,y,width,height"],
+        ),
+        ('[camera]\ncrop = "0,0,640,480"\n', ["line 2", "each must be from 0 to 1"]),
+        ('[camera]\ncrop = "0,0,nan,1"\n', ["line 2", "each must be from 0 to 1"]),
         ("[camera]\npixel_aspect = 2\n", ["line 2", "camera.pixel_aspect = 2", "text in quotes"]),
         ('[device]\nid = "a/b"\n', ["line 2", 'device.id = "a/b"', "letters, digits, - and _"]),
         ('[device]\nname = "a\\u0000b"\n', ["line 2", "device.name"]),

@@ -1,0 +1,151 @@
+"""Any camera that GStreamer can read, by a pipeline of its elements: a Jetson's, one that is decoded in hardware."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+import numpy as np
+
+from affectd.capture.address import without_any_secrets
+from affectd.capture.camera_options import CameraOptions
+from affectd.capture.pace import Pace
+from affectd.capture.pixel_aspect import SQUARE, believed, with_square_pixels
+from affectd.capture.pixel_format import gray_picture
+from affectd.errors import CaptureError
+from affectd.events import Frame
+
+log = logging.getLogger(__name__)
+
+SINK = "affectd"
+TAIL = f"videoconvert ! video/x-raw,format=GRAY8 ! appsink name={SINK} drop=true max-buffers=1 sync=false"
+"""What every pipeline ends in: the newest picture, grey."""
+PACKAGES = "python3-gi gir1.2-gst-plugins-base-1.0 gstreamer1.0-plugins-good"
+_LOOK_S = 0.1
+"""So often it is looked whether the pipeline has failed while a picture is waited for."""
+
+
+class GStreamerCamera:
+    """The pictures of a pipeline as gst-launch-1.0 takes it, thinned to `fps`, in whatever size they come."""
+
+    def __init__(self, pipeline: str, options: CameraOptions) -> None:
+        self._text = pipeline.strip()
+        self._options = options
+        self._pipeline: Any = None
+        self._sink: Any = None
+        self._size = (0, 0)
+        self._pace = Pace(options.fps)
+        self._number = 0
+        self.name = f"gst {without_any_secrets(self._text).split()[0]}"
+
+    def open(self) -> None:
+        """Build the pipeline and start it. Raises CaptureError."""
+        self.close()
+        gst, glib = _libraries()
+        try:
+            self._pipeline = gst.parse_launch(f"{self._text} ! {TAIL}")
+        except glib.Error as error:
+            raise CaptureError(f"camera {self.name}: {self._parse_fault(gst, error)}") from None
+        self._sink = self._pipeline.get_by_name(SINK)
+        self._size = (0, 0)
+        self._pace = Pace(self._options.fps)
+        self._number = 0
+        try:
+            self._start(gst)
+        except CaptureError:
+            self.close()
+            raise
+
+    def read(self) -> Frame:
+        """Wait for the next frame that is due; (rows, columns) grey. Raises CaptureError."""
+        if self._pipeline is None:
+            raise CaptureError(f"camera {self.name}: not open")
+        while True:
+            sample = self._pull()
+            captured_at = time.monotonic()
+            if self._pace.take(captured_at):
+                break
+        caps = sample.get_caps().get_structure(0)
+        size = caps.get_value("width"), caps.get_value("height")
+        if size != self._size:
+            if self._number:
+                log.info("camera %s: its picture is now %dx%d, no longer %dx%d", self.name, *size, *self._size)
+            self._size = size
+        buffer = sample.get_buffer()
+        data = np.frombuffer(buffer.extract_dup(0, buffer.get_size()), np.uint8)
+        try:
+            # GStreamer lays grey rows out at multiples of four bytes.
+            image = gray_picture(data, "GREY", *size, row_bytes=-(-size[0] // 4) * 4)
+        except ValueError as error:
+            raise CaptureError(f"camera {self.name}: sends {error}") from None
+        told = caps.get_fraction("pixel-aspect-ratio")
+        aspect = self._options.pixel_aspect or (believed(*told[1:]) if told[0] else None) or SQUARE
+        self._number += 1
+        return Frame(with_square_pixels(image, aspect), captured_at, self._number)
+
+    def close(self) -> None:
+        """Stop the pipeline and let go of its devices; harmless when not open."""
+        pipeline, self._pipeline, self._sink = self._pipeline, None, None
+        if pipeline is not None:
+            gst, _ = _libraries()
+            pipeline.set_state(gst.State.NULL)
+
+    def _start(self, gst: Any) -> None:
+        self._pipeline.set_state(gst.State.PLAYING)
+        changed = self._pipeline.get_state(round(self._options.timeout_s * gst.SECOND))[0]
+        failed = changed == gst.StateChangeReturn.FAILURE
+        self._refuse_failed(wait_s=self._options.timeout_s if failed else 0.0)  # an element may say why after it failed
+        if failed:
+            raise CaptureError(f"camera {self.name}: the pipeline cannot be started; does gst-launch-1.0 start it?")
+        if changed == gst.StateChangeReturn.ASYNC:
+            raise CaptureError(f"camera {self.name}: no picture for {self._options.timeout_s:g} s")
+
+    def _pull(self) -> Any:
+        """Wait for a sample, but no longer than the timeout, nor for a pipeline that has failed or ended."""
+        gst, _ = _libraries()
+        gives_up_at = time.monotonic() + self._options.timeout_s
+        while time.monotonic() < gives_up_at:
+            sample = self._sink.try_pull_sample(round(_LOOK_S * gst.SECOND))
+            if sample is not None:
+                return sample
+            self._refuse_failed()
+        raise CaptureError(f"camera {self.name}: no picture for {self._options.timeout_s:g} s")
+
+    def _refuse_failed(self, wait_s: float = 0.0) -> None:
+        """Raise CaptureError if the pipeline has posted an error or has come to its end, at most `wait_s` from now."""
+        gst, _ = _libraries()
+        kinds = gst.MessageType.ERROR | gst.MessageType.EOS
+        message = self._pipeline.get_bus().timed_pop_filtered(round(wait_s * gst.SECOND), kinds)
+        if message is None:
+            return
+        if message.type == gst.MessageType.EOS:
+            raise CaptureError(f"camera {self.name}: the stream has ended")
+        error, details = message.parse_error()
+        # After where in its source an element failed comes, on lines of their own, why.
+        said = " ".join([error.message, *(details or "").splitlines()[1:]]).strip().rstrip(".")
+        raise CaptureError(f"camera {self.name}: {message.src.get_name()} failed: {without_any_secrets(said)}")
+
+    def _parse_fault(self, gst: Any, error: Any) -> str:
+        said = without_any_secrets(error.message).strip().rstrip(".")
+        if error.matches(gst.ParseError.quark(), gst.ParseError.NO_SUCH_ELEMENT):
+            return f"GStreamer has {said}; is it spelled so, and is its plugin installed? gst-inspect-1.0 lists what is"
+        return f"camera.source = 'gst: ...' is no pipeline to which '! videoconvert' can be added: {said}"
+
+
+def _libraries() -> tuple[Any, Any]:
+    """Import GStreamer and GLib through PyGObject. Raises CaptureError."""
+    try:
+        import gi
+
+        gi.require_version("Gst", "1.0")
+        gi.require_version("GstApp", "1.0")
+        from gi.repository import GLib, Gst, GstApp  # noqa: F401 - GstApp gives appsink its methods
+    except (ImportError, ValueError) as error:
+        raise CaptureError(
+            f"camera gst: GStreamer cannot be used from Python ({error}); run `apt install {PACKAGES}`, and make "
+            "affectd's venv with --system-site-packages by the system's own Python"
+        ) from None
+    if not Gst.is_initialized():
+        Gst.init(None)
+    return Gst, GLib
