@@ -24,6 +24,13 @@ from affectd.face.preprocess import FacePreprocessing
 from affectd.face.reader import FaceReader
 from affectd.face.still import ALL_FACES, SMALLEST, StillReader
 from affectd.fusion.fuser import EVEN_SKILL, Fuser
+from affectd.inference.accelerators import in_use
+from affectd.inference.accelerators import memory as verdicts
+from affectd.inference.accelerators.choice import Wanted
+from affectd.inference.accelerators.cpu import NAME as CPU
+from affectd.inference.accelerators.in_use import InUse
+from affectd.inference.accelerators.memory import Memory
+from affectd.inference.accelerators.trials import Trials
 from affectd.inference.bundle import Bundle
 from affectd.inference.installed import installed_models
 from affectd.inference.model import Model, open_model
@@ -31,6 +38,7 @@ from affectd.publish.connection import read_password
 from affectd.service.installed import installed_privacy
 from affectd.service.privacy_sources import PrivacySources
 from affectd.store.outbox import LOCK_WAIT_S, Outbox
+from affectd.version import version
 from affectd.voice import silero_activity
 from affectd.voice.activity import VoiceActivity
 from affectd.voice.features import VoiceFeatures
@@ -110,8 +118,18 @@ def make_microphone(config: Config, clip: Clip | None) -> Microphone | None:
     )
 
 
-def open_configured_model(config: Config, task: str) -> Model | None:
+def open_configured_model(config: Config, task: str, trials: Trials | None = None) -> Model | None:
     """Open and prove the configured model of 'face' or 'voice'; None when it is off. Raises ModelError."""
+    bundle = configured_bundle(config, task)
+    if bundle is None:
+        return None
+    settings = config.inference
+    trials = trials or make_trials(config)
+    return open_model(bundle, settings.variant, runtime=settings.runtime, wanted=wanted(config), trials=trials)
+
+
+def configured_bundle(config: Config, task: str) -> Bundle | None:
+    """Read the configured bundle of 'face' or 'voice'; None when it is off. Raises ModelError."""
     settings = config.inference
     name = settings.face if task == "face" else settings.voice
     if name == "off":
@@ -120,16 +138,38 @@ def open_configured_model(config: Config, task: str) -> Model | None:
     bundle = Bundle.load(folder / name)
     if bundle.task != task:
         raise ModelError(f"{bundle.folder}: is a {bundle.task} model; inference.{task} needs one for the {task}")
-    return open_model(
-        bundle, settings.variant, runtime=settings.runtime, delegate=settings.delegate, threads=settings.threads
-    )
+    return bundle
+
+
+def wanted(config: Config) -> Wanted:
+    """Return what the models are to run on."""
+    settings = config.inference
+    return Wanted(settings.delegate, settings.options, settings.threads)
+
+
+def make_in_use(config: Config) -> InUse:
+    """Return the daemon's mark of what it runs models on, beside the outbox. Raises ConfigError."""
+    return InUse(outbox_path(config).with_name(in_use.FILE))
+
+
+def make_trials(config: Config, mark: InUse | None = None, *, anew: bool = False) -> Trials:
+    """Return what judges accelerators; its verdicts are kept beside the outbox, where there is a place for one."""
+    if config.inference.delegate == CPU and config.inference.threads:
+        return Trials()
+    try:
+        path = outbox_path(config).with_name(verdicts.FILE)
+    except ConfigError:
+        return Trials()
+    return Trials(Memory(path, version()), mark, anew=anew)
 
 
 def make_face_detector(config: Config) -> FaceDetector:
     """Build the configured face detector. Raises ModelError without its file."""
     if config.face.detector == "haar":
         return HaarDetector(config.face.min_size)
-    return open_blazeface(config.face.min_size, runtime=config.inference.runtime, threads=config.inference.threads)
+    return open_blazeface(
+        config.face.min_size, runtime=config.inference.runtime, threads=max(1, config.inference.threads)
+    )
 
 
 def make_face_reader(config: Config, model: Model) -> FaceReader:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import threading
 import time
@@ -15,6 +16,7 @@ from affectd.config import Config
 from affectd.errors import ConfigError
 from affectd.events import Reason, Strategy, no_state
 from affectd.face.reader import FaceReader
+from affectd.inference.accelerators.cpu import NAME as CPU
 from affectd.inference.model import Model
 from affectd.pipeline import Pipeline
 from affectd.publish.left_behind import LeftBehind
@@ -42,6 +44,8 @@ STOP_S = 5.0
 LAST_EVENTS_S = 3.0
 """How long the last events may take to reach the broker; the session takes as long again, and 2 s, to say goodbye.
 Together less than the unit's TimeoutStopSec."""
+MODEL_START_S = 300.0
+"""For the trials of the accelerators that one model may run on."""
 CONNECTING_S = 180.0
 """Name servers and addresses that do not answer may keep the publisher from going round for this long."""
 
@@ -74,9 +78,12 @@ class Daemon:
         """Components and their states in the newest health message, and the frames a second allowed."""
         self._ready = False
         self._models: dict[str, Model] = {}
+        self._in_use = assembly.make_in_use(config)
+        self._trials = assembly.make_trials(config, self._in_use)
         clip = assembly.open_clip(config, realtime=config.clip.realtime, loop=config.clip.loop)
         for task in ("face", "voice"):
-            model = assembly.open_configured_model(config, task)
+            self._notifier.extend_start(MODEL_START_S)
+            model = assembly.open_configured_model(config, task, self._trials)
             if model is not None:
                 self._models[task] = model
         if "voice" in self._models:
@@ -140,9 +147,19 @@ class Daemon:
         return Spares(make(model), lambda: make(self._open_again("voice")))
 
     def _open_again(self, task: str) -> Model:
-        """Open a model once more, for a worker whose predecessor hangs in the one there is. Raises ModelError."""
-        model = assembly.open_configured_model(self._config, task)
+        """Open a model once more, on the CPU, for a worker whose predecessor hangs in the one there is.
+
+        Raises ModelError.
+        """
+        hanging, settings = self._models[task], self._config.inference
+        on_cpu = dataclasses.replace(settings, delegate=CPU, options="", threads=max(1, settings.threads))
+        model = assembly.open_configured_model(dataclasses.replace(self._config, inference=on_cpu), task)
         assert model is not None
+        if hanging.delegate != CPU:
+            fault = "it hung in use"
+            log.error("%s runs on the CPU from now on: %s: %s", model.bundle.name, hanging.delegate, fault)
+            self._trials.failed_in_use(model.bundle, fault)
+            model = dataclasses.replace(model, delegate_reason=f"{hanging.delegate}: {fault}")
         self._models[task] = model
         return model
 
@@ -234,6 +251,7 @@ class Daemon:
             self._publish_health(self._statuses(), phase="offline")
         self._publisher.stop(flush_s=LAST_EVENTS_S)
         self._outbox.close()
+        self._in_use.clear()
 
     def _take_privacy_command(self, command: str) -> None:
         self._privacy.command(command)

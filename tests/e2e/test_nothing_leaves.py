@@ -150,11 +150,12 @@ def test_a_stream_and_a_microphone_are_all_that_is_added(
 STARTS_PROGRAMS = {
     "affectd/cli/bench/daemon.py",  # affectd itself, to measure it
     "affectd/cli/bench/broker.py",
+    "affectd/inference/accelerators/trial.py",  # affectd itself, to try an accelerator
     "affectd/version.py",  # git, in a checkout only
     "affectd/face/blazeface_fetch.py",  # pip, for `affectd fetch` alone
 }
 TAKES_C_LIBRARIES = {
-    "affectd/inference/delegates.py",  # looks into a delegate before it is loaded
+    "affectd/inference/accelerators/external.py",  # looks into a delegate before it is loaded
     "affectd/capture/microphone/portaudio.py",  # silences ALSA's lookups
     "affectd/capture/microphone/alsa_card.py",  # asks a card for its formats, for `affectd microphones` alone
     "affectd/publish/clock.py",  # asks the kernel whether the clock is synchronized

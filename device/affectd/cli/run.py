@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from affectd.cli.options import add_config_option, load_config, with_clip
 from affectd.config.file import warnings
 from affectd.errors import AffectdError
+from affectd.inference.accelerators import in_use
 
 if TYPE_CHECKING:
     from affectd.config import Config
@@ -101,6 +102,7 @@ def _heed_signals(stop: threading.Event, started: threading.Event) -> None:
     def wait() -> None:
         signal.sigwait(ENDING)
         if not started.is_set():
+            in_use.clear_all()
             os._exit(0)  # nothing has begun that would have to be ended
         stop.set()
 

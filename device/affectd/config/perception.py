@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from affectd.config.setting import setting
+from affectd.inference.accelerators.options import options_fault
 
 
 def _is_library_path(delegate: str) -> bool:
@@ -25,10 +26,19 @@ class InferenceConfig:
     )
     delegate: str = setting(
         "cpu",
-        "'cpu', 'edgetpu', or a TFLite delegate library's path. One that fails or answers wrongly is left for the CPU.",
+        "'cpu'; 'edgetpu', 'teflon', 'armnn', 'vx' or a TFLite delegate library's path; 'gpu' for LiteRT's; or 'auto' "
+        "for the fastest of these that is here and right. Tried in a process of its own; one that fails there, takes "
+        "nothing of the model or answers wrongly is left for the CPU.",
         path=_is_library_path,
     )
-    threads: int = setting(1, "Threads of one model.", low=1, high=8)
+    options: str = setting(
+        "",
+        "Options of the delegate's library: key=value,key=value. Not for 'cpu', 'gpu' and 'auto'.",
+        fault=options_fault,
+    )
+    threads: int = setting(
+        1, "Threads of one model on the CPU. 0: as many as are fastest, measured once.", low=0, high=8
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

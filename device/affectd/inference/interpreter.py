@@ -87,22 +87,15 @@ class Interpreter:
 
         Raises ModelError when the file is damaged, or runtime or delegate refuse it, MemoryError.
         """
-        try:
-            # Its content, not its path, which the runtimes would map: a file that is cut off or written over while
-            # it is mapped ends the process with SIGBUS, or gives wrong answers. Resident memory is the same.
-            content = path.read_bytes()
-        except OSError as error:
-            raise ModelError(f"{path}: cannot be read: {error.strerror}") from error
-        try:
-            check_model(content)
-        except ValueError as error:
-            raise ModelError(f"{path}: {error}; copy the file again, or convert the model again") from error
+        content = read_model(path)
         try:
             self._interpreter = runtime.module.Interpreter(
                 model_content=content,
                 num_threads=threads,
                 experimental_delegates=None if delegate is None else [delegate],
             )
+            self.delegated = (0, 0) if delegate is None else _delegated(self._interpreter)
+            """Operations that the delegate took, and all there are."""
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             _look_for_memory(4 * len(content))
@@ -159,6 +152,46 @@ class Interpreter:
         np.clip(self._scaled, -128, 127, out=self._scaled)
         np.copyto(self._stored, self._scaled, casting="unsafe")
         return self._stored
+
+
+def read_model(path: Path) -> bytes:
+    """Read a `.tflite`. Raises ModelError when it is damaged.
+
+    Its content, not its path, which the runtimes would map: a file that is cut off or written over while it is mapped
+    ends the process with SIGBUS, or gives wrong answers. Resident memory is the same.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read: {error.strerror}") from error
+    try:
+        check_model(content)
+    except ValueError as error:
+        raise ModelError(f"{path}: {error}; copy the file again, or convert the model again") from error
+    return content
+
+
+def _delegated(interpreter: Any) -> tuple[int, int]:
+    """Count the operations that a delegate took, before the tensors are allocated: then the CPU's kernels join in.
+
+    What it took lies between the inputs and the outputs of the operations that stand in for it at the end.
+    """
+    details = interpreter._get_ops_details()
+    stand_ins = [each for each in details if each["op_name"] == "DELEGATE"]
+    own = [each for each in details if each["op_name"] != "DELEGATE"]
+    maker = {int(tensor): number for number, each in enumerate(own) for tensor in each["outputs"]}
+    taken: set[int] = set()
+    for stand_in in stand_ins:
+        given = {int(tensor) for tensor in stand_in["inputs"]}
+        wanted = [int(tensor) for tensor in stand_in["outputs"]]
+        while wanted:
+            tensor = wanted.pop()
+            number = maker.get(tensor)
+            if tensor in given or number is None or number in taken:
+                continue
+            taken.add(number)
+            wanted += [int(each) for each in own[number]["inputs"]]
+    return len(taken), len(own)
 
 
 def _floats(stored: NDArray[Any], kind: TensorType) -> FloatArray:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from affectd.errors import ModelError
+from affectd.inference.accelerators.accelerator import FloatArray, Network, Workload
+from affectd.inference.accelerators.choice import Choice, Wanted, choose
+from affectd.inference.accelerators.cpu import NAME as CPU
+from affectd.inference.accelerators.cpu import Cpu
+from affectd.inference.accelerators.trials import Trials
 from affectd.inference.bundle import Bundle
-from affectd.inference.delegates import open_proven
-from affectd.inference.golden import Golden, Parity
-from affectd.inference.interpreter import FloatArray, Interpreter, load_runtime
+from affectd.inference.interpreter import load_runtime
+from affectd.inference.proof import prove
 
-OPENING_SAMPLES = 8
-"""Golden samples run when a model is opened: enough to see wrong answers, few enough for a slow box."""
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +27,13 @@ class Model:
 
     bundle: Bundle
     kind: str
-    interpreter: Interpreter
+    interpreter: Network
     runtime: str
     """Name and version of the runtime."""
     delegate: str
     """The delegate in use: 'cpu' also where another one was asked for and failed."""
+    delegate_reason: str = ""
+    """Why it is not the one asked for, or why 'auto' took it; empty where there is nothing to tell."""
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -54,18 +59,37 @@ class Model:
         return tuple(softmax(self.logits(x), self.temperature).tolist())
 
 
-def open_model(bundle: Bundle, kind: str, *, runtime: str = "auto", delegate: str = "cpu", threads: int = 1) -> Model:
+def open_model(
+    bundle: Bundle, kind: str, *, runtime: str = "auto", wanted: Wanted | None = None, trials: Trials | None = None
+) -> Model:
     """Open the variant `kind` and prove it on the golden samples.
 
-    `runtime`: 'auto', 'litert' or 'tflite-runtime'; `delegate`: 'cpu', 'edgetpu' or a library's path.
-    Raises ModelError when the runtime is not there, a file does not fit the manifest, or the answers
-    are not those of the float parent.
+    `runtime`: 'auto', 'litert' or 'tflite-runtime'. It runs on what is `wanted`, by default the CPU; an accelerator
+    that `trials` finds wrong is left for the CPU, with a warning in the log. Raises ModelError when the runtime is not
+    there, a file does not fit the manifest, or the CPU's answers are not those of the float parent.
     """
-    path = bundle.model_file(kind)
-    chosen = load_runtime(runtime)
-    prove = partial(_prove, bundle, kind, bundle.golden())
-    interpreter, used = open_proven(path, chosen, delegate=delegate, threads=threads, prove=prove)
-    return Model(bundle, kind, interpreter, str(chosen), used)
+    workload, trials = Workload(bundle, kind, load_runtime(runtime)), trials or Trials()
+    choice = choose(wanted or Wanted(), workload, trials)
+    if choice.accelerator.name != CPU:
+        try:
+            trials.about_to_use(workload, choice.accelerator)
+            model = open_chosen(workload, choice)
+        except ModelError as error:
+            choice = Choice(Cpu(), f"{choice.accelerator.name}: {error}", fell_back=True)
+        else:
+            log.info("%s runs on %s", bundle.name, choice)
+            return model
+    if choice.fell_back:
+        log.warning("%s runs on the CPU: %s", bundle.name, choice.reason)
+    return open_chosen(workload, choice)
+
+
+def open_chosen(workload: Workload, choice: Choice) -> Model:
+    """Open the workload on what was chosen, in this process, and prove it. Raises ModelError, MemoryError."""
+    bundle, kind = workload.bundle, workload.kind
+    network = choice.accelerator.open(bundle.model_file(kind), workload.runtime).network
+    prove(bundle, kind, bundle.golden(), network)
+    return Model(bundle, kind, network, str(workload.runtime), choice.accelerator.name, choice.reason)
 
 
 def softmax(logits: FloatArray, temperature: float = 1.0) -> NDArray[np.float64]:
@@ -74,28 +98,3 @@ def softmax(logits: FloatArray, temperature: float = 1.0) -> NDArray[np.float64]
     scaled -= scaled.max(axis=-1, keepdims=True)
     powers = np.exp(scaled)
     return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
-
-
-def _prove(bundle: Bundle, kind: str, golden: Golden, interpreter: Interpreter) -> None:
-    """Raise ModelError unless the interpreter has the manifest's shapes and the float parent's answers."""
-    variant = bundle.variant(kind)
-    path = bundle.folder / variant.file
-    outputs = (1, len(bundle.labels))
-    if (interpreter.input_shape, interpreter.output_shape) != (bundle.input_shape, outputs):
-        raise ModelError(
-            f"{path}: takes {interpreter.input_shape} and gives {interpreter.output_shape}, "
-            f"but the manifest says {bundle.input_shape} and {outputs}; convert it again"
-        )
-    if (interpreter.input_type, interpreter.output_type) != (variant.input, variant.output):
-        raise ModelError(
-            f"{path}: its tensors are {interpreter.input_type} and {interpreter.output_type}, "
-            f"but the manifest says {variant.input} and {variant.output}; convert it again"
-        )
-    parent = golden.logits[:OPENING_SAMPLES]
-    try:
-        logits = interpreter.run(golden.inputs[:OPENING_SAMPLES])
-    except RuntimeError as error:
-        raise ModelError(f"{path}: fails when it runs: {' '.join(str(error).split())}") from error
-    parity = Parity.of(logits, parent)
-    if shortfall := parity.shortfall(kind):
-        raise ModelError(f"{path}: wrong answers on the golden samples: {shortfall}")

@@ -37,6 +37,8 @@ class ModelHealth:
     variant: str
     runtime: str
     delegate: str
+    delegate_reason: str | None
+    """Why it is not the one asked for, or why `auto` took it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -101,4 +101,5 @@ def _component_health(status: ComponentStatus, now: float) -> ComponentHealth:
 
 
 def _model_health(model: Model) -> ModelHealth:
-    return ModelHealth(model.bundle.name, model.bundle.version, model.kind, model.runtime, model.delegate)
+    bundle, reason = model.bundle, model.delegate_reason or None
+    return ModelHealth(bundle.name, bundle.version, model.kind, model.runtime, model.delegate, reason)

@@ -34,6 +34,10 @@ class Notifier:
         """Say that the daemon has started."""
         self._send("READY=1")
 
+    def extend_start(self, seconds: float) -> None:
+        """Ask for so long, from now on, until the daemon is ready."""
+        self._send(f"EXTEND_TIMEOUT_USEC={round(1e6 * seconds)}")
+
     def status(self, sentence: str) -> None:
         """Show a line in `systemctl status`; sent when it is another than the last."""
         if sentence != self._sentence:

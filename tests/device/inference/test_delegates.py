@@ -1,60 +1,215 @@
-"""Delegates: used when they answer as the CPU does, left for the CPU, with a word in the log, when not."""
+"""Delegates: used when they answer as the CPU does, left for the CPU, with the reason, when not; never loaded before
+a process of its own survived them."""
 
+from __future__ import annotations
+
+import dataclasses
 import logging
-import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from affectd.cli.check.finding import Finding
+from affectd.cli.check.probes import probe_model
+from affectd.config import Config
+from affectd.inference.accelerators import in_use, trial, trials
+from affectd.inference.accelerators.accelerator import Workload
+from affectd.inference.accelerators.choice import Wanted, choose
+from affectd.inference.accelerators.cpu import Cpu
+from affectd.inference.accelerators.external import External
+from affectd.inference.accelerators.gpu import Gpu
+from affectd.inference.accelerators.in_use import InUse
+from affectd.inference.accelerators.memory import Memory
+from affectd.inference.accelerators.options import parse_options
+from affectd.inference.accelerators.trial import Verdict
+from affectd.inference.accelerators.trials import Trials
 from affectd.inference.bundle import Bundle
-from affectd.inference.interpreter import installed_runtimes
-from affectd.inference.model import open_model
+from affectd.inference.interpreter import installed_runtimes, load_runtime
+from affectd.inference.model import Model, open_model
+from support.bundles import Made
+from support.delegates import FAULTS, build_delegate
 
 pytestmark = pytest.mark.timeout(400)
-SOURCE = Path(__file__).parents[2] / "support" / "delegate.c"
 
 
 @pytest.fixture(params=installed_runtimes())
-def runtime(request):
-    return request.param
+def runtime(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
-def build(folder, *flags):
-    library = folder / "delegate.so"
-    subprocess.run(["gcc", "-shared", "-fPIC", "-o", library, SOURCE, *flags], check=True)
-    return str(library)
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(build_delegate(tmp_path_factory.mktemp("delegate") / "delegate.so"))
 
 
-def test_a_delegate_that_answers_right_is_used(face_model, runtime, tmp_path, caplog):
-    library = build(tmp_path)
-    model = open_model(Bundle.load(face_model.bundle), "int8", runtime=runtime, delegate=library)
-    assert model.delegate == library
-    assert not caplog.records
+@pytest.fixture
+def workload(face_model: Made) -> Workload:
+    return Workload(Bundle.load(face_model.bundle), "int8", load_runtime("auto"))
 
 
-@pytest.mark.parametrize(
-    ("flags", "reason"),
-    [
-        (["-DWRONG"], "wrong answers on the golden samples"),
-        (["-DABSENT"], "no device found"),
-        (["-DFOREIGN"], "not a TFLite delegate"),
-    ],
-)
-def test_a_delegate_that_fails_is_left_for_the_cpu(face_model, runtime, tmp_path, caplog, flags, reason):
+def test_a_delegate_that_answers_right_is_used(face_model: Made, library: str, runtime: str) -> None:
     bundle = Bundle.load(face_model.bundle)
-    with caplog.at_level(logging.WARNING):
-        model = open_model(bundle, "int8", runtime=runtime, delegate=build(tmp_path, *flags))
-    assert model.delegate == "cpu"
-    [record] = caplog.records
-    assert "is left for the CPU" in record.getMessage()
-    assert reason in record.getMessage()
+    model = open_model(bundle, "int8", runtime=runtime, wanted=Wanted(library))
+    assert (model.delegate, model.delegate_reason) == (library, "")
     sample = bundle.golden().inputs[0]
     assert (model.logits(sample) == open_model(bundle, "int8", runtime=runtime).logits(sample)).all()
 
 
-@pytest.mark.parametrize("delegate", ["edgetpu", "/nowhere/libdelegate.so"])
-def test_a_missing_library_is_left_for_the_cpu(face_model, runtime, caplog, delegate):
+def test_check_survives_every_bad_delegate_and_says_what_it_did(
+    face_model: Made, library: str, runtime: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In this process, which would die of what is loaded in it."""
+    monkeypatch.setattr(trial, "STEP_S", 6.0)
+    dying = str(build_delegate(tmp_path / "dying.so", "-DLOAD_ABORT"))
+    foreign = str(build_delegate(tmp_path / "foreign.so", "-DFOREIGN"))
+    cases = [(library, f"fault={fault}", said) for fault, said in FAULTS.items()] + [
+        (dying, "", "died of SIGABRT while it was loaded"),
+        (foreign, "", "not a TFLite delegate"),
+        ("edgetpu", "", "cannot be loaded"),
+    ]
+
+    def check(case: tuple[str, str, str]) -> Finding:
+        settings = dataclasses.replace(
+            Config().inference,
+            models=str(face_model.bundle.parent),
+            face=face_model.bundle.name,
+            runtime=runtime,
+            delegate=case[0],
+            options=case[1],
+        )
+        outbox = dataclasses.replace(Config().outbox, path=str(tmp_path / "outbox.db"))
+        return probe_model("face", dataclasses.replace(Config(), inference=settings, outbox=outbox))
+
+    with ThreadPoolExecutor(4) as pool:
+        for (_, _, said), finding in zip(cases, pool.map(check, cases), strict=True):
+            assert finding.state == "warning", said
+            assert said in finding.advice
+            assert "cpu; 2 checksums and the golden answers are right" in finding.found
+
+
+def test_a_verdict_is_remembered_for_what_it_is_of(
+    workload: Workload, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = build_delegate(tmp_path / "delegate.so")
+    file, tried = tmp_path / "delegates.json", []
+
+    def counted(*what: object) -> Verdict:
+        tried.append(what)
+        return trial.try_out(*what)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(trials, "try_out", counted)
+
+    def verdict(options: str = "") -> Verdict:
+        return Trials(Memory(file, "1")).verdict(workload, External(str(library), options))
+
+    assert verdict().good
+    assert verdict() == verdict()
+    assert len(tried) == 1
+    assert "no device found" in verdict("fault=refuse").fault
+    build_delegate(library, fault="nothing")  # an upgrade that is none
+    assert "takes none" in verdict().fault
+    assert "takes none" in verdict().fault
+    assert len(tried) == 3
+    file.write_text("[", encoding="utf-8")
+    assert "takes none" in verdict().fault
+    assert len(tried) == 4
+
+
+def test_what_failed_in_use_is_left_alone_until_it_is_checked(
+    face_model: Made, library: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    bundle, wanted, memory = Bundle.load(face_model.bundle), Wanted(library), Memory(tmp_path / "delegates.json", "1")
+    mark = tmp_path / "delegate-in-use"
+
+    def start(*, stop: bool = True) -> Model:
+        """Open the model as a daemon does, and stop in order or not."""
+        marks = InUse(mark)
+        model = open_model(bundle, "int8", wanted=wanted, trials=Trials(memory, marks))
+        if stop:
+            marks.clear()
+        return model
+
+    assert start(stop=False).delegate == library
+    left = mark.read_bytes()
+    assert start().delegate == library  # beside one that runs
+    in_use.clear_all()
+    assert start().delegate == library
+    mark.write_bytes(left.replace(b'"boot": "', b'"boot": "another'))  # a power cut
+    assert start().delegate == library
+
+    mark.write_bytes(left)
     with caplog.at_level(logging.WARNING):
-        model = open_model(Bundle.load(face_model.bundle), "int8", runtime=runtime, delegate=delegate)
+        model = start()
     assert model.delegate == "cpu"
-    assert "cannot be loaded" in caplog.text
+    assert "affectd ended without a stop while it was used" in model.delegate_reason
+    assert model.delegate_reason in caplog.text
+    assert start().delegate == "cpu"
+    workload = Workload(bundle, "int8", load_runtime("auto"))
+    assert not choose(wanted, workload, Trials(memory, anew=True)).fell_back
+    assert start().delegate == library
+
+
+def test_auto_keeps_the_fastest_that_is_right(
+    workload: Workload, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = Memory(tmp_path / "delegates.json", "1")
+    monkeypatch.setenv("LD_LIBRARY_PATH", str(tmp_path))
+    assert choose(Wanted("auto"), workload, Trials(memory)).reason == "no accelerator is here"
+
+    def auto(cpu: float, teflon: float, vx: float) -> str:
+        """Choose from what these took, in milliseconds."""
+        for accelerator, ms in ((Cpu(), cpu), (External("teflon"), teflon), (External("vx"), vx)):
+            memory.keep(memory.key(workload, accelerator), Verdict("" if ms else "answers wrongly", ms, "some"))
+        return str(choose(Wanted("auto"), workload, Trials(memory)))
+
+    for name in ("libteflon.so", "libvx_delegate.so"):
+        (tmp_path / name).write_text(name)
+    assert auto(10.0, 5.0, 4.0) == "vx (some, 4 ms)"
+    assert auto(10.0, 5.0, 0.0) == "teflon (some, 5 ms)"
+    assert auto(10.0, 9.5, 11.0) == "cpu (some, 10 ms)"
+    assert choose(Wanted("auto"), workload, Trials(memory)).reason == "cpu: 10 ms; teflon: 9.5 ms; vx: 11 ms"
+
+
+def test_no_threads_means_as_many_as_are_fastest(workload: Workload, tmp_path: Path) -> None:
+    memory = Memory(tmp_path / "delegates.json", "1")
+
+    def fastest(*ms: float) -> int:
+        for threads, each in zip((1, 2, 4), ms, strict=True):
+            memory.keep(memory.key(workload, Cpu(threads)), Verdict("", each, "all operations"))
+        choice = choose(Wanted(threads=0), workload, Trials(memory))
+        return choice.accelerator.threads
+
+    assert fastest(10.0, 9.5, 9.4) == 1
+    assert fastest(10.0, 6.0, 5.9) == 2
+
+
+def test_the_gpu_says_what_it_does_not_run(face_model: Made) -> None:
+    bundle = Bundle.load(face_model.bundle)
+    of_int8 = trial.try_out(Workload(bundle, "int8", load_runtime("litert")), Gpu())
+    assert 'runs float16 and float32; set inference.variant = "float16"' in of_int8.fault
+    assert (
+        "no GPU that LiteRT can use" in trial.try_out(Workload(bundle, "float32", load_runtime("litert")), Gpu()).fault
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [
+        ("", {}),
+        ("device=usb:0", {"device": "usb:0"}),
+        (
+            "backends=GpuAcc,CpuAcc, logging-severity = error",
+            {"backends": "GpuAcc,CpuAcc", "logging-severity": "error"},
+        ),
+        ("a=b=c,d=", {"a": "b=c", "d": ""}),
+    ],
+)
+def test_options_are_read(text: str, options: dict[str, str]) -> None:
+    assert parse_options(text) == options
+
+
+@pytest.mark.parametrize("text", ["usb", "=usb", "a b=c", "a=b,a=c", ",a=b"])
+def test_options_that_are_none_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="must"):
+        parse_options(text)

@@ -54,7 +54,7 @@ HEALTH = HealthDocument(
     thermal_notice="throttled by affectd: 5 fps at 77 °C; from 80 °C on the board slows itself down: give it more air",
     rss_mb=210.44,
     components={"camera": ComponentHealth("running", "2026-01-02T03:04:05.678Z", 1, "camera /dev/video0: gone")},
-    models={"face": ModelHealth("face-vgg16", "1.0.0", "int8", "litert", "cpu")},
+    models={"face": ModelHealth("face-vgg16", "1.0.0", "int8", "litert", "cpu", "teflon: takes nothing")},
 )
 BARE_HEALTH = replace(
     HEALTH,

@@ -23,6 +23,11 @@ from affectd.cli.subscriber import Subscriber
 from affectd.config import Config, MqttConfig
 from affectd.errors import AffectdError, BrokerError, CaptureError, ModelError, OutboxError
 from affectd.events import AudioChunk
+from affectd.inference.accelerators.accelerator import Workload
+from affectd.inference.accelerators.choice import Choice, choose
+from affectd.inference.accelerators.cpu import Cpu
+from affectd.inference.interpreter import load_runtime
+from affectd.inference.model import open_chosen
 from affectd.publish.clock import clock_synced
 from affectd.publish.topics import Topics
 from affectd.service.board import Board
@@ -33,6 +38,8 @@ from affectd.store.outbox import OutboxInUseError
 from affectd.voice.sound_check import loudness
 
 DEADLINE_S = 20.0
+MODEL_DEADLINE_S = 600.0
+"""For trying every accelerator that the box has: each trial has its own deadline."""
 SOUND_S = 3.0
 HOT_C = 80.0
 """What is hot for a board that does not tell its limit."""
@@ -47,7 +54,8 @@ def probe_all(config: Config) -> Iterator[Finding]:
     yield within_deadline("microphone", CaptureError, probe_microphone, config)
     yield within_deadline("detector", ModelError, probe_detector, config)
     for task in ("face", "voice"):
-        yield within_deadline(f"{task} model", ModelError, partial(probe_model, task), config)
+        probe = partial(probe_model, task)
+        yield within_deadline(f"{task} model", ModelError, probe, config, deadline_s=MODEL_DEADLINE_S)
     yield within_deadline("outbox", OutboxError, probe_outbox, config)
     yield probe_identity(config)
     yield within_deadline("broker", BrokerError, probe_broker, config)
@@ -55,7 +63,9 @@ def probe_all(config: Config) -> Iterator[Finding]:
     yield probe_temperature()
 
 
-def within_deadline(part: str, kind: type[AffectdError], probe: Probe, config: Config) -> Finding:
+def within_deadline(
+    part: str, kind: type[AffectdError], probe: Probe, config: Config, *, deadline_s: float = DEADLINE_S
+) -> Finding:
     """Run a probe on a thread of its own: a driver that hangs costs the deadline, not the command."""
     answers: queue.SimpleQueue[Finding] = queue.SimpleQueue()
 
@@ -70,10 +80,10 @@ def within_deadline(part: str, kind: type[AffectdError], probe: Probe, config: C
 
     threading.Thread(target=answer, name=f"probe {part}", daemon=True).start()
     try:
-        return answers.get(timeout=DEADLINE_S)
+        return answers.get(timeout=deadline_s)
     except queue.Empty:
         advice = "unplug it and plug it in again, or restart the service behind it"
-        return Finding(part, "failed", f"no answer within {DEADLINE_S:g} s", advice, kind.exit_code)
+        return Finding(part, "failed", f"no answer within {deadline_s:g} s", advice, kind.exit_code)
 
 
 def probe_identity(config: Config) -> Finding:
@@ -125,25 +135,29 @@ def probe_detector(config: Config) -> Finding:
 
 
 def probe_model(task: str, config: Config) -> Finding:
-    """Open the model, prove it on its golden samples, and check every file's checksum."""
+    """Prove the model on its golden samples, check every file's checksum, and try its accelerator anew.
+
+    The accelerator is called in a process of its own alone, as `affectd run` does before it believes one.
+    """
     part = f"{task} model"
-    model = assembly.open_configured_model(config, task)
-    if model is None:
+    bundle = assembly.configured_bundle(config, task)
+    if bundle is None:
         return Finding(part, "off", f"inference.{task} is off")
-    for kind in model.bundle.variants:
-        model.bundle.model_file(kind)
+    for kind in bundle.variants:
+        bundle.model_file(kind)
+    settings = config.inference
+    workload = Workload(bundle, settings.variant, load_runtime(settings.runtime))
+    choice = choose(assembly.wanted(config), workload, assembly.make_trials(config, anew=True))
+    model = open_chosen(workload, Choice(Cpu()))
     found = (
-        f"{model.description} ({model.bundle.maturity}) on {model.runtime}, {model.delegate}; "
-        f"{len(model.bundle.variants)} checksums and the golden answers are right"
+        f"{model.description} ({bundle.maturity}) on {model.runtime}, {choice}; "
+        f"{len(bundle.variants)} checksums and the golden answers are right"
     )
     if task == "voice":
         found += f"; speech is found by {assembly.make_voice_reader(config, model).activity.name}"
-    asked = config.inference.delegate
-    if asked != model.delegate:
-        return Finding(
-            part, "warning", found, f"delegate {asked} failed, so the CPU does its work; affectd run says why"
-        )
-    return Finding(part, "ok", found)
+    if choice.fell_back:
+        return Finding(part, "warning", found, f"the CPU does the work, for the delegate failed: {choice.reason}")
+    return Finding(part, "ok", found + (f"; measured: {choice.reason}" if choice.reason else ""))
 
 
 def probe_outbox(config: Config) -> Finding:
