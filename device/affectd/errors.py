@@ -18,7 +18,7 @@ class ConfigError(AffectdError):
 
 
 class ModelError(AffectdError):
-    """A bundle, its manifest, a checksum, a model file, a runtime or a delegate does not fit."""
+    """A bundle, its manifest, a checksum, a model file, a runtime or an accelerator does not fit."""
 
     exit_code = 4
 

@@ -42,7 +42,7 @@ exit codes:
   1    a fault of affectd itself
   2    wrong command line; forget: the box is online, or nobody said yes
   3    the configuration cannot be read or is wrong
-  4    a model, its checksum, a runtime or a delegate does not fit
+  4    a model, its checksum or a runtime does not fit
   5    a camera, microphone, clip or file is not there or cannot be read
   6    the MQTT broker cannot be reached or refuses
   7    the store of events cannot be opened or written, or another affectd has it open

@@ -64,9 +64,10 @@ def probe_all(config: Config) -> Iterator[Finding]:
 
 
 def within_deadline(
-    part: str, kind: type[AffectdError], probe: Probe, config: Config, *, deadline_s: float = DEADLINE_S
+    part: str, kind: type[AffectdError], probe: Probe, config: Config, *, deadline_s: float | None = None
 ) -> Finding:
     """Run a probe on a thread of its own: a driver that hangs costs the deadline, not the command."""
+    deadline_s = DEADLINE_S if deadline_s is None else deadline_s
     answers: queue.SimpleQueue[Finding] = queue.SimpleQueue()
 
     def answer() -> None:
@@ -143,12 +144,12 @@ def probe_model(task: str, config: Config) -> Finding:
     bundle = assembly.configured_bundle(config, task)
     if bundle is None:
         return Finding(part, "off", f"inference.{task} is off")
-    for kind in bundle.variants:
-        bundle.model_file(kind)
     settings = config.inference
     workload = Workload(bundle, settings.variant, load_runtime(settings.runtime))
-    choice = choose(assembly.wanted(config), workload, assembly.make_trials(config, anew=True))
     model = open_chosen(workload, Choice(Cpu()))
+    for kind in bundle.variants:
+        bundle.model_file(kind)
+    choice = choose(assembly.wanted(config), workload, assembly.make_trials(config, anew=True))
     found = (
         f"{model.description} ({bundle.maturity}) on {model.runtime}, {choice}; "
         f"{len(bundle.variants)} checksums and the golden answers are right"

@@ -39,6 +39,8 @@ class Verdict:
     """The least that an inference took."""
     share: str = ""
     """How much of the network it took."""
+    lasting: bool = True
+    """Whether it is worth keeping: what went wrong before the accelerator was loaded is none of its fault."""
 
     @property
     def good(self) -> bool:
@@ -133,7 +135,7 @@ class _Child:
         if not fault and code:
             fault = f"ended its process with exit code {code} {self._step}{self._last_words}"
         if fault:
-            return Verdict(fault)
+            return Verdict(fault, lasting=self._message is not None)
         match self._message:
             case {"fault": str(said)} if said:
                 return Verdict(said)

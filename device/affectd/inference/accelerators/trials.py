@@ -24,7 +24,11 @@ class Trials:
                 memory.convict(key, f"affectd ended without a stop while it was {doing}; {UNTIL}")
 
     def verdict(self, workload: Workload, accelerator: Accelerator) -> Verdict:
-        """Return whether the accelerator runs the workload right, and how fast."""
+        """Return whether the accelerator runs the workload right, and how fast.
+
+        Raises ModelError where the model itself is damaged.
+        """
+        workload.bundle.model_file(workload.kind)
         if self._memory is None:
             return try_out(workload, accelerator)
         key = self._memory.key(workload, accelerator)
@@ -40,7 +44,7 @@ class Trials:
             self._memory.acquit(key)
         if self._anew and not verdict.good:
             self._memory.forget(key)  # it may be in use elsewhere: whoever wants it tries for itself
-        elif accelerator.fingerprint():
+        elif verdict.lasting and accelerator.fingerprint():
             self._memory.keep(key, verdict)
         return verdict
 
