@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:  # the settings read crops, and the command line must not load NumPy before it knows the command
+    import numpy as np
+    from numpy.typing import NDArray
 
 FORM = 'x,y,width,height as fractions of the picture, such as "0.25,0,0.5,1" for the middle half of its width'
 SMALLEST = 0.1
@@ -55,4 +57,4 @@ class Crop:
         """Return that part of a picture (rows, columns[, 3]), its pixels in one piece."""
         rows, columns = image.shape[:2]
         left, top, width, height = self.within(0, 0, columns, rows)
-        return np.ascontiguousarray(image[top : top + height, left : left + width])
+        return image[top : top + height, left : left + width].copy()

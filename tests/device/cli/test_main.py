@@ -72,3 +72,10 @@ def test_output_that_cannot_be_written_is_one_sentence():
         1,
         "affectd: standard output cannot be written: No space left on device\n",
     )
+
+
+def test_numpy_is_not_loaded_before_the_command_is_known():
+    """Its threads would not leave SIGTERM to the one that waits for it, and be too many."""
+    told = "import sys, affectd.cli.main; print(sorted(sys.modules.keys() & {'numpy', 'cv2', 'scipy'}))"
+    ended = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, timeout=60, check=True)
+    assert ended.stdout == "[]\n"
