@@ -99,6 +99,8 @@ def make_camera(config: Config, clip: Clip | None) -> Camera | None:
         pixel_aspect=settings.pixel_ratio,
         rotate=settings.rotate,
         mirror=settings.mirror,
+        power_line_hz=settings.power_line_hz,
+        pixel_format=settings.pixel_format,
         crop=settings.crop_area,
         crash_marker=_crash_marker(config),
     )

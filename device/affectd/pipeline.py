@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from affectd.capture.handover import AudioQueue, LatestFrame
 from affectd.capture.pace import Pace
-from affectd.capture.protocols import Camera, EndOfClipError, Microphone
+from affectd.capture.protocols import Camera, CameraMode, EndOfClipError, Microphone
 from affectd.capture.resample import SAMPLE_RATE
 from affectd.config import Config
 from affectd.events import EmotionState, FaceReading, VoiceReading
@@ -79,6 +79,8 @@ class Pipeline:
         self._sound = AudioQueue(capacity=LOSSLESS_CHUNKS, lossless=True) if lossless else AudioQueue()
         self._fps_limit: float | None = None
         self._thinning: Pace | None = None
+        self._camera: Camera | None = None
+        """While it is open."""
         self._readings: queue.Queue[tuple[Reading, float]] = queue.Queue(READINGS_WAITING)
         """Each with the instant at which work on it began."""
         self.sound_check = SoundCheck(SAMPLE_RATE)
@@ -133,6 +135,12 @@ class Pipeline:
         return self._frames.dropped
 
     @property
+    def camera_mode(self) -> CameraMode | None:
+        """What the camera agreed to send; None while it is closed, and where nothing is agreed."""
+        camera = self._camera
+        return None if camera is None else camera.mode
+
+    @property
     def samples_lost(self) -> int:
         """Samples missing at the microphone or fallen out before the voice worker took them."""
         return self._meters.total("samples_lost") + self._sound.lost_samples
@@ -148,6 +156,7 @@ class Pipeline:
         stretch = self._frames.begin()
         try:
             camera.open()
+            self._camera = camera
             while not stop.is_set():
                 frame = camera.read()
                 if stop.is_set():
@@ -165,6 +174,8 @@ class Pipeline:
             raise
         finally:
             self._frames.end(stretch)
+            if self._camera is camera:
+                self._camera = None
             camera.close()
 
     def _hear(self, microphone: Microphone, stop: threading.Event, beat: Beat) -> None:

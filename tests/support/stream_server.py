@@ -40,6 +40,8 @@ class StreamServer:
         """Takes connections and keeps them open, and sends not a byte."""
         self.still = False
         """Sends the same picture of somebody again and again."""
+        self.even = False
+        """Sends pictures of one even green, as what was no picture becomes when it is converted."""
         self.rubbish = ""
         """`pictures`: what it sends as pictures are none; `bytes`: it sends what is no part of any protocol."""
         self.credentials = ""
@@ -102,6 +104,8 @@ class StreamServer:
             number = self.sent
             variant = 0 if self.still else number % VARIANTS
             picture = _picture(*self.size, self.still or number // FPS % 2 == 0, variant)
+            if self.even:
+                picture = _encoded(np.full((*self.size[::-1], 3), (0, 135, 0), np.uint8))
             if self.rubbish == "bytes":
                 yield os.urandom(len(picture))
                 continue
@@ -122,4 +126,8 @@ def _bound(port: int) -> socket.socket:
 def _picture(width: int, height: int, somebody: bool, variant: int) -> bytes:
     faces = [(width / 2, 0.46 * height, 0.35 * height)] if somebody else []
     noise = np.random.default_rng(variant).integers(0, 6, (height, width, 3), np.uint8)
-    return cv2.imencode(".jpg", cv2.add(scene(*faces, width=width, height=height), noise))[1].tobytes()
+    return _encoded(cv2.add(scene(*faces, width=width, height=height), noise))
+
+
+def _encoded(picture: np.ndarray) -> bytes:
+    return cv2.imencode(".jpg", picture)[1].tobytes()

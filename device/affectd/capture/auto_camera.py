@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 from affectd.capture.picamera_library import list_picameras
-from affectd.capture.protocols import Camera
-from affectd.capture.v4l2 import list_v4l2_cameras
+from affectd.capture.protocols import Camera, CameraMode
+from affectd.capture.v4l2.listing import list_v4l2_cameras
 from affectd.errors import CaptureError
 from affectd.events import Frame
 
@@ -16,56 +17,103 @@ log = logging.getLogger(__name__)
 
 
 class AutoCamera:
-    """The Pi's camera when libcamera reports one, else the first V4L2 camera, looked up at every opening.
+    """The first camera that gives a picture: the Pi's, then V4L2's by number, looked up at every opening.
 
-    A USB camera that comes back after a glitch may have another number, and a Pi's camera may be ready late.
+    A USB camera that comes back after a glitch may have another number, and a Pi's camera may be ready late. One that
+    failed is tried after the others the next time.
     """
 
-    def __init__(self, make: Callable[[str], Camera], crash_marker: Path | None = None) -> None:
-        """Prepare; `make` gives the camera of a source, 'picamera' or a /dev path."""
+    def __init__(self, make: Callable[[str], Camera], timeout_s: float, crash_marker: Path | None = None) -> None:
+        """Prepare; `make` gives the camera of a source, 'picamera' or a /dev path.
+
+        After `timeout_s` no further one is tried at this opening.
+        """
         self.name = "the first camera found"
         self._make = make
+        self._timeout_s = timeout_s
         self._crash_marker = crash_marker
+        self._known: dict[str, Camera] = {}
+        """By source. They are kept, for each knows since when its picture has stood still."""
+        self._failed: list[str] = []
+        """Sources that gave no picture, the last one last."""
         self._source = ""
         self._camera: Camera | None = None
+        self._first: Frame | None = None
+        """With which the camera was found good."""
         self._fault = ""
-        """What libcamera failed with the last time."""
+        """What was told of the others the last time."""
+
+    @property
+    def mode(self) -> CameraMode | None:
+        """What was agreed with the camera that was found."""
+        return None if self._camera is None else self._camera.mode
 
     def open(self) -> None:
-        """Look for a camera and open it. Raises CaptureError."""
+        """Look for a camera, and open the first that gives a picture. Raises CaptureError."""
         self.close()
-        source = self._look()
-        if self._camera is None or source != self._source:
-            # The same one again is kept: it knows since when its picture has stood still.
-            self._camera, self._source = self._make(source), source
-        try:
-            self._camera.open()
-        finally:
-            self.name = self._camera.name
+        began, (sources, fault) = time.monotonic(), self._look()
+        faults = [fault] if fault else []
+        self._known = {source: self._known.get(source) or self._make(source) for source in sources}
+        for source in sorted(sources, key=lambda each: self._failed.index(each) if each in self._failed else -1):
+            try:
+                self._take(source)
+            except CaptureError as error:
+                faults.append(str(error))
+                if time.monotonic() - began > self._timeout_s:
+                    break
+                continue
+            self._tell("; ".join(faults))
+            return
+        raise CaptureError("; ".join(faults))
 
     def read(self) -> Frame:
         """Wait for the next frame. Raises CaptureError, as the camera does that was found."""
         if self._camera is None:
             raise CaptureError(f"{self.name}: not open")
-        return self._camera.read()
+        if self._first is not None:
+            frame, self._first = self._first, None
+            return frame
+        try:
+            return self._camera.read()
+        except CaptureError:
+            self._set_back(self._source)
+            raise
 
     def close(self) -> None:
         """Release the device; harmless when not open."""
+        self._first = None
         if self._camera is not None:
             self._camera.close()
 
-    def _look(self) -> str:
-        """Give the source of the camera to take. Raises CaptureError when there is none."""
-        fault, seen = "", []
+    def _look(self) -> tuple[list[str], str]:
+        """Return the sources of the cameras that are there, and why libcamera could not be asked."""
+        fault, sources = "", []
         try:
-            seen = list_picameras(self._crash_marker)
+            sources = [source for source, _ in list_picameras(self._crash_marker)]
         except CaptureError as error:
             fault = str(error)
-        seen += list_v4l2_cameras()
-        if not seen:
+        sources += [node.path for node in list_v4l2_cameras()]
+        if not sources:
             raise CaptureError(fault or "no camera found; is the cable or ribbon seated? see README, Cameras")
-        source, _ = seen[0]
+        return sources, fault
+
+    def _take(self, source: str) -> None:
+        """Open a camera and read its first picture. Raises CaptureError, and sets it back, when it gives none."""
+        self._camera, self._source = self._known[source], source
+        try:
+            self._camera.open()
+            self._first = self._camera.read()
+        except CaptureError:
+            self._camera.close()
+            self._set_back(source)
+            raise
+        finally:
+            self.name = self._camera.name
+
+    def _set_back(self, source: str) -> None:
+        self._failed = [*(each for each in self._failed if each != source), source]
+
+    def _tell(self, fault: str) -> None:
         if fault and fault != self._fault:
-            log.warning("%s; taking %s instead", fault, source)
+            log.warning("%s; taking %s instead", fault, self.name)
         self._fault = fault
-        return source

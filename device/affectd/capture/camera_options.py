@@ -28,6 +28,10 @@ class CameraOptions:
     """Degrees clockwise by which the picture is turned: 0, 90, 180 or 270."""
     mirror: bool = False
     """Whether left and right are swapped, after turning."""
+    power_line_hz: str = "auto"
+    """Of the mains, whose lamps flicker: '50', '60', 'off', or 'auto' for what the camera finds."""
+    pixel_format: str = "auto"
+    """In which a V4L2 camera is asked for its pictures: a code of V4L2's, or 'auto'."""
     crop: Crop | None = None
     """The part of the picture, as it is once turned and mirrored, that is looked at."""
     crash_marker: Path | None = None

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from affectd.capture.clip_clock import ClipClock
 from affectd.capture.clip_file import ClipFile, Imager, Picture, probe_clip
+from affectd.capture.frame_check import shape_fault
 from affectd.capture.pace import Pace
-from affectd.capture.protocols import EndOfClipError
+from affectd.capture.protocols import CameraMode, EndOfClipError
 from affectd.capture.resample import SAMPLE_RATE
 from affectd.errors import CaptureError
 from affectd.events import AudioChunk, Frame
@@ -108,6 +109,11 @@ class ClipCamera(_Track[tuple[float, Picture]]):
         self._imager = Imager(pixel_aspect)
         self._number = 0
 
+    @property
+    def mode(self) -> CameraMode | None:
+        """Nothing: a clip is not asked for anything."""
+        return None
+
     def open(self) -> None:
         """Begin, or go on where the clip's clock stands by now."""
         super().open()
@@ -118,7 +124,10 @@ class ClipCamera(_Track[tuple[float, Picture]]):
         media_time, picture = self._next()
         captured_at = self._clock.wait_for(self, media_time)
         self._number += 1
-        return Frame(self._imager.image(picture), captured_at, self._number)
+        image = self._imager.image(picture)
+        if fault := shape_fault(image):
+            raise CaptureError(f"{self.name}: has {fault}")
+        return Frame(image, captured_at, self._number)
 
     def _play(self, start_s: float) -> Generator[tuple[float, Picture], None, None]:
         pace = Pace(self._fps)

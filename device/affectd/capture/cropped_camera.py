@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from affectd.capture.crop import Crop
-from affectd.capture.protocols import Camera
+from affectd.capture.protocols import Camera, CameraMode
 from affectd.events import Frame
 
 
@@ -20,6 +20,11 @@ class CroppedCamera:
     def name(self) -> str:
         """What a person calls the camera."""
         return self._camera.name
+
+    @property
+    def mode(self) -> CameraMode | None:
+        """What was agreed with the camera at opening."""
+        return self._camera.mode
 
     def open(self) -> None:
         """Open the camera. Raises CaptureError."""

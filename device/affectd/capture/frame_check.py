@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from affectd.capture.camera_options import CameraOptions
-from affectd.capture.protocols import Camera
+from affectd.capture.protocols import Camera, CameraMode
 from affectd.capture.stillness import EVERY, Stillness
 from affectd.errors import CaptureError
 from affectd.events import Frame
@@ -64,6 +64,11 @@ class CheckedCamera:
     def name(self) -> str:
         """What a person calls the camera."""
         return self._camera.name
+
+    @property
+    def mode(self) -> CameraMode | None:
+        """What was agreed with the camera at opening."""
+        return self._camera.mode
 
     def open(self) -> None:
         """Open the camera. Raises CaptureError."""

@@ -13,6 +13,7 @@ from affectd.capture.camera_options import CameraOptions
 from affectd.capture.pace import Pace
 from affectd.capture.pixel_aspect import SQUARE, believed, with_square_pixels
 from affectd.capture.pixel_format import gray_picture
+from affectd.capture.protocols import CameraMode
 from affectd.errors import CaptureError
 from affectd.events import Frame
 
@@ -38,6 +39,11 @@ class GStreamerCamera:
         self._pace = Pace(options.fps)
         self._number = 0
         self.name = f"gst {without_any_secrets(self._text).split()[0]}"
+
+    @property
+    def mode(self) -> CameraMode | None:
+        """What the pipeline sends; None before the first picture, and while it is closed."""
+        return CameraMode("GRAY8", *self._size, None) if self._pipeline is not None and any(self._size) else None
 
     def open(self) -> None:
         """Build the pipeline and start it. Raises CaptureError."""

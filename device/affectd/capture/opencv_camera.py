@@ -1,4 +1,4 @@
-"""A V4L2 camera or an RTSP/HTTP stream through OpenCV."""
+"""An RTSP or HTTP stream through OpenCV."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import math
 import os
 import time
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -15,35 +14,30 @@ from affectd.capture.address import encoded, encoding_advice, without_secrets
 from affectd.capture.camera_options import CameraOptions
 from affectd.capture.pace import Pace
 from affectd.capture.pixel_aspect import JFIF_BYTES, SQUARE, aspect_of_jpeg, believed, with_square_pixels
+from affectd.capture.protocols import CameraMode
 from affectd.capture.stillness import EVERY, Stillness
-from affectd.capture.v4l2 import list_v4l2_cameras
 from affectd.errors import CaptureError
 from affectd.events import Frame
 
-V4L2_BUFFERS = 2
-"""One being filled, one being read: with more, pictures grow old; with one, half of them are lost."""
 OPENCV_ERRORS = 2
 """OpenCV's log level that leaves warnings out."""
 MJPEG = cv2.VideoWriter.fourcc(*"MJPG")
 
 
 class OpenCvCamera:
-    """A camera by number, /dev path or address, thinned to about `fps` frames a second.
+    """A camera by its address, thinned to about `fps` frames a second.
 
-    `timeout_s` bounds opening a stream and each wait for a good picture; V4L2 knows whole seconds only, so
-    there it is rounded up.
+    `timeout_s` bounds opening it and each wait for a good picture.
 
     MJPEG streams are decoded here, picture by picture, so they may change their size. Other streams go on in the
     old size: OpenCV 4.14 scales the picture, before it a larger one stands still, and a smaller one covers the
-    top of the old, whose lower edge stands still. The latter is noticed here, somewhat
-    after `still_s`.
+    top of the old, whose lower edge stands still. The latter is noticed here, somewhat after `still_s`.
 
-    `pixel_aspect`, width over height of a pixel, overrules what a stream tells of itself; a V4L2 camera tells nothing.
+    `pixel_aspect`, width over height of a pixel, overrules what a stream tells of itself.
     """
 
     def __init__(self, source: str, options: CameraOptions) -> None:
-        self._source = f"/dev/video{source}" if source.isdecimal() else source
-        self._is_stream = "://" in source
+        self._source = source
         self._options = options
         self._timeout_s = options.timeout_s
         # Longer than it takes to notice that the whole picture stands still, which is another fault.
@@ -57,18 +51,19 @@ class OpenCvCamera:
         self._gives_jpeg = False
         self._pace = Pace(options.fps)
         self._number = 0
-        self.name = without_secrets(self._source) if self._is_stream else self._source
+        self.name = without_secrets(source)
+        self.mode: CameraMode | None = None
 
     def open(self) -> None:
-        """Open the device or connect to the stream. Raises CaptureError."""
+        """Connect to the stream. Raises CaptureError."""
         self.close()
         # A dead capture never recovers though isOpened() stays true, so each opening makes a new one.
-        capture = self._connect() if self._is_stream else self._open_device()
+        capture = self._connect()
         if not capture.isOpened():
             capture.release()
             raise CaptureError(f"camera {self.name}: cannot be opened; {self._advice()}")
         self._jpeg_aspect = None
-        self._gives_jpeg = self._is_stream and int(capture.get(cv2.CAP_PROP_FOURCC)) == MJPEG
+        self._gives_jpeg = int(capture.get(cv2.CAP_PROP_FOURCC)) == MJPEG
         if self._gives_jpeg:
             self._gives_jpeg = capture.set(cv2.CAP_PROP_FORMAT, -1)  # as it comes, undecoded
         self._capture = capture
@@ -89,7 +84,7 @@ class OpenCvCamera:
                 break
             if captured_at - asked_at > self._timeout_s:
                 raise CaptureError(f"camera {self.name}: its pictures cannot be decoded; {self._advice()}")
-        if self._is_stream and not self._gives_jpeg:
+        if not self._gives_jpeg:
             self._look_at_edge(image, captured_at)
         self._number += 1
         return Frame(with_square_pixels(image, self._aspect()), captured_at, self._number)
@@ -121,17 +116,15 @@ class OpenCvCamera:
 
     def _aspect(self) -> Fraction:
         """Return width over height of a pixel of the newest picture."""
-        if self._pixel_aspect is not None or not self._is_stream:
-            return self._pixel_aspect or SQUARE
+        if self._pixel_aspect is not None:
+            return self._pixel_aspect
         told = [self._capture.get(part) for part in (cv2.CAP_PROP_SAR_NUM, cv2.CAP_PROP_SAR_DEN)]
         return self._jpeg_aspect or believed(*told) or SQUARE
 
     def _why_no_picture(self, at_once: bool) -> str:
         if not at_once:
             return f"no picture for {self._timeout_s:g} s; {self._advice()}"
-        if self._is_stream:
-            return "sends no pictures any more; was it switched off or restarted, or is the network down?"
-        return f"gives no pictures any more; {self._advice()}"
+        return "sends no pictures any more; was it switched off or restarted, or is the network down?"
 
     def _look_at_edge(self, image: Any, captured_at: float) -> None:
         """Raise once when the lower edge stands still; if that is still so when opened again, it is a caption."""
@@ -154,27 +147,6 @@ class OpenCvCamera:
         limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, timeout_ms, cv2.CAP_PROP_READ_TIMEOUT_MSEC, timeout_ms]
         return cv2.VideoCapture(encoded(self._source), cv2.CAP_FFMPEG, limits)
 
-    def _open_device(self) -> Any:
-        if not Path(self._source).exists():
-            seen = ", ".join(f"{path} ({name})" for path, name in list_v4l2_cameras()) or "none"
-            raise CaptureError(
-                f"camera {self.name}: not found; cameras seen: {seen}; is the cable or ribbon seated? "
-                "see README, Cameras"
-            )
-        # OpenCV's V4L2 backend takes its timeout from the environment, at its first wait.
-        os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", str(math.ceil(self._timeout_s)))
-        capture = cv2.VideoCapture(self._source, cv2.CAP_V4L2)
-        capture.set(cv2.CAP_PROP_FRAME_WIDTH, self._options.width)
-        capture.set(cv2.CAP_PROP_FRAME_HEIGHT, self._options.height)
-        capture.set(cv2.CAP_PROP_BUFFERSIZE, V4L2_BUFFERS)
-        return capture
-
     def _advice(self) -> str:
-        if self._is_stream:
-            advice = "check the address, the user name and password, and whether it can be reached from this box"
-            return advice + encoding_advice(self._source)
-        if not Path(self._source).exists():
-            return "it was unplugged"
-        if not os.access(self._source, os.R_OK | os.W_OK):
-            return "permission denied: add the user to the group 'video'"
-        return "another program may hold it, or it is no capture device"
+        advice = "check the address, the user name and password, and whether it can be reached from this box"
+        return advice + encoding_advice(self._source)

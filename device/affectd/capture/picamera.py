@@ -19,6 +19,7 @@ from affectd.capture.picamera_library import LIBRARY, Connected, choose, connect
 from affectd.capture.picamera_modes import SensorMode, choose_mode, picture_size
 from affectd.capture.pixel_aspect import SQUARE, with_square_pixels
 from affectd.capture.pixel_format import gray_picture
+from affectd.capture.protocols import CameraMode
 from affectd.capture.turned_camera import turned
 from affectd.errors import CaptureError
 from affectd.events import Frame
@@ -65,6 +66,7 @@ class PiCamera:
         self._pace = Pace(options.fps)
         self._number = 0
         self.name = f"picamera:{wanted}" if wanted else "picamera"
+        self.mode: CameraMode | None = None
 
     def open(self) -> None:
         """Open and start the camera. Raises CaptureError."""
@@ -104,7 +106,7 @@ class PiCamera:
 
     def close(self) -> None:
         """Stop and release the camera; harmless when not open."""
-        camera, self._camera = self._camera, None
+        camera, self._camera, self.mode = self._camera, None, None
         if camera is not None:
             # Closing what has failed may fail again; what matters is that the device is let go.
             with contextlib.suppress(Exception):
@@ -141,6 +143,7 @@ class PiCamera:
         camera.set_controls(self._controls(camera.camera_controls, mode))
         camera.start()
         width, height = granted["main"]["size"]
+        self.mode = CameraMode(granted["main"]["format"], width, height, options.fps)
         log.info(
             "camera %s: %dx%d %s at %g frames a second, %s",
             *(self.name, width, height, granted["main"]["format"], options.fps),

@@ -97,6 +97,11 @@ _FULL_RANGE = np.clip(np.rint((np.arange(256) - 16) * (255 / 219)), 0, 255).asty
 """Grey levels of the video range on 0 to 255: ITU-R BT.601."""
 
 
+def shown(code: str) -> str:
+    """Return a format's code as people write it: Y16 and Y16-BE, whose fourth letter is a blank."""
+    return code.replace(" ", "")
+
+
 def gray_picture(
     data: Bytes, code: str, width: int, height: int, *, row_bytes: int = 0, full_range: bool = False
 ) -> Bytes:
@@ -108,14 +113,14 @@ def gray_picture(
     if code in JPEG:
         return _decoded(data.ravel())
     if code not in FORMATS:
-        raise ValueError(f"pictures in the format {code.strip()}, which is not known here")
+        raise ValueError(f"pictures in the format {shown(code)}, which is not known here")
     form = FORMATS[code]
     width_bytes = width * form.pixel_bytes
     stride = max(row_bytes, width_bytes)
     # The padding of the last row may be missing.
     needed = stride * (height - 1) + width_bytes
     if data.size < needed:
-        raise ValueError(f"{data.size} bytes for a picture of {width}x{height} {code.strip()}, which has {needed}")
+        raise ValueError(f"{data.size} bytes for a picture of {width}x{height} {shown(code)}, which has {needed}")
     rows = np.lib.stride_tricks.as_strided(
         np.ascontiguousarray(data).ravel(), (height, width_bytes), (stride, 1), writeable=False
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 from affectd.events import AudioChunk, Frame
@@ -11,12 +12,34 @@ class EndOfClipError(Exception):
     """A recorded clip has been played to its end; a live source never raises it."""
 
 
+@dataclass(frozen=True, slots=True)
+class CameraMode:
+    """The pictures that a camera agreed to send, which may differ from those that were asked for."""
+
+    format: str
+    """Of its pixels, by its own code."""
+    width: int
+    """Pixels, before the picture is turned or stretched."""
+    height: int
+    fps: float | None
+    """Frames a second; None where the driver does not tell."""
+
+    def __str__(self) -> str:
+        """Describe it to people."""
+        rate = "" if self.fps is None else f" at {self.fps:g} fps"
+        return f"{self.width}x{self.height} {self.format}{rate}"
+
+
 class Camera(Protocol):
     """A source of frames. Not thread-safe: one thread opens, reads and closes it."""
 
     @property
     def name(self) -> str:
         """What a person calls it: 'picamera imx708', '/dev/video0', 'clip kiosk.mp4'."""
+
+    @property
+    def mode(self) -> CameraMode | None:
+        """What was agreed at opening; None where nothing is, as with a stream or a clip, and while it is closed."""
 
     def open(self) -> None:
         """Open the device. Raises CaptureError saying what was seen and what to do."""

@@ -18,6 +18,7 @@ from affectd.capture.opencv_camera import OpenCvCamera
 from affectd.capture.picamera import PiCamera
 from affectd.capture.protocols import Camera, Microphone
 from affectd.capture.turned_camera import TurnedCamera
+from affectd.capture.v4l2.camera import V4l2Camera
 from affectd.errors import CaptureError, ConfigError
 
 
@@ -54,14 +55,20 @@ def make_camera(source: str, options: CameraOptions, clip: Clip | None) -> Camer
         kind, _, named = source.partition(":")
         if kind == "picamera":
             return CheckedCamera(PiCamera(options, named), options)  # which turns and crops by itself
-        camera = GStreamerCamera(named, options) if kind == "gst" else OpenCvCamera(source, options)
+        camera: Camera
+        if kind == "gst":
+            camera = GStreamerCamera(named, options)
+        elif "://" in source:
+            camera = OpenCvCamera(source, options)
+        else:
+            camera = V4l2Camera(f"/dev/video{source}" if source.isdecimal() else source, options)
         return framed(CheckedCamera(camera, options), options)
 
     if source == "off":
         return None
     if clip is not None:
         return None if clip.camera is None else framed(clip.camera, options)
-    return AutoCamera(live, options.crash_marker) if source == "auto" else live(source)
+    return AutoCamera(live, options.timeout_s, options.crash_marker) if source == "auto" else live(source)
 
 
 def framed(camera: Camera, options: CameraOptions) -> Camera:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from affectd.capture.protocols import Camera
+from affectd.capture.protocols import Camera, CameraMode
 from affectd.events import Frame
 
 TURNS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
@@ -26,6 +26,11 @@ class TurnedCamera:
     def name(self) -> str:
         """What a person calls the camera."""
         return self._camera.name
+
+    @property
+    def mode(self) -> CameraMode | None:
+        """What was agreed with the camera at opening."""
+        return self._camera.mode
 
     def open(self) -> None:
         """Open the camera. Raises CaptureError."""

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 
-from affectd.cli import config, demo, fetch, forget, listen, microphones, read, run, schemas
+from affectd.cli import cameras, config, demo, fetch, forget, listen, microphones, read, run, schemas
 from affectd.cli.bench import command as bench
 from affectd.cli.caller import INTERRUPTED
 from affectd.cli.check import command as check
@@ -23,6 +23,7 @@ COMMANDS = {
     "run": run,
     "demo": demo,
     "check": check,
+    "cameras": cameras,
     "microphones": microphones,
     "read": read,
     "listen": listen,

@@ -49,6 +49,18 @@ class CameraConfig:
         "as the stream or clip says, else square.",
     )
 
+    power_line_hz: str = setting(
+        "auto",
+        "The mains' frequency, at which lamps flicker, for a V4L2 camera that can allow for it. 'auto': as it finds.",
+        choices=("auto", "50", "60", "off"),
+    )
+    pixel_format: str = setting(
+        "auto",
+        "The format in which a V4L2 camera is asked for pictures, such as 'YUYV' where its JPEGs are bad; 'affectd "
+        "cameras' lists them. 'auto': MJPG where it gives size and rate, else YUYV, else another.",
+        pattern="auto|[A-Z0-9]{3,4}(-BE)?",
+    )
+
     @property
     def crop_area(self) -> Crop | None:
         """The part of the picture to look at; None for all. Raises ValueError where that cannot be read."""

@@ -29,6 +29,16 @@ class Latency:
 
 
 @dataclass(frozen=True, slots=True)
+class CameraHealth:
+    """The pictures that the camera's driver agreed to send."""
+
+    format: str
+    width: int
+    height: int
+    fps: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class ModelHealth:
     """One model in use."""
 
@@ -82,6 +92,8 @@ class HealthDocument:
     thermal_notice: str | None
     """What the daemon does so that it need not."""
     rss_mb: float
+    camera: CameraHealth | None
+    """What the camera agreed to send; None while it is closed, and where nothing is agreed."""
     components: dict[str, ComponentHealth]
     models: dict[str, ModelHealth]
 

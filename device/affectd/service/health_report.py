@@ -6,10 +6,11 @@ import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 
+from affectd.capture.protocols import CameraMode
 from affectd.inference.model import Model
 from affectd.pipeline import Pipeline
 from affectd.publish.clock import rfc3339
-from affectd.publish.health_document import ComponentHealth, HealthDocument, ModelHealth
+from affectd.publish.health_document import CameraHealth, ComponentHealth, HealthDocument, ModelHealth
 from affectd.publish.session import SessionStatus
 from affectd.service.board import Board
 from affectd.service.component_status import ComponentStatus
@@ -81,6 +82,7 @@ class HealthReport:
             throttled=self._board.throttled(),
             thermal_notice=self._cooling.notice,
             rss_mb=rss_mb(),
+            camera=_camera_health(self._pipeline.camera_mode),
             components={status.name: _component_health(status, now) for status in statuses},
             models={task: _model_health(model) for task, model in self._models.items()},
         )
@@ -98,6 +100,10 @@ def _component_health(status: ComponentStatus, now: float) -> ComponentHealth:
     """Reckon the time of day back from now: the clock may have been set since."""
     since = datetime.now(timezone.utc) - timedelta(seconds=now - status.since)
     return ComponentHealth(status.state, rfc3339(since), status.restarts, status.last_error)
+
+
+def _camera_health(mode: CameraMode | None) -> CameraHealth | None:
+    return None if mode is None else CameraHealth(mode.format, mode.width, mode.height, mode.fps)
 
 
 def _model_health(model: Model) -> ModelHealth:

@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from affectd.capture import auto_camera, v4l2
+from affectd.capture import auto_camera
 from affectd.capture.auto_camera import AutoCamera
 from affectd.capture.camera_options import CameraOptions
 from affectd.capture.picamera import PiCamera
+from affectd.capture.v4l2 import listing
+from affectd.capture.v4l2.listing import Node
 from affectd.errors import CaptureError
 from affectd.events import Frame
 
@@ -37,6 +39,8 @@ class Box:
 
     def __init__(self) -> None:
         self.v4l2 = ["/dev/video0"]
+        self.blind: set[str] = set()
+        """Cameras that open, and give no picture."""
         self.made: list[str] = []
         self.open: set[str] = set()
 
@@ -48,6 +52,8 @@ class Box:
 class PluggedIn:
     """A camera that can be opened while it is plugged in."""
 
+    mode = None
+
     def __init__(self, source: str, box: Box) -> None:
         self.name, self._box = source, box
 
@@ -57,7 +63,7 @@ class PluggedIn:
         self._box.open.add(self.name)
 
     def read(self) -> Frame:
-        if self.name not in self._box.open & {"picamera", *self._box.v4l2}:
+        if self.name in self._box.blind or self.name not in self._box.open & {"picamera", *self._box.v4l2}:
             raise CaptureError(f"camera {self.name}: no picture")
         return Frame(np.zeros((120, 160, 3), np.uint8), 1.0, 1)
 
@@ -68,7 +74,7 @@ class PluggedIn:
 @pytest.fixture
 def box(monkeypatch: pytest.MonkeyPatch) -> Box:
     box = Box()
-    monkeypatch.setattr(auto_camera, "list_v4l2_cameras", lambda: [(path, "HD Webcam") for path in box.v4l2])
+    monkeypatch.setattr(auto_camera, "list_v4l2_cameras", lambda: [Node(path, "HD Webcam", path) for path in box.v4l2])
     return box
 
 
@@ -85,7 +91,7 @@ def picamera2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 def test_a_camera_that_comes_back_under_another_number_is_found_again(box: Box) -> None:
-    camera = AutoCamera(box.make)
+    camera = AutoCamera(box.make, 5)
     camera.open()
     assert (camera.name, camera.read().number) == ("/dev/video0", 1)
     box.v4l2 = []
@@ -102,7 +108,7 @@ def test_a_camera_that_comes_back_under_another_number_is_found_again(box: Box) 
 
 
 def test_the_same_camera_is_kept_for_it_knows_how_long_its_picture_has_stood_still(box: Box) -> None:
-    camera = AutoCamera(box.make)
+    camera = AutoCamera(box.make, 5)
     for _ in range(3):
         camera.open()
     assert box.made == ["/dev/video0"]
@@ -110,7 +116,7 @@ def test_the_same_camera_is_kept_for_it_knows_how_long_its_picture_has_stood_sti
 
 def test_before_it_is_opened_nothing_is_looked_for(box: Box) -> None:
     box.v4l2 = []
-    camera = AutoCamera(box.make)
+    camera = AutoCamera(box.make, 5)
     with pytest.raises(CaptureError, match="not open"):
         camera.read()
     camera.close()
@@ -119,7 +125,7 @@ def test_before_it_is_opened_nothing_is_looked_for(box: Box) -> None:
 
 def test_a_pis_camera_that_is_late_is_taken_once_it_is_there(box: Box, picamera2: Any) -> None:
     picamera2.answer = [USB]  # which V4L2 serves better
-    camera = AutoCamera(box.make)
+    camera = AutoCamera(box.make, 5)
     camera.open()
     assert camera.name == "/dev/video0"
     picamera2.answer = [IMX708, USB]
@@ -128,12 +134,53 @@ def test_a_pis_camera_that_is_late_is_taken_once_it_is_there(box: Box, picamera2
     assert box.open == {"picamera"}
 
 
+def test_the_first_that_gives_a_picture_is_taken(box: Box, caplog: pytest.LogCaptureFixture) -> None:
+    box.v4l2 = ["/dev/video0", "/dev/video1", "/dev/video2"]
+    box.blind = {"/dev/video0", "/dev/video1"}
+    camera = AutoCamera(box.make, 5)
+    camera.open()
+    assert camera.name == "/dev/video2"
+    assert box.open == {"/dev/video2"}
+    assert "/dev/video0: no picture; camera /dev/video1: no picture; taking /dev/video2 instead" in caplog.text
+    box.blind = {*box.v4l2}
+    with pytest.raises(CaptureError):
+        [camera.read() for _ in range(2)]
+    with pytest.raises(CaptureError, match=r"video0: no picture; .*video1: no picture; .*video2: no picture"):
+        camera.open()
+    assert box.open == set()
+    box.blind = set()
+    camera.open()
+    assert camera.name == "/dev/video0"
+
+
+def test_one_that_fails_after_its_first_pictures_is_tried_last(box: Box) -> None:
+    box.v4l2 = ["/dev/video0", "/dev/video1"]
+    camera = AutoCamera(box.make, 5)
+    camera.open()
+    assert (camera.name, camera.read().number) == ("/dev/video0", 1)
+    box.blind = {"/dev/video0"}
+    with pytest.raises(CaptureError):
+        camera.read()
+    box.blind = set()
+    camera.open()
+    assert camera.name == "/dev/video1"
+
+
+def test_slow_failures_share_the_time_of_one_opening(box: Box) -> None:
+    box.v4l2, box.blind = ["/dev/video0", "/dev/video1"], {"/dev/video0"}
+    camera = AutoCamera(box.make, -1)  # is over after the first
+    with pytest.raises(CaptureError, match=r"/dev/video0: no picture$"):
+        camera.open()
+    camera.open()
+    assert camera.name == "/dev/video1"
+
+
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_libcamera_that_fails_leaves_the_other_cameras(
     fault: Exception, box: Box, picamera2: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     picamera2.answer = fault
-    camera = AutoCamera(box.make)
+    camera = AutoCamera(box.make, 5)
     for _ in range(3):
         camera.open()
     assert camera.name == "/dev/video0"
@@ -157,7 +204,7 @@ def test_a_picamera2_that_does_not_fit_numpy_is_a_sentence(
     (tmp_path / "picamera2.py").write_text("raise ValueError('numpy.dtype size changed')")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "picamera2", raising=False)
-    camera = AutoCamera(box.make)
+    camera = AutoCamera(box.make, 5)
     camera.open()
     assert camera.name == "/dev/video0"
     assert "picamera2 cannot be loaded (numpy.dtype size changed)" in caplog.text
@@ -167,5 +214,5 @@ def test_a_camera_that_is_unplugged_while_it_is_looked_at_is_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "video7").mkdir()  # its name has gone already
-    monkeypatch.setattr(v4l2, "SYSFS", tmp_path)
-    assert v4l2.list_v4l2_cameras() == []
+    monkeypatch.setattr(listing, "SYSFS", tmp_path)
+    assert listing.list_v4l2_cameras() == []

@@ -20,6 +20,7 @@ class Scripted:
     """A camera that sends one picture after the other, `every_s` apart, and then the last again and again."""
 
     name = "scripted"
+    mode = None
 
     def __init__(self, *pictures: NDArray[np.generic], every_s: float = 0.5) -> None:
         self._pictures = itertools.chain(pictures, itertools.repeat(pictures[-1]))

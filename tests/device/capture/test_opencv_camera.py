@@ -265,15 +265,8 @@ def test_credentials_are_in_no_name_error_or_output(capfd: pytest.CaptureFixture
     assert not any(secret in said for secret in ("hunter2", "kiosk", "sesame"))
 
 
-def test_a_missing_camera_says_what_is_there_and_what_to_do() -> None:
-    expected = r"camera /dev/video97: not found; cameras seen: .+; is the cable or ribbon seated\? see README"
-    for source in ("97", "/dev/video97"):
-        with pytest.raises(CaptureError, match=expected):
-            make_camera(source).open()
-
-
 def test_reading_what_is_not_open_is_an_error() -> None:
-    camera = make_camera("97")
+    camera = make_camera("rtsp://127.0.0.1/1")
     camera.close()
     with pytest.raises(CaptureError, match="not open"):
         camera.read()

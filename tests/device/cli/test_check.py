@@ -138,6 +138,13 @@ def test_a_covered_lens_is_a_warning(tmp_path):
     assert (finding.state, "black" in finding.found) == ("warning", True)
 
 
+def test_a_camera_that_sends_one_even_colour_has_failed():
+    with StreamServer() as camera:
+        camera.even = True
+        with pytest.raises(CaptureError, match="its pictures are of one even colour"):
+            probes.probe_camera(Config(camera=CameraConfig(source=camera.url)))
+
+
 def probed_camera(folder, picture, *, noise=4, **settings):
     rng = np.random.default_rng(0)
     frames = [cv2.add(picture, rng.integers(0, noise, picture.shape, np.uint8)) for _ in range(30)]

@@ -15,7 +15,7 @@ from referencing import Registry, Resource
 from affectd.config import Config, VoiceConfig
 from affectd.events import FaceReading, Person
 from affectd.publish import schema_bundle
-from affectd.publish.health_document import ComponentHealth, HealthDocument, Latency, ModelHealth
+from affectd.publish.health_document import CameraHealth, ComponentHealth, HealthDocument, Latency, ModelHealth
 from affectd.publish.topics import Topics
 from support.broker import Listener, Message, Mosquitto
 from support.message_schemas import FOLDER, PUBLISHED, SCHEMAS, faults
@@ -53,6 +53,7 @@ HEALTH = HealthDocument(
     throttled=False,
     thermal_notice="throttled by affectd: 5 fps at 77 °C; from 80 °C on the board slows itself down: give it more air",
     rss_mb=210.44,
+    camera=CameraHealth("MJPG", 640, 480, 30.0),
     components={"camera": ComponentHealth("running", "2026-01-02T03:04:05.678Z", 1, "camera /dev/video0: gone")},
     models={"face": ModelHealth("face-vgg16", "1.0.0", "int8", "litert", "cpu", "teflon: takes nothing")},
 )
@@ -70,6 +71,7 @@ BARE_HEALTH = replace(
     temperature_c=None,
     throttled=None,
     thermal_notice=None,
+    camera=None,
     components={},
     models={},
 )

@@ -10,12 +10,14 @@ from contextlib import suppress
 import numpy as np
 
 from affectd import assembly
+from affectd.capture.frame_check import is_blank
+from affectd.capture.naming import is_clip
 from affectd.capture.protocols import Camera, EndOfClipError
 from affectd.capture.turned_camera import TURNS, turned
 from affectd.cli.aiming import Appearance, Verdict, judge_brightness, judge_contrast, judge_sharpness, judge_size
 from affectd.cli.check.finding import Finding
 from affectd.config import CameraConfig, Config
-from affectd.errors import ModelError
+from affectd.errors import CaptureError, ModelError
 from affectd.events import Box, Frame
 from affectd.face.detector import FaceDetector
 from affectd.face.haar import HaarDetector
@@ -49,9 +51,15 @@ def probe_camera(config: Config) -> Finding:
     try:
         camera.open()
         _look_for_a_face(camera, max(LOOK_S, FEWEST_FRAMES / settings.fps), look)
+        mode = camera.mode
     finally:
         camera.close()
-    return look.finding(camera.name, settings)
+    if look.was_blank and not is_clip(settings.source):
+        raise CaptureError(
+            f"camera {camera.name}: its pictures are of one even colour, without even the noise of a covered lens; is "
+            "the lens closed, or does the driver give nothing?"
+        )
+    return look.finding(camera.name if mode is None else f"{camera.name} ({mode})", settings)
 
 
 def _detector(config: Config) -> FaceDetector:
@@ -85,6 +93,8 @@ class _Look:
         """Frames with a face, by degrees of turning."""
         self._levels: list[float] = []
         """Mean grey level of each frame."""
+        self.was_blank = True
+        """Whether nothing could be seen on any frame, not even noise."""
         self._picture: GrayImage = np.zeros((0, 0), np.uint8)
         """The newest with an upright face in it, else the newest."""
         self._face: Box | None = None
@@ -97,6 +107,7 @@ class _Look:
     def take(self, frame: Frame) -> None:
         """Search a frame for a face, as it is and turned by each quarter."""
         gray = to_gray(frame.image)
+        self.was_blank = self.was_blank and is_blank(frame.image)
         self._levels.append(float(gray.mean()))
         for degrees, tracker in self._trackers.items():
             tracks = tracker.update(turned(gray, degrees), frame.captured_at)
