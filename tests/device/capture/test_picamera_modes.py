@@ -120,5 +120,12 @@ def test_of_two_alike_the_one_with_more_bits_is_taken() -> None:
     assert [mode.bit_depth for mode in chosen if mode] == [10, 10]
 
 
+def test_the_width_of_the_field_comes_before_its_height() -> None:
+    wide = SensorMode((1920, 1080), (0, 500, 4000, 2000), 30, 10)
+    high = SensorMode((960, 1080), (1000, 0, 2000, 3000), 30, 10)
+    for modes in ([wide, high], [high, wide]):
+        assert choose_mode(modes, fps=10, width=640) is wide
+
+
 def test_a_camera_without_raw_modes_has_none_to_choose() -> None:
     assert choose_mode(SensorMode.read([{"format": "MJPEG"}], (1920, 1080)), fps=10, width=640) is None

@@ -74,11 +74,12 @@ def test_the_part_is_of_the_picture_once_it_is_turned(tmp_path: Path, rotate: in
     assert (seen.mean() > 60) == ((rotate, mirror) in {(0, False), (90, True)})
 
 
-def test_a_part_at_the_edge_is_never_beyond_it() -> None:
-    third = Crop.parse("0.6666667,0,0.3333333,1")
-    for rotate in (0, 90, 180, 270):
-        assert third.unturned(rotate, True).of(np.zeros((101, 99), np.uint8)).size == 33 * 101 or rotate % 180
-    assert Crop(0, 0, 1, 1).unturned(180, True).within(16, 0, 2560, 1920) == (16, 0, 2560, 1920)
+@pytest.mark.parametrize("mirror", [False, True])
+def test_a_part_at_the_edge_is_whole(mirror: bool) -> None:
+    last_third, image = Crop.parse("0.6666667,0,0.3333333,1"), np.zeros((101, 99), np.uint8)
+    shapes = [last_third.unturned(rotate, mirror).of(image).shape for rotate in (0, 90, 180, 270)]
+    assert shapes == [(101, 33), (34, 99), (101, 33), (34, 99)]
+    assert Crop(0, 0, 1, 1).unturned(180, mirror).within(16, 0, 2560, 1920) == (16, 0, 2560, 1920)
 
 
 def test_a_live_camera_is_turned_too() -> None:

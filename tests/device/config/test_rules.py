@@ -163,6 +163,9 @@ def test_an_empty_prefix_turns_discovery_off_and_an_empty_topic_is_none(tmp_path
         ("", "nothing else that is allowed"),
         ("usb", "nothing else that is allowed"),
         ("Auto", "did you mean 'auto'?"),
+        ("picamera:", "must name a camera as in 'picamera:1'"),
+        ("gst:", "must be followed by a pipeline"),
+        ("gst: rtspsrc location=rtsp://kiosk:hunter2@cam/1 user-pw=hunter2 !", "must not end in '!'"),
     ],
 )
 def test_a_camera_that_can_be_none_is_told_the_right_form(tmp_path: Path, source: str, said: str) -> None:
@@ -177,6 +180,8 @@ def test_a_camera_that_can_be_none_is_told_the_right_form(tmp_path: Path, source
         *("auto", "picamera", "off", "0", "/dev/video0", "/dev/v4l/by-id/usb-046d-index0", "/dev/kiosk"),
         *("RTSP://cam/1", "rtsp://kiosk:p#ss@cam/1", "https://cam:8443/video"),
         *("udp://@239.0.0.1:1234", "file:///srv/kiosk.ts"),
+        *("picamera:1", "picamera:imx708", "picamera:/base/soc/i2c0mux/i2c@1/imx708@1a"),
+        "gst: rtspsrc location=rtsp://kiosk:p@ss@cam/1 ! rtph264depay ! avdec_h264",
     ],
 )
 def test_a_live_camera_is_taken_as_it_is_written(source: str) -> None:
