@@ -31,6 +31,8 @@ BUFFERS = 3
 CONTINUOUS = 2
 """libcamera's AfModeEnum.Continuous; its default is manual, with the lens left where it is. Range and speed are left
 normal: nobody's face is as near as macro, and a lens that jumps blurs more than one that glides."""
+MANUAL = 1
+"""libcamera's AeFlickerModeEnum.Manual: exposures that even out lamps which flicker at the period given."""
 _CODES = {
     "YUV420": "YU12",
     "YVU420": "YV12",
@@ -99,6 +101,8 @@ class PiCamera:
                 f"camera {self.name}: no picture for {self._options.timeout_s:g} s; is the ribbon seated? `dmesg` may "
                 "say more"
             ) from None
+        except CaptureError:
+            raise
         except Exception as error:  # as above; also a camera that was torn down meanwhile
             raise CaptureError(f"camera {self.name}: failed ({_words(error)})") from error
         self._marker.leave(proven=True)
@@ -123,9 +127,7 @@ class PiCamera:
         if found.id not in self._modes:
             self._modes[found.id] = self._choose_mode(camera)
         mode = self._modes[found.id]
-        # A quarter of a turn is beyond the Pi's ISP; and what is no Pi's camera may take a flip and not make it.
-        by_isp = mode is not None and options.rotate in (0, 180)
-        flips = ((options.rotate == 180) != options.mirror, options.rotate == 180) if by_isp else (False, False)
+        flips = self._flips(mode)
         asked: dict[str, Any] = {
             "main": {"size": self._size(mode), "format": "YUV420"},
             "transform": Transform(hflip=flips[0], vflip=flips[1]),
@@ -137,18 +139,28 @@ class PiCamera:
             asked["sensor"] = {"output_size": mode.size, "bit_depth": mode.bit_depth}
         camera.configure(camera.create_video_configuration(**asked))
         granted = camera.camera_configuration()
-        done = granted["transform"]
-        left = (flips[0] != bool(done.hflip), flips[1] != bool(done.vflip))
-        self._turn = (180 * left[1], left[0] != left[1]) if by_isp else (options.rotate, options.mirror)
-        camera.set_controls(self._controls(camera.camera_controls, mode))
+        if any(flips):
+            left = (flips[0] != bool(granted["transform"].hflip), flips[1] != bool(granted["transform"].vflip))
+            self._turn = 180 * left[1], left[0] != left[1]
+        else:
+            self._turn = options.rotate, options.mirror
+        self._crops_here = mode is None and options.crop is not None  # who tells modes has a ScalerCrop
+        camera.set_controls(self._controls(camera.camera_controls))
         camera.start()
         width, height = granted["main"]["size"]
         self.mode = CameraMode(granted["main"]["format"], width, height, options.fps)
-        log.info(
-            "camera %s: %dx%d %s at %g frames a second, %s",
-            *(self.name, width, height, granted["main"]["format"], options.fps),
-            f"sensor mode {mode.size[0]}x{mode.size[1]}" if mode else "in a sensor mode of libcamera's choice",
-        )
+        read_out = f"{mode.size[0]}x{mode.size[1]}" if mode else "libcamera's choice"
+        log.info("camera %s: %s, sensor mode %s", self.name, self.mode, read_out)
+
+    def _flips(self, mode: SensorMode | None) -> tuple[bool, bool]:
+        """Return whether left and right, and top and bottom, are to be swapped by the camera.
+
+        A quarter of a turn is beyond a Pi's, and what is no Pi's camera may take a flip and not make it.
+        """
+        rotate, mirror = self._options.rotate, self._options.mirror
+        if mode is None or rotate not in (0, 180):
+            return False, False
+        return (rotate == 180) != mirror, rotate == 180
 
     def _choose_mode(self, camera: Any) -> SensorMode | None:
         options = self._options
@@ -174,7 +186,7 @@ class PiCamera:
         finest = round(field[2] * mode.size[0] / mode.field[2])
         return picture_size(field, min(options.width, finest), options.height)
 
-    def _controls(self, offered: Mapping[str, Any], mode: SensorMode | None) -> dict[str, Any]:
+    def _controls(self, offered: Mapping[str, Any]) -> dict[str, Any]:
         """Return the controls to set, of those that this camera has; each tells its lowest and highest value."""
         controls: dict[str, Any] = {}
         if "FrameDurationLimits" in offered:
@@ -183,9 +195,12 @@ class PiCamera:
             controls["FrameDurationLimits"] = (duration_us, duration_us)
         if "AfMode" in offered:
             controls["AfMode"] = CONTINUOUS
+        if "AeFlickerPeriod" in offered and self._options.power_line_hz.isdecimal():
+            half_period_us = round(1e6 / (2 * int(self._options.power_line_hz)))
+            controls.update({"AeFlickerMode": MANUAL, "AeFlickerPeriod": half_period_us})
         crop = self._options.crop
-        self._crops_here = crop is not None and (mode is None or "ScalerCrop" not in offered)
         if crop is not None and not self._crops_here:
+            # libcamera scales this onto what the sensor reads out, which is flipped by then.
             part = crop.unturned(*self._turn).within(*offered["ScalerCrop"][1])
             # On a Pi 5 picamera2 sets the crops of all streams, which overrule the one of all together.
             controls.update({"ScalerCrops": [part]} if "ScalerCrops" in offered else {"ScalerCrop": part})
@@ -211,16 +226,14 @@ class PiCamera:
     def _picture(self, buffer: NDArray[np.uint8], granted: Mapping[str, Any]) -> NDArray[np.uint8]:
         stream, colours = granted["main"], granted.get("colour_space")
         width, height = stream["size"]
-        image = gray_picture(
-            buffer,
-            _CODES.get(stream["format"], stream["format"]),
-            width,
-            height,
-            row_bytes=stream.get("stride") or 0,
-            full_range=str(getattr(colours, "range", "")).endswith("Full"),
-        )
+        code, row_bytes = _CODES.get(stream["format"], stream["format"]), stream.get("stride") or 0
+        full_range = str(getattr(colours, "range", "")).endswith("Full")
+        try:
+            image = gray_picture(buffer, code, width, height, row_bytes=row_bytes, full_range=full_range)
+        except ValueError as error:
+            raise CaptureError(f"camera {self.name}: sends {error}") from None
         image = turned(with_square_pixels(image, self._options.pixel_aspect or SQUARE), *self._turn)
-        return self._options.crop.of(image) if self._options.crop and self._crops_here else image
+        return self._options.crop.of(image) if self._crops_here and self._options.crop else image
 
 
 def _captured_at(metadata: Mapping[str, Any] | None, timeout_s: float) -> float:

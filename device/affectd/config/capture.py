@@ -51,7 +51,7 @@ class CameraConfig:
 
     power_line_hz: str = setting(
         "auto",
-        "The mains' frequency, at which lamps flicker, for a V4L2 camera that can allow for it. 'auto': as it finds.",
+        "The mains' frequency, at which lamps flicker, for a camera that can allow for it. 'auto': as it finds.",
         choices=("auto", "50", "60", "off"),
     )
     pixel_format: str = setting(
