@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from typing import Any
 
@@ -19,8 +20,10 @@ from affectd.events import Frame
 
 log = logging.getLogger(__name__)
 
-SINK = "affectd"
-TAIL = f"videoconvert ! video/x-raw,format=GRAY8 ! appsink name={SINK} drop=true max-buffers=1 sync=false"
+SINK, CONVERTER = "affectd", "affectd-grey"
+TAIL = (
+    f"videoconvert name={CONVERTER} ! video/x-raw,format=GRAY8 ! appsink name={SINK} drop=true max-buffers=1 sync=false"
+)
 """What every pipeline ends in: the newest picture, grey."""
 PACKAGES = "python3-gi gir1.2-gst-plugins-base-1.0 gstreamer1.0-plugins-good"
 _LOOK_S = 0.1
@@ -81,8 +84,9 @@ class GStreamerCamera:
         buffer = sample.get_buffer()
         data = np.frombuffer(buffer.extract_dup(0, buffer.get_size()), np.uint8)
         try:
-            # GStreamer lays grey rows out at multiples of four bytes.
-            image = gray_picture(data, "GREY", *size, row_bytes=-(-size[0] // 4) * 4)
+            # GStreamer lays grey rows out at multiples of four bytes. Of NV12 the grey rows alone are looked at.
+            code = "NV12" if self._is_video_range() else "GREY"
+            image = gray_picture(data, code, *size, row_bytes=-(-size[0] // 4) * 4)
         except ValueError as error:
             raise CaptureError(f"camera {self.name}: sends {error}") from None
         told = caps.get_fraction("pixel-aspect-ratio")
@@ -117,6 +121,14 @@ class GStreamerCamera:
                 return sample
             self._refuse_failed()
         raise CaptureError(f"camera {self.name}: no picture for {self._options.timeout_s:g} s")
+
+    def _is_video_range(self) -> bool:
+        """Whether black is 16 and white 235, as in most YUV: videoconvert leaves grey levels as they came."""
+        caps = self._pipeline.get_by_name(CONVERTER).get_static_pad("sink").get_current_caps()
+        came = caps.get_structure(0) if caps is not None else None
+        if came is None or re.search("RGB|BGR|GBR|GRAY", came.get_string("format") or ""):
+            return False
+        return not (came.get_string("colorimetry") or "").startswith("1:")  # 0 to 255, as of JPEGs
 
     def _refuse_failed(self, wait_s: float = 0.0) -> None:
         """Raise CaptureError if the pipeline has posted an error or has come to its end, at most `wait_s` from now."""

@@ -61,6 +61,17 @@ def test_the_picture_is_grey_and_without_padding() -> None:
     assert abs(time.monotonic() - frame.captured_at) < 20
 
 
+@pytest.mark.parametrize("form", ["I420", "YUY2", "RGB", "GRAY8", "I420,colorimetry=1:4:0:0"])
+def test_black_is_0_and_white_255_whatever_range_they_come_in(form: str) -> None:
+    levels = []
+    for pattern in ("black", "white"):
+        scene = f"videotestsrc is-live=true pattern={pattern} ! video/x-raw,format=RGB,width=64,height=48"
+        camera = opened(f"{scene} ! videoconvert ! video/x-raw,format={form}")
+        levels.append(int(camera.read().image[24, 32]))
+        camera.close()
+    assert levels == [0, 255]
+
+
 def test_pixels_are_made_square_and_the_rate_is_kept() -> None:
     camera = opened(f"{LIVE} ! video/x-raw,width=320,height=240,framerate=60/1,pixel-aspect-ratio=2/1", fps=5)
     frames = [camera.read() for _ in range(4)]
