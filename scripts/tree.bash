@@ -1,4 +1,4 @@
-# What scripts/prove-service and scripts/prove-debian13 share: a Debian root tree with this checkout's affectd in it.
+# What scripts/prove-service, scripts/prove-debian13 and parts of scripts/boards share: a Debian root tree with this checkout's affectd in it.
 # Sourced after setup.bash; $work is a folder to keep.
 
 tree=$work/tree
@@ -35,4 +35,28 @@ install_into_tree() {
         "$2/scripts/install-device" --prefix "$1"
         chroot "$1" /opt/affectd/current/bin/python -m pip install --quiet --constraint /var/tmp/locked.txt "affectd[$3]"
     ' - "$tree" "$work/checkout" "$1" >"$work/install.log" 2>&1 || fail "the installation failed; see $work/install.log"
+}
+
+# boot_tree: systemd as process 1 of the tree, with a network of its own; `inside` runs a command in it.
+boot_tree() {
+    systemd-nspawn --quiet --directory="$tree" --boot --register=no --keep-unit --private-network \
+        --bind-ro="$work/checkout:/checkout" </dev/null >"$work/console.log" 2>&1 &
+    nspawn=$!
+    # shellcheck disable=SC2064
+    trap "kill $nspawn 2>/dev/null; wait $nspawn || true" EXIT
+    await "the container's process 1" pgrep -P "$nspawn"
+    leader=$(pgrep -P "$nspawn")
+    await "multi-user.target" inside systemctl is-active multi-user.target
+}
+
+inside() { nsenter -t "$leader" -m -u -i -n -p -C -- "$@"; }
+
+# await WHAT COMMAND...: until the command succeeds, for $deadline_s (180) seconds.
+await() {
+    local what=$1 end=$((SECONDS + ${deadline_s:-180}))
+    shift
+    until "$@" >/dev/null 2>&1; do
+        [ "$SECONDS" -lt "$end" ] || fail "$what did not come in ${deadline_s:-180} s; see $work"
+        sleep 0.2
+    done
 }

@@ -27,7 +27,6 @@ from affectd.fusion.fuser import EVEN_SKILL, Fuser
 from affectd.inference.accelerators import in_use
 from affectd.inference.accelerators import memory as verdicts
 from affectd.inference.accelerators.choice import Wanted
-from affectd.inference.accelerators.cpu import NAME as CPU
 from affectd.inference.accelerators.in_use import InUse
 from affectd.inference.accelerators.memory import Memory
 from affectd.inference.accelerators.trials import Trials
@@ -156,7 +155,7 @@ def make_in_use(config: Config) -> InUse:
 
 def make_trials(config: Config, mark: InUse | None = None, *, anew: bool = False) -> Trials:
     """Return what judges accelerators; its verdicts are kept beside the outbox, where there is a place for one."""
-    if config.inference.delegate == CPU and config.inference.threads:
+    if not config.inference.tries_accelerators:
         return Trials()
     try:
         path = outbox_path(config).with_name(verdicts.FILE)

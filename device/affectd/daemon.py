@@ -82,7 +82,8 @@ class Daemon:
         self._trials = assembly.make_trials(config, self._in_use)
         clip = assembly.open_clip(config, realtime=config.clip.realtime, loop=config.clip.loop)
         for task in ("face", "voice"):
-            self._notifier.extend_start(MODEL_START_S)
+            if config.inference.tries_accelerators:
+                self._notifier.extend_start(MODEL_START_S)
             model = assembly.open_configured_model(config, task, self._trials)
             if model is not None:
                 self._models[task] = model

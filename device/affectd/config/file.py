@@ -71,6 +71,8 @@ def warnings(config: Config) -> list[str]:
         found.append("mqtt.ca_file and mqtt.cert_file have no effect while mqtt.tls is false.")
     if not mqtt.tls and mqtt.password_file and mqtt.host not in LOOPBACK:
         found.append(f"The password travels unencrypted to {mqtt.host}; set mqtt.tls = true.")
+    if config.inference.options and config.inference.delegate in ("cpu", "gpu", "auto"):
+        found.append(f'inference.options has no effect with inference.delegate = "{config.inference.delegate}".')
     if is_unclear(config.camera.source):
         found.append(f"camera.source: it is unclear where the password ends; {ENCODING}.")
     return found

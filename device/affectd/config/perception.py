@@ -40,6 +40,11 @@ class InferenceConfig:
         1, "Threads of one model on the CPU. 0: as many as are fastest, measured once.", low=0, high=8
     )
 
+    @property
+    def tries_accelerators(self) -> bool:
+        """Whether anything is tried before a model is opened; not so for the CPU with a given number of threads."""
+        return self.delegate != "cpu" or not self.threads
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaceConfig:

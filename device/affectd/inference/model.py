@@ -50,6 +50,10 @@ class Model:
         """Name, version and variant, as events carry them."""
         return f"{self.bundle.name} {self.bundle.version} {self.kind}"
 
+    def __str__(self) -> str:
+        """Name it and what runs it."""
+        return f"{self.description} on {self.runtime}, {self.delegate}"
+
     def logits(self, x: FloatArray) -> FloatArray:
         """Give logits (labels,) float32 for one float32 input, with or without the batch axis."""
         return self.interpreter(x)
@@ -75,6 +79,7 @@ def open_model(
             trials.about_to_use(workload, choice.accelerator)
             model = open_chosen(workload, choice)
         except ModelError as error:
+            trials.not_used(bundle)
             choice = Choice(Cpu(), f"{choice.accelerator.name}: {error}", fell_back=True)
         else:
             log.info("%s runs on %s", bundle.name, choice)

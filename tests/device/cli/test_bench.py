@@ -22,6 +22,8 @@ def test_stages_daemon_and_budgets_are_measured(tmp_path, face_model):
     ended = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=110, check=False)
     assert ended.returncode == 0, ended.stderr
     document = json.loads(ended.stdout)
+    assert document["models"]["face"].startswith("face-tiny 0.0.1 int8 on LiteRT ")
+    assert document["models"]["face"].endswith(", cpu")
     stages = document["stages"]
     assert {
         "face: track",

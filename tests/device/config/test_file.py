@@ -179,6 +179,9 @@ def test_warnings_say_what_is_probably_not_meant(tmp_path):
     assert any("unencrypted to broker.example" in sentence for sentence in found)
     assert warnings(load(None, {**environ, "AFFECTD_MQTT_TLS": "true"})) == []
     assert warnings(Config()) == []
+    options = {"AFFECTD_INFERENCE_OPTIONS": "device=usb"}
+    assert warnings(load(None, {**options, "AFFECTD_INFERENCE_DELEGATE": "edgetpu"})) == []
+    assert warnings(load(None, options)) == ['inference.options has no effect with inference.delegate = "cpu".']
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import pytest
 from affectd.cli.check.finding import Finding
 from affectd.cli.check.probes import probe_model
 from affectd.config import Config
-from affectd.inference.accelerators import in_use, trial, trials
+from affectd.inference.accelerators import in_use, limits, trial, trials
 from affectd.inference.accelerators.accelerator import Workload
 from affectd.inference.accelerators.choice import Wanted, choose
 from affectd.inference.accelerators.cpu import Cpu
@@ -148,6 +148,25 @@ def test_what_failed_in_use_is_left_alone_until_it_is_checked(
     workload = Workload(bundle, "int8", load_runtime("auto"))
     assert not choose(wanted, workload, Trials(memory, anew=True)).fell_back
     assert start().delegate == library
+
+
+def test_a_trial_that_fills_the_memory_of_the_service_is_ended_before_the_kernel_ends_the_service(
+    workload: Workload, library: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group = tmp_path / "unit"
+    group.mkdir()
+    for name, content in (("max", "503316480"), ("current", "500000000"), ("stat", "anon 1\ninactive_file 20000000\n")):
+        (group / f"memory.{name}").write_text(content)
+    (tmp_path / "own").write_text("0::/unit\n")
+    monkeypatch.setattr(limits, "_OWN", tmp_path / "own")
+    monkeypatch.setattr(limits, "_GROUPS", tmp_path)
+    assert limits.memory_left() == 23_316_480
+    assert trial.try_out(workload, External(library)).fault == (
+        "needs more memory than this service may hold (MemoryMax=, 480 MB)"
+    )
+    (group / "memory.max").write_text("max\n")
+    assert limits.memory_left() is None
+    assert trial.try_out(workload, External(library)).good
 
 
 def test_auto_keeps_the_fastest_that_is_right(

@@ -35,11 +35,18 @@ def received(server):
 def test_says_each_word_of_the_protocol(manager):
     server, environment = manager
     notifier = Notifier(environment)
+    notifier.extend_start(1.5)
     notifier.ready()
     notifier.status("online at\nlocalhost")
     notifier.alive()
     notifier.stopping()
-    assert received(server) == ["READY=1", "STATUS=online at localhost", "WATCHDOG=1", "STOPPING=1"]
+    assert received(server) == [
+        "EXTEND_TIMEOUT_USEC=1500000",
+        "READY=1",
+        "STATUS=online at localhost",
+        "WATCHDOG=1",
+        "STOPPING=1",
+    ]
     assert notifier.watchdog_s == 20
 
 

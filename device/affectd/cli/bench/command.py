@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     config = load_config(args)
     config = with_clip(assembly.identified(config, assembly.identity(config)), clip)
     _say("measuring stages ...")
-    stages = measure_stages(config)
+    stages, models = measure_stages(config)
     cost = None
     with bench_broker(config.mqtt, given=args.mqtt_host is not None or args.config is not None) as mqtt:
         if mqtt is None:
@@ -49,9 +49,9 @@ def run(args: argparse.Namespace) -> int:
             _say("running the daemon on the clip in real time ...")
             cost = measure_daemon(args.config, clip, mqtt)
     if args.json:
-        print(json.dumps(_document(config, stages, cost), indent=2))
+        print(json.dumps(_document(config, models, stages, cost), indent=2))
     else:
-        _print_tables(stages, cost)
+        _print_tables(models, stages, cost)
     return 0
 
 
@@ -71,10 +71,13 @@ def budgets(stages: Iterable[Stage], cost: DaemonCost | None) -> list[tuple[str,
     ]
 
 
-def _document(config: Config, stages: list[Stage], cost: DaemonCost | None) -> dict[str, object]:
+def _document(
+    config: Config, models: dict[str, str], stages: list[Stage], cost: DaemonCost | None
+) -> dict[str, object]:
     return {
         "clip": config.camera.source,
         "variant": config.inference.variant,
+        "models": models,
         "stages": {stage.name: stage.to_json() for stage in stages},
         "daemon": None if cost is None else cost.to_json(),
         "budgets": [
@@ -84,7 +87,9 @@ def _document(config: Config, stages: list[Stage], cost: DaemonCost | None) -> d
     }
 
 
-def _print_tables(stages: list[Stage], cost: DaemonCost | None) -> None:
+def _print_tables(models: dict[str, str], stages: list[Stage], cost: DaemonCost | None) -> None:
+    for task, model in models.items():
+        print(f"{task} model: {model}")
     print(f"{'stage':<24}{'median':>10}{'p95':>10}{'count':>8}")
     for stage in stages:
         print(f"{stage.name:<24}{stage.median_ms:>7.2f} ms{stage.p95_ms:>7.2f} ms{stage.count:>8}")

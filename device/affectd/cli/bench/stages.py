@@ -75,8 +75,11 @@ class Samples:
         return stages
 
 
-def measure_stages(config: Config) -> list[Stage]:
-    """Measure opening the models, the face and voice paths, fusion and the outbox, one after the other."""
+def measure_stages(config: Config) -> tuple[list[Stage], dict[str, str]]:
+    """Measure opening the models, the face and voice paths, fusion and the outbox, one after the other.
+
+    Returns the stages, and the models by what they read, with what runs them.
+    """
     samples = Samples()
     face = samples.time("open face model", lambda: assembly.open_configured_model(config, "face"))
     voice = samples.time("open voice model", lambda: assembly.open_configured_model(config, "voice"))
@@ -87,7 +90,8 @@ def measure_stages(config: Config) -> list[Stage]:
         readings += _measure_voice(config, voice, samples)
     _measure_fusion(config, face, voice, readings, samples)
     _measure_outbox(samples)
-    return samples.stages()
+    models = {task: str(model) for task, model in (("face", face), ("voice", voice)) if model is not None}
+    return samples.stages(), models
 
 
 def _measure_face(config: Config, model: Model, samples: Samples) -> list[FaceReading]:

@@ -58,9 +58,12 @@ def try_out(workload: Workload, accelerator: Accelerator) -> Verdict:
         "options": accelerator.options,
         "threads": accelerator.threads,
     }
-    with _Child(job) as child:
-        fault = child.await_end()
+    try:
+        with _Child(job) as child:
+            fault = child.await_end()
         return child.verdict(fault)
+    except OSError as error:
+        return Verdict(f"cannot be tried: {error.strerror}", lasting=False)
 
 
 class _Child:
@@ -112,7 +115,7 @@ class _Child:
             for stream in (self._output_end.fileno(), self._result):
                 os.set_blocking(stream, False)
                 selector.register(stream, selectors.EVENT_READ)
-            while self._process.poll() is None:
+            while self._runs():
                 now = time.monotonic()
                 if now >= self._step_began + STEP_S:
                     return f"hangs {self._step}: no sign of life for {STEP_S:g} s"
@@ -125,10 +128,14 @@ class _Child:
             self._read(selector)
         return ""
 
+    def _runs(self) -> bool:
+        """Whether it has not ended; not reaped yet: its number must stay its own until its session is ended."""
+        return os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+
     def verdict(self, fault: str) -> Verdict:
-        """Judge by how it ended and what it told."""
+        """Judge by how it ended, unless it was ended for a `fault`, and what it told."""
         code = self._process.returncode
-        if not fault and code is not None and code < 0:
+        if not fault and code < 0:
             fault = f"died of {_signal_name(-code)} {self._step}"
             if not may_write_code():
                 fault += "; this service may not write code (MemoryDenyWriteExecute=), as GPU drivers do"

@@ -54,6 +54,12 @@ class Trials:
             key = self._used[workload.bundle.name] = self._memory.key(workload, accelerator)
             self._in_use.mark(key, "used")
 
+    def not_used(self, bundle: Bundle) -> None:
+        """Take the mark back, for the accelerator refused and no code of it runs in this process."""
+        key = self._used.pop(bundle.name, None)
+        if self._in_use and key:
+            self._in_use.unmark(key)
+
     def failed_in_use(self, bundle: Bundle, fault: str) -> None:
         """Remember what the accelerator that runs the bundle did after a good trial."""
         key = self._used.pop(bundle.name, None)
