@@ -278,7 +278,7 @@ def make_origin(config: Config, models: dict[str, Model], run: str) -> Origin:
 def _crash_marker(config: Config) -> Path | None:
     """Return the file that tells of an end inside a camera's library; None where there is no place for it."""
     try:
-        return outbox_path(config).with_name("inside-libcamera.json")
+        return outbox_path(config).with_name("inside-camera-library.json")
     except ConfigError:
         return None
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from affectd.capture.address import without_any_secrets
 from affectd.capture.camera_options import CameraOptions
+from affectd.capture.crash_marker import CrashMarker
 from affectd.capture.pace import Pace
 from affectd.capture.pixel_aspect import SQUARE, believed, with_square_pixels
 from affectd.capture.pixel_format import gray_picture
@@ -36,6 +37,7 @@ class GStreamerCamera:
     def __init__(self, pipeline: str, options: CameraOptions) -> None:
         self._text = pipeline.strip()
         self._options = options
+        self._marker = CrashMarker(options.crash_marker, "GStreamer")
         self._pipeline: Any = None
         self._sink: Any = None
         self._size = (0, 0)
@@ -51,17 +53,9 @@ class GStreamerCamera:
     def open(self) -> None:
         """Build the pipeline and start it. Raises CaptureError."""
         self.close()
-        gst, glib = _libraries()
+        self._marker.enter(self.name)
         try:
-            self._pipeline = gst.parse_launch(f"{self._text} ! {TAIL}")
-        except glib.Error as error:
-            raise CaptureError(f"camera {self.name}: {self._parse_fault(gst, error)}") from None
-        self._sink = self._pipeline.get_by_name(SINK)
-        self._size = (0, 0)
-        self._pace = Pace(self._options.fps)
-        self._number = 0
-        try:
-            self._start(gst)
+            self._start()
         except CaptureError:
             self.close()
             raise
@@ -91,6 +85,7 @@ class GStreamerCamera:
             raise CaptureError(f"camera {self.name}: sends {error}") from None
         told = caps.get_fraction("pixel-aspect-ratio")
         aspect = self._options.pixel_aspect or (believed(*told[1:]) if told[0] else None) or SQUARE
+        self._marker.leave(proven=True)
         self._number += 1
         return Frame(with_square_pixels(image, aspect), captured_at, self._number)
 
@@ -100,8 +95,18 @@ class GStreamerCamera:
         if pipeline is not None:
             gst, _ = _libraries()
             pipeline.set_state(gst.State.NULL)
+        self._marker.leave()
 
-    def _start(self, gst: Any) -> None:
+    def _start(self) -> None:
+        gst, glib = _libraries()
+        try:
+            self._pipeline = gst.parse_launch(f"{self._text} ! {TAIL}")
+        except glib.Error as error:
+            raise CaptureError(f"camera {self.name}: {self._parse_fault(gst, error)}") from None
+        self._sink = self._pipeline.get_by_name(SINK)
+        self._size = (0, 0)
+        self._pace = Pace(self._options.fps)
+        self._number = 0
         self._pipeline.set_state(gst.State.PLAYING)
         changed = self._pipeline.get_state(round(self._options.timeout_s * gst.SECOND))[0]
         failed = changed == gst.StateChangeReturn.FAILURE

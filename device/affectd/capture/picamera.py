@@ -144,7 +144,7 @@ class PiCamera:
             self._turn = 180 * left[1], left[0] != left[1]
         else:
             self._turn = options.rotate, options.mirror
-        self._crops_here = mode is None and options.crop is not None  # who tells modes has a ScalerCrop
+        self._crops_here = options.crop is not None and not _can_crop(mode)
         camera.set_controls(self._controls(camera.camera_controls))
         camera.start()
         width, height = granted["main"]["size"]
@@ -181,7 +181,7 @@ class PiCamera:
         if mode is None:
             return options.width, options.height
         field = mode.field
-        if options.crop is not None:
+        if options.crop is not None and _can_crop(mode):
             field = options.crop.unturned(options.rotate, options.mirror).within(*field)
         finest = round(field[2] * mode.size[0] / mode.field[2])
         return picture_size(field, min(options.width, finest), options.height)
@@ -234,6 +234,11 @@ class PiCamera:
             raise CaptureError(f"camera {self.name}: sends {error}") from None
         image = turned(with_square_pixels(image, self._options.pixel_aspect or SQUARE), *self._turn)
         return self._options.crop.of(image) if self._crops_here and self._options.crop else image
+
+
+def _can_crop(mode: SensorMode | None) -> bool:
+    """Whether a part of the field can be asked for: who tells modes and what they see has a ScalerCrop."""
+    return mode is not None and mode.told
 
 
 def _captured_at(metadata: Mapping[str, Any] | None, timeout_s: float) -> float:

@@ -25,6 +25,8 @@ class SensorMode:
     fps: float
     """Frames a second that it can give at most."""
     bit_depth: int
+    told: bool = True
+    """Whether `field` is what the driver told."""
 
     @classmethod
     def read(cls, modes: Iterable[Mapping[str, Any]], sensor: tuple[int, int]) -> list[SensorMode]:
@@ -40,7 +42,7 @@ class SensorMode:
                 x, y, across, down = mode["crop_limits"]
                 told = 0 < across <= sensor[0] and 0 < down <= sensor[1]
                 field = (x, y, across, down) if told else (0, 0, width, height)
-                found.append(cls((width, height), field, mode["fps"], mode["bit_depth"]))
+                found.append(cls((width, height), field, mode["fps"], mode["bit_depth"], told))
         return found
 
     @property

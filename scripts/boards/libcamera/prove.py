@@ -144,7 +144,7 @@ def show_end_inside(listener: Listener) -> None:
         print("and /health says so; it enters libcamera again after 10 s, and ends with", second.wait(PATIENCE_S))
     with running():
         listener.wait_for("state", is_shown)
-        gone = not (STATE / "inside-libcamera.json").exists()
+        gone = not (STATE / "inside-camera-library.json").exists()
         print("a libcamera that works is taken after 40 s; the file that told of the ends is gone:", gone)
 
 

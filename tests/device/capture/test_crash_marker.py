@@ -25,7 +25,7 @@ os.abort()
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    return tmp_path / "inside-libcamera.json"
+    return tmp_path / "inside-camera-library.json"
 
 
 def end_inside(path: Path) -> None:

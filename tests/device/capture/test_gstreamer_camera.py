@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -173,6 +174,16 @@ def test_a_source_that_stalls_or_is_killed_is_told() -> None:
                 camera.read()
         camera.close()
         server.kill()
+
+
+def test_a_picture_shows_that_gstreamer_does_not_end_the_program(tmp_path: Path) -> None:
+    marker = tmp_path / "inside"
+    camera = GStreamerCamera(LIVE, CameraOptions(width=64, height=48, fps=10, timeout_s=20, crash_marker=marker))
+    camera.open()
+    assert marker.exists()
+    camera.read()
+    assert not marker.exists()
+    camera.close()
 
 
 def test_without_pygobject_the_packages_are_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -264,6 +264,11 @@ def test_a_part_is_cut_out_here_where_the_isp_cannot(board: Board) -> None:
     assert "sensor" not in board.asked
     assert set(board.set) == {"AfMode", "FrameDurationLimits"}
     assert (image.shape, set(np.unique(image))) == ((240, 320), {200})
+    board.modes = [{**mode, "crop_limits": (65535,) * 4} for mode in MODES]  # a driver that does not tell what they see
+    image = opened(board, crop=Crop.parse("0,0,0.5,0.5")).read().image
+    assert board.asked["sensor"]["output_size"] == (4608, 2592)
+    assert set(board.set) == {"AfMode", "FrameDurationLimits"}
+    assert (image.shape, set(np.unique(image))) == ((180, 320), {200})
 
 
 @pytest.mark.parametrize("metadata", [None, {}, {"SensorTimestamp": 1}, {"SensorTimestamp": 2**62}])
