@@ -146,14 +146,19 @@ class GStreamerCamera:
             raise CaptureError(f"camera {self.name}: the stream has ended")
         error, details = message.parse_error()
         # After where in its source an element failed comes, on lines of their own, why.
-        said = " ".join([error.message, *(details or "").splitlines()[1:]]).strip().rstrip(".")
-        raise CaptureError(f"camera {self.name}: {message.src.get_name()} failed: {without_any_secrets(said)}")
+        said = _sentence(" ".join([error.message, *(details or "").splitlines()[1:]]))
+        raise CaptureError(f"camera {self.name}: {message.src.get_name()} failed: {said}")
 
     def _parse_fault(self, gst: Any, error: Any) -> str:
-        said = without_any_secrets(error.message).strip().rstrip(".")
+        said = _sentence(error.message)
         if error.matches(gst.ParseError.quark(), gst.ParseError.NO_SUCH_ELEMENT):
             return f"GStreamer has {said}; is it spelled so, and is its plugin installed? gst-inspect-1.0 lists what is"
         return f"camera.source = 'gst: ...' is no pipeline to which '! videoconvert' can be added: {said}"
+
+
+def _sentence(words: str) -> str:
+    """Return what GStreamer says on one line, without a full stop and without secrets."""
+    return " ".join(without_any_secrets(words).split()).rstrip(".")
 
 
 def _libraries() -> tuple[Any, Any]:
