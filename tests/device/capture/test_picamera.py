@@ -240,6 +240,13 @@ def test_it_is_turned_by_the_isp_where_it_can_be_and_else_here(
     assert (board.asked["transform"].hflip or board.asked["transform"].vflip) == by_isp
 
 
+def test_what_is_no_pis_camera_is_turned_here(board: Board) -> None:
+    board.modes = []  # such as one that takes a flip and does not make it
+    image = opened(board, rotate=180).read().image
+    assert not board.asked["transform"].hflip
+    assert bright_corner(image) == "bottom right"
+
+
 def test_a_part_is_cut_out_by_the_isp_with_all_the_pixels_it_has(board: Board) -> None:
     half = Crop.parse("0.5,0,0.5,0.5")
     opened(board, crop=half, rotate=180)
