@@ -91,7 +91,7 @@ class MicrophoneConfig:
     channel: str = setting(
         "auto",
         "Which channel of a microphone array is heard: its number from 1, as 'affectd microphones' shows them, 'mean', "
-        "or 'loudest', chosen anew after each pause. 'auto': the mean of one or two, the first of more.",
+        "or 'loudest', chosen anew after each pause. 'auto': a card's first; where a sound server runs, its mixture.",
         fault=channel_fault,
     )
     gain_db: float = setting(0.0, "Amplification of a microphone that is too quiet, in decibels.", low=-40, high=60)

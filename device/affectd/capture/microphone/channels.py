@@ -20,16 +20,18 @@ FLOOR_RISES_DB_S = 1.0
 
 
 def counts_to_try(choice: str, most: int) -> list[int]:
-    """Return how many channels to ask a device for that gives `most` at most, best first; empty: it has too few."""
+    """Return how many channels to ask a device for that gives `most` at most, best first; empty: it has too few.
+
+    Asked for fewer than it has, a card gives its first, and a sound server a mixture.
+    """
+    if choice == "auto":
+        return sorted({1, min(2, most), most})
     if choice.isdecimal():
-        wanted = int(choice)
-        # Not mono of a device that has more: that is a mixture.
-        enough = max(wanted, min(2, most))
+        enough = max(int(choice), min(2, most))
         return sorted({count for count in (enough, *_FEW, most) if enough <= count <= most})
-    if choice == "loudest":
-        rest = [count for count in (8, 6, 4, 2, 1) if count < most]
-        return [most, *rest] if most <= _CARD_MOST else [*rest, most]
-    return sorted({1, min(2, most), most})
+    if most <= _CARD_MOST:
+        return sorted({count for count in (1, *_FEW, most) if count <= most}, reverse=True)
+    return [1, most] if choice == "mean" else [8, 6, 4, 2, 1, most]
 
 
 class ChannelChoice:

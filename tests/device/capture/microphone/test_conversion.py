@@ -125,7 +125,8 @@ def test_the_loudest_is_followed_from_utterance_to_utterance_and_never_within_on
     [
         ("auto", 1, [1]),
         ("auto", 6, [1, 2, 6]),
-        ("mean", 2, [1, 2]),
+        ("mean", 2, [2, 1]),
+        ("mean", 32, [1, 32]),
         ("1", 1, [1]),
         ("1", 6, [2, 4, 6]),
         ("5", 6, [5, 6]),
