@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import affectd
 from affectd import errors
+from support import board_files
 
 SYSTEMD = Path(__file__).parents[2] / "systemd"
 UNIT = SYSTEMD / "affectd.service"
+BOARDS = SYSTEMD / "boards"
 
 
 READS_THE_CLOCK = """
@@ -60,6 +65,63 @@ def test_systemd_understands_every_line_of_the_unit(tmp_path: Path) -> None:
     judged = run("systemd-analyze", "verify", "--man=no", str(unit))
     assert "affectd.service" not in judged.stderr  # unknown keys are warnings there, with exit code 0
     assert judged.returncode == 0, judged.stderr
+
+
+def test_systemd_understands_every_line_of_the_boards_drop_ins(tmp_path: Path) -> None:
+    unit = tmp_path / UNIT.name
+    unit.write_text(UNIT.read_text().replace("/opt/affectd/current/bin/affectd", "/bin/true"))
+    (tmp_path / f"{UNIT.name}.d").mkdir()
+    for conf in BOARDS.glob("*.conf"):
+        (tmp_path / f"{UNIT.name}.d" / f"board-{conf.name}").write_text(conf.read_text())
+    judged = run("systemd-analyze", "verify", "--man=no", str(unit))
+    assert "affectd.service" not in judged.stderr
+    assert judged.returncode == 0, judged.stderr
+    spoilt = tmp_path / f"{UNIT.name}.d" / "board-accel.conf"
+    spoilt.write_text(spoilt.read_text() + "DevicesAllow=/dev/x rw\n")
+    assert "board-accel.conf" in run("systemd-analyze", "verify", "--man=no", str(unit)).stderr, "it reads them"
+
+
+@pytest.mark.parametrize(
+    ("compatible", "accel", "chosen"),
+    [
+        (("raspberrypi,4-model-b", "brcm,bcm2711"), False, ["raspberry-pi"]),
+        (("nvidia,p3768-0000+p3767-0005", "nvidia,tegra234"), False, ["tegra"]),
+        (("radxa,rock-5b", "rockchip,rk3588"), True, ["accel", "rockchip"]),
+        (("khadas,vim3", "amlogic,a311d", "amlogic,g12b"), False, []),
+        ((), True, ["accel"]),
+        ((), False, []),
+    ],
+)
+def test_a_board_is_given_the_drop_ins_that_are_for_it(
+    compatible: tuple[str, ...], accel: bool, chosen: list[str], tmp_path: Path
+) -> None:
+    if compatible:
+        board_files.write(tmp_path, "proc/device-tree/compatible", "".join(f"{entry}\0" for entry in compatible))
+    if accel:
+        (tmp_path / "sys/class/accel").mkdir(parents=True)
+    named = run(str(BOARDS / "choose"), str(tmp_path))
+    assert (named.returncode, named.stderr) == (0, "")
+    assert named.stdout.split() == chosen
+
+
+def test_the_installer_puts_them_beside_the_unit_and_takes_those_of_another_board_away(tmp_path: Path) -> None:
+    installer = (SYSTEMD.parent / "scripts" / "install-device").read_text()
+    take_board = re.search(r"^take_board\(\) \{.*?^\}", installer, re.MULTILINE | re.DOTALL)
+    assert take_board is not None
+    (tmp_path / "release/systemd/boards").mkdir(parents=True)
+    for file in BOARDS.iterdir():
+        shutil.copy(file, tmp_path / "release/systemd/boards")
+    everywhere = tmp_path / "release/systemd/boards/raspberry-pi.conf"
+    everywhere.write_text(everywhere.read_text() + "# present: /proc\n")
+    dropins = tmp_path / "affectd.service.d"
+    board_files.write(dropins, "board-tegra.conf", "")
+    board_files.write(dropins, "override.conf", "")  # of `systemctl edit`
+    function = take_board[0].replace("/etc/systemd/system/affectd.service.d", str(dropins))
+    done = run("bash", "-euc", f"{function}\ntake_board {tmp_path}/release")
+    assert done.returncode == 0, done.stderr
+    assert f"{dropins}/board-raspberry-pi.conf" in done.stderr
+    assert {"board-raspberry-pi.conf", "override.conf"} <= {file.name for file in dropins.iterdir()}
+    assert not (dropins / "board-tegra.conf").exists()
 
 
 def test_the_sandbox_lets_the_clock_be_read_and_not_set() -> None:

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from affectd.cli.options import add_config_option, load_service_config
-from affectd.cli.terminal import plain
+from affectd.cli.terminal import plain, quiet_libraries
 from affectd.config.keys import toml
 from affectd.errors import CaptureError
 
@@ -58,30 +58,35 @@ def run(args: argparse.Namespace) -> int:
     set_up_logging("ERROR")
     privacy = assembly.privacy_sources(load_service_config(args))
     privacy.require_off()
-    devices = list_inputs()
-    chosen = [device for device in devices if args.name.lower() in device.name.lower()]
-    if not chosen:
+    with quiet_libraries():
+        devices = list_inputs()
+        chosen = [device for device in devices if args.name.lower() in device.name.lower()]
+        for device in chosen:
+            _show(device, source_name(device, devices), max(args.seconds, BLOCK_S), privacy, as_json=args.json)
+    if devices and not chosen:
         seen = ", ".join(device.name for device in devices)
+        raise CaptureError(f"no microphone has '{args.name}' in its name; there are: {seen}")
+    if not devices:
         raise CaptureError(
-            f"no microphone has '{args.name}' in its name; there are: {seen}"
-            if devices
-            else "no microphone found: is it plugged in, is the sound server running, and is the user in the group "
-            "'audio'?"
+            "no microphone found: is it plugged in, is the sound server running, and is the user in the group 'audio'?"
         )
-    for device in chosen:
-        about = _described(device, source_name(device, devices))
-        if not args.json:
-            print("\n".join(_headlines(about)), flush=True)
-        try:
-            about |= _listen(device, max(args.seconds, BLOCK_S), privacy, draws=not args.json)
-        except CaptureError as fault:
-            privacy.require_off()  # where that is why, it ends the command
-            about["error"] = str(fault)
-            if not args.json:
-                print(f"   {fault}", flush=True)
-        if args.json:
-            print(json.dumps(about), flush=True)
     return 0
+
+
+def _show(device: InputDevice, source: str, seconds: float, privacy: PrivacySources, *, as_json: bool) -> None:
+    """Describe and measure one device. Raises CaptureError where privacy is switched on."""
+    about = _described(device, source)
+    if not as_json:
+        print("\n".join(_headlines(about)), flush=True)
+    try:
+        about |= _listen(device, seconds, privacy, draws=not as_json)
+    except CaptureError as fault:
+        privacy.require_off()  # where that is why, it ends the command
+        about["error"] = str(fault)
+        if not as_json:
+            print(plain(f"   {fault}"), flush=True)
+    if as_json:
+        print(json.dumps(about), flush=True)
 
 
 def _described(device: InputDevice, source: str) -> dict[str, Any]:

@@ -6,6 +6,8 @@ import codecs
 import io
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 _DEGRADE = "affectd.degrade"
 STAND_INS = {"█": "#", "░": "-", "°": ""}
@@ -29,6 +31,20 @@ def prepare_streams() -> None:
             setattr(sys, name, open(descriptor, "w", encoding="ascii", errors=_DEGRADE, closefd=False))  # noqa: SIM115
         elif isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=_DEGRADE)
+
+
+@contextmanager
+def quiet_libraries() -> Iterator[None]:
+    """Drop what PortAudio's back ends and the runtimes write to standard error past Python."""
+    sys.stderr.flush()
+    kept, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 2)
+    os.close(null)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def plain(text: str) -> str:

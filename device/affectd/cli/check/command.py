@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from affectd.cli.options import add_config_option, load_service_config
+from affectd.cli.terminal import quiet_libraries
 
 if TYPE_CHECKING:
     from affectd.cli.check.finding import Finding
@@ -35,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     if not args.json and sys.stdout.isatty():
         print("look into the camera, and say something: both are tried for a few seconds", flush=True)
     findings = []
-    with _quiet_libraries():
+    with quiet_libraries():
         for finding in probe_all(config):
             findings.append(finding)
             if not args.json:
@@ -43,20 +41,6 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps([finding.to_json() for finding in findings], indent=2))
     return next((finding.exit_code for finding in findings if finding.state == "failed"), 0)
-
-
-@contextmanager
-def _quiet_libraries() -> Iterator[None]:
-    """Drop what PortAudio's back ends and the runtimes write to standard error past Python."""
-    sys.stderr.flush()
-    kept, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, 2)
-    os.close(null)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
 
 
 def _print_row(finding: Finding) -> None:
