@@ -200,6 +200,7 @@ def unplug_and_plug_in() -> None:
 
 
 def main() -> None:
+    Path("/dev/shm").mkdir(exist_ok=True)  # libjack looks there
     subprocess.run(["modprobe", "snd-aloop", "index=0", "pcm_substreams=1"], check=True)
     time.sleep(2)
     print("inputs:", ", ".join(device.name for device in portaudio.list_inputs()), flush=True)

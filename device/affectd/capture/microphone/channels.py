@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-_FEW = (2, 4, 6, 8)
+_FEW = (1, 2, 4, 6, 8)
 _CARD_MOST = 16
 """What offers more is no card but a sound server or plug, which makes up what its card lacks."""
 
@@ -22,16 +22,18 @@ FLOOR_RISES_DB_S = 1.0
 def counts_to_try(choice: str, most: int) -> list[int]:
     """Return how many channels to ask a device for that gives `most` at most, best first; empty: it has too few.
 
-    Asked for fewer than it has, a card gives its first, and a sound server a mixture.
+    Asked for fewer than it has, a card gives its first; a sound server mixes them, so it is asked for as many as arrays
+    have, and makes up what is missing.
     """
     if choice == "auto":
         return sorted({1, min(2, most), most})
-    if choice.isdecimal():
-        enough = max(int(choice), min(2, most))
-        return sorted({count for count in (enough, *_FEW, most) if enough <= count <= most})
+    least = int(choice) if choice.isdecimal() else 1
+    counts = {count for count in (least, *_FEW, most) if least <= count <= most}
     if most <= _CARD_MOST:
-        return sorted({count for count in (1, *_FEW, most) if count <= most}, reverse=True)
-    return [1, most] if choice == "mean" else [8, 6, 4, 2, 1, most]
+        return sorted(counts, reverse=not choice.isdecimal())
+    if choice == "mean":
+        return [1, most]
+    return [*sorted(counts - {most}, reverse=True), most]
 
 
 class ChannelChoice:

@@ -22,8 +22,8 @@ PORTAUDIO = DriverThread("PortAudio")
 """PortAudio must not be called from two threads at once, whatever the number of microphones."""
 SAMPLE_TYPES = ("int32", "int16", "int24", "float32")
 """What a stream is asked for, best first: as 32 bits PortAudio passes on a card's 16, 24 or 32 in full."""
-_FORMAT_REFUSED = -9994
-"""paSampleFormatNotSupported."""
+_TYPE_REFUSED, _RATE_REFUSED = -9994, -9997
+"""paSampleFormatNotSupported, paInvalidSampleRate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,26 +146,34 @@ def open_stream(library: Any, audio: Any, device: InputDevice, channels: Iterabl
     OSError, or what PyAudio raises, of the last attempt.
     """
     refusal: Exception | None = None
-    for rate, count in product(dict.fromkeys((SAMPLE_RATE, device.default_rate)), dict.fromkeys(channels)):
-        for sample_type in SAMPLE_TYPES:
-            inbox = Inbox(ceil(QUEUE_S / chunk_s), rate, library.paInputOverflow)
-            try:
-                stream = audio.open(
-                    rate=rate,
-                    channels=count,
-                    format=getattr(library, f"pa{sample_type.capitalize()}"),
-                    input=True,
-                    input_device_index=device.index,
-                    frames_per_buffer=round(rate * chunk_s),
-                    stream_callback=inbox.on_audio,
-                )
-            except (OSError, ValueError) as error:
-                refusal = error
-                if error.args[:1] != (_FORMAT_REFUSED,):
-                    break  # another sample type is refused as well
-            else:
-                return Capture(audio, stream, inbox, device, StreamFormat(rate, count, sample_type))
+    tries = list(product(dict.fromkeys((SAMPLE_RATE, device.default_rate)), dict.fromkeys(channels), SAMPLE_TYPES))
+    while tries:
+        rate, count, sample_type = tries.pop(0)
+        inbox = Inbox(ceil(QUEUE_S / chunk_s), rate, library.paInputOverflow)
+        try:
+            stream = audio.open(
+                rate=rate,
+                channels=count,
+                format=getattr(library, f"pa{sample_type.capitalize()}"),
+                input=True,
+                input_device_index=device.index,
+                frames_per_buffer=round(rate * chunk_s),
+                stream_callback=inbox.on_audio,
+            )
+        except (OSError, ValueError) as error:
+            refusal = error
+            tries = _left(tries, rate, count, error)
+        else:
+            return Capture(audio, stream, inbox, device, StreamFormat(rate, count, sample_type))
     raise OSError(str(refusal))
+
+
+def _left(tries: list[tuple[int, int, str]], rate: int, count: int, refusal: Exception) -> list[tuple[int, int, str]]:
+    """Return what is worth trying after a refusal of a rate and a channel count: PortAudio prints lines at each."""
+    code = refusal.args[0] if refusal.args else None
+    if code == _RATE_REFUSED:
+        return [each for each in tries if each[0] != rate]
+    return tries if code == _TYPE_REFUSED else [each for each in tries if each[:2] != (rate, count)]
 
 
 def _described(device: Any) -> InputDevice:
