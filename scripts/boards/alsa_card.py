@@ -188,12 +188,9 @@ def unplug_and_plug_in() -> None:
         wait_for("the loss is told", lambda h: state(h) != "running")
     Path(CARD, "bind").write_text("snd_aloop.0")
     print("plugged in", flush=True)
-    time.sleep(2)
-    with playing("S16_LE", 2, 44_100, 2):
-        wait_for(
-            "it is heard again, now of two channels",
-            is_heard,
-        )
+    time.sleep(10)
+    with playing("S32_LE", 8, 16_000, 2):  # what the daemon, which opens it first, asks for
+        wait_for("it is heard again", is_heard)
     daemon.terminate()
     print(f"affectd run ended with {daemon.wait(60)}", flush=True)
     broker.terminate()

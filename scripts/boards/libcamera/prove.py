@@ -123,7 +123,10 @@ def show_event(listener: Listener) -> None:
         print(f"after {time.monotonic() - starved_at:.1f} s:", wait_for_log("camera runs again", so_far))
         time.sleep(5)  # over which /health averages
         listener.forget()
-        print("frames a second in /health:", listener.wait_for("health", lambda health: health["frames_per_s"])["frames_per_s"])
+        print(
+            "frames a second in /health:",
+            listener.wait_for("health", lambda health: health["frames_per_s"])["frames_per_s"],
+        )
         for command, reason in (("on", "privacy"), ("off", "shown")):
             listener.forget()
             listener.client.publish("affectd/pi/command/privacy", command, qos=1)

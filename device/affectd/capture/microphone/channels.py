@@ -27,7 +27,7 @@ def counts_to_try(choice: str, most: int) -> list[int]:
     """
     if choice == "auto":
         return sorted({1, min(2, most), most})
-    least = int(choice) if choice.isdecimal() else 1
+    least = max(int(choice), min(2, most)) if choice.isdecimal() else 1
     counts = {count for count in (least, *_FEW, most) if least <= count <= most}
     if most <= _CARD_MOST:
         return sorted(counts, reverse=not choice.isdecimal())
