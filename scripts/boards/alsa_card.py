@@ -100,7 +100,7 @@ def hear(channel: str) -> tuple[int, float, str]:
     microphone.open()
     try:
         chunks, lost = [], 0
-        while sum(chunk.size for chunk in chunks) < 24_000:
+        while sum(chunk.size for chunk in chunks) < 20_000:
             chunk = microphone.read()
             chunks.append(chunk.samples)
             lost += chunk.lost
@@ -118,12 +118,10 @@ def try_every_format() -> int:
     """Print a row for each layout of the card, and return how many were wrong."""
     wrong = 0
     for sample_format, channels, rate in product(FORMATS, CHANNELS, RATES):
-        loud = min(channels, 5)
-        quiet = min(channels, 2)
+        loud, quiet = min(channels, 5), min(channels, 2)
         with playing(sample_format, channels, rate, loud):
-            choices = {"1": (1,), str(quiet): (quiet,), "loudest": (loud,)}
             row = []
-            for choice, (expected,) in choices.items():
+            for choice, expected in ((str(quiet), quiet), ("loudest", loud)):
                 amplitude = LOUD if expected == loud else QUIET
                 try:
                     pitch, level, opened = hear(choice)

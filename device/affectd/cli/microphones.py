@@ -27,6 +27,7 @@ TIMEOUT_S = 5.0
 MEASURED_S = 10.0
 """The newest sound that a measurement is made of, at most."""
 SILENCE_DB = -120.0
+"""What is measured of digital silence."""
 JUDGED_BLOCKS = 5
 """What a live meter shows is the level of the newest half second."""
 QUIETEST_DB = -72.0
