@@ -33,7 +33,7 @@ def counts_to_try(choice: str, most: int) -> list[int]:
         return sorted(counts, reverse=not choice.isdecimal())
     if choice == "mean":
         return [1, most]
-    return [*sorted(counts - {most}, reverse=True), most]
+    return sorted(counts - {most}, reverse=True) + sorted(counts & {most})
 
 
 class ChannelChoice:

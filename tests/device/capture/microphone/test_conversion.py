@@ -132,6 +132,7 @@ def test_the_loudest_is_followed_from_utterance_to_utterance_and_never_within_on
         ("5", 6, [5, 6]),
         ("5", 32, [8, 6, 5, 32]),
         ("7", 6, []),
+        ("64", 32, []),
         ("20", 32, [20, 32]),
         ("loudest", 6, [6, 4, 2, 1]),
         ("loudest", 32, [8, 6, 4, 2, 1, 32]),
