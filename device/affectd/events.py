@@ -68,6 +68,16 @@ class Box:
 
 
 @dataclass(frozen=True, slots=True)
+class Mouth:
+    """What is seen of a mouth since the frame before; never published."""
+
+    motion: float
+    """Mean change of its picture less that of the face's upper part, in deviations of that part's grey levels."""
+    darkness: float
+    """How much darker it is than the upper part, in the same: an open mouth is dark."""
+
+
+@dataclass(frozen=True, slots=True)
 class TrackedFace:
     """One face in one frame."""
 
@@ -80,6 +90,8 @@ class TrackedFace:
     """Calibrated, 7 values in the order of LABELS."""
     roll_deg: float = 0.0
     """The head's tilt in the picture, degrees, clockwise positive; 0 where it is not known."""
+    mouth: Mouth | None = None
+    """None where it is too small, or was looked at a moment ago, or nobody else is in view."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the face's part of an event or of the faces topic."""
@@ -120,6 +132,9 @@ class VoiceReading:
     """0..1, how well it is heard; a reading of little is flattened when fused."""
     probabilities: Probabilities | None
     """Calibrated, 8 values in the order of VOICE_LABELS; None while nobody speaks."""
+    loudness: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
+    """(n,) dB over the background, every 10 ms since the reading before, the last 30 ms before `captured_at`; never
+    published."""
 
     def to_json(self) -> dict[str, Any]:
         """Give the voice's part of an event or of the voice topic."""

@@ -10,9 +10,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from affectd.events import Box, FaceReading, Frame, TrackedFace
+from affectd.events import Box, FaceReading, Frame, Mouth, TrackedFace
 from affectd.face.detector import FaceDetector
-from affectd.face.preprocess import FacePreprocessing, PixelBox, to_gray
+from affectd.face.mouth import MouthWatch
+from affectd.face.preprocess import FacePreprocessing, GrayImage, PixelBox, to_gray
 from affectd.face.quality import face_quality
 from affectd.face.tracker import FaceTracker, Track
 
@@ -32,6 +33,7 @@ class FaceTimings:
     track: float
     """Detection and tracking."""
     quality: float
+    """With the watch over the mouths, where several are in view."""
     preprocess: float
     classify: float
 
@@ -47,6 +49,7 @@ class FaceReader:
     """Faces classified in one frame: the one in front, then the largest."""
     last_timings: FaceTimings | None = field(default=None, init=False)
     """Of the newest frame; None before the first."""
+    _mouths: MouthWatch = field(default_factory=MouthWatch, init=False)
 
     @classmethod
     def create(
@@ -64,6 +67,7 @@ class FaceReader:
     def reset(self) -> None:
         """Forget all faces, after a gap in the pictures; track numbers go on counting up."""
         self.tracker.reset()
+        self._mouths.reset()
 
     def read(self, frame: Frame) -> FaceReading:
         """Find, follow, judge and classify the faces in `frame`."""
@@ -74,6 +78,7 @@ class FaceReader:
         tracked = time.perf_counter()
         crops = [self.preprocessing.crop(gray, track.box, track.roll_deg) for track in tracks]
         qualities = [face_quality(crop) for crop in crops]
+        mouths = self._watch_mouths(tracks, crops, frame.captured_at)
         judged = time.perf_counter()
         inputs = [self.preprocessing.prepare(crop) for crop in crops]
         prepared = time.perf_counter()
@@ -82,17 +87,30 @@ class FaceReader:
         marks = (start, grayed, tracked, judged, prepared, done)
         self.last_timings = FaceTimings(*(1e3 * (b - a) for a, b in pairwise(marks)))
         faces = tuple(
-            _tracked_face(track, gray.shape, quality, output)
+            _tracked_face(track, gray.shape, quality, output, mouths.get(_number(track)))
             for track, quality, output in zip(tracks, qualities, outputs, strict=True)
         )
         return FaceReading(frame.captured_at, faces)
 
+    def _watch_mouths(self, tracks: list[Track], crops: list[GrayImage], at: float) -> dict[int, Mouth]:
+        """Return what is seen of the mouths, by track; nothing while one person is in view, whose the voice then is."""
+        if len(tracks) < 2:
+            self._mouths.reset()
+            return {}
+        faces = {_number(track): crop for track, crop in zip(tracks, crops, strict=True)}
+        return self._mouths.measure(faces, at)
+
+
+def _number(track: Track) -> int:
+    """Return the number of a track in view, which has one."""
+    assert track.number is not None
+    return track.number
+
 
 def _tracked_face(
-    track: Track, shape: tuple[int, ...], quality: float, probabilities: tuple[float, ...]
+    track: Track, shape: tuple[int, ...], quality: float, probabilities: tuple[float, ...], mouth: Mouth | None
 ) -> TrackedFace:
-    assert track.number is not None
-    return TrackedFace(track.number, _fractions(track.box, shape), quality, probabilities, track.roll_deg)
+    return TrackedFace(_number(track), _fractions(track.box, shape), quality, probabilities, track.roll_deg, mouth)
 
 
 def _fractions(box: PixelBox, shape: tuple[int, ...]) -> Box:

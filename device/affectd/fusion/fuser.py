@@ -6,9 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-import numpy as np
-
-from affectd.errors import ModelError
 from affectd.events import (
     LABELS,
     Agreement,
@@ -22,14 +19,14 @@ from affectd.events import (
     VoiceReading,
     fold_calm,
 )
+from affectd.fusion.opinions import checked_skill, tempered_opinion
 from affectd.fusion.people import People
 from affectd.fusion.person import Announced, PersonFilter, Smoothing
-from affectd.fusion.strategies import STRATEGIES, UNIFORM, Opinion, Vector, agreement, face_only, tempered
+from affectd.fusion.speaker import SpeakerFinder
+from affectd.fusion.strategies import STRATEGIES, UNIFORM, Fused, Opinion, agreement, face_only
 
 EVEN_SKILL: Probabilities = (1.0,) * len(LABELS)
 """A modality of which no per-class figures are known."""
-LEAST_SKILL = 0.01
-"""A class never told right on held-out data still counts when nothing else speaks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +47,8 @@ class Fuser:
     All times are on one clock, that of `captured_at`. A reading is tempered by its quality, so that a poor one moves
     a belief little, alone too. Its weight beside the other modality is halved for every `half_life_s` of age, and 0
     from `absent_s` on: it is too old to be evidence. Everybody in view has a belief and a hysteresis of their own.
-    The voice is taken for that of the person in front, and counts for 1/n of itself while n people are in view.
+    The voice is that of who is seen to speak. Where that cannot be told it is taken for that of the person in front,
+    and counts for 1/n of itself while n people are in view.
     """
 
     def __init__(
@@ -77,12 +75,13 @@ class Fuser:
         self._half_life_s = half_life_s
         self._absent_s = absent_s
         self._events_of_all = people == "all"
-        self._face_skill = _skill("face", face_skill)
-        self._voice_skill = _skill("voice", voice_skill)
+        self._face_skill = checked_skill("face", face_skill)
+        self._voice_skill = checked_skill("voice", voice_skill)
         self._smoothing = Smoothing(
             enter=enter, leave=leave, dwell_s=dwell_s, half_life_s=half_life_s, absent_s=absent_s
         )
         self._people = People(self._new_person)
+        self._speaker = SpeakerFinder()
         self._front = self._new_person()
         self._ended: list[PersonFilter] = []
         """Whose emotion was ended by `forget`, and is to be told."""
@@ -97,6 +96,7 @@ class Fuser:
         if self._face is not None and reading.captured_at < self._face.captured_at:
             return
         self._face = reading
+        self._speaker.take_face(reading)
         if self._strategy == "voice":
             self._people.take(reading, None)
             return
@@ -109,6 +109,7 @@ class Fuser:
         """Hold this voice reading, unless a newer one is held. One without speech ends the voice's evidence."""
         if self._voice is None or reading.captured_at >= self._voice.captured_at:
             self._voice = reading
+            self._speaker.take_voice(reading)
 
     def end_face(self) -> None:
         """Forget the newest face reading: the camera gives none any more."""
@@ -121,6 +122,7 @@ class Fuser:
     def forget(self, now: float) -> None:
         """Forget everybody at once: camera and microphone are closed on purpose."""
         self._face = self._voice = None
+        self._speaker.forget()
         for person in {self._front, *self._people.all}:
             if person.emotion is not None:
                 person.end(now)
@@ -133,7 +135,7 @@ class Fuser:
         Only readings newer than the last step's move a belief, so stepping more often changes nothing
         but how soon an absence is seen.
         """
-        face, voice = self._face_opinion(self._primary, now), self._voice_opinion(now)
+        face, voice = self._face_opinion(self._primary, now), self._voice_opinion(self._primary, now)
         changed = [self._front] if self._front.observe(self._pool(face, voice), now) else []
         changed += self._observe_others(now)
         is_news = self._announce(now)
@@ -155,18 +157,30 @@ class Fuser:
         return PersonFilter(self._smoothing)
 
     def _observe_others(self, now: float) -> list[PersonFilter]:
-        """Read everybody but the person in front by the face alone; return whose emotion changed."""
+        """Read everybody but the person in front, the speaker by the voice too; return whose emotion changed."""
         changed, self._ended = self._ended, []
         for person in self._people.all:
-            if person is not self._front:
-                face = None if self._strategy == "voice" else self._visible(person)
-                if person.observe(face_only(self._face_opinion(face, now), self._nothing_heard(now)), now):
-                    changed.append(person)
+            if person is not self._front and person.observe(self._read_other(self._visible(person), now), now):
+                changed.append(person)
         for person in self._people.end_lost(now):
             if person is not self._front and person.emotion is not None:
                 person.end(person.seen_at)
                 changed.append(person)
         return changed
+
+    def _read_other(self, face: TrackedFace | None, now: float) -> Fused | None:
+        if self._strategy == "voice":
+            return None
+        seen = self._face_opinion(face, now)
+        if face is None or face.track != self._speaker_in_view:
+            return face_only(seen, self._nothing_heard(now))
+        return self._pool(seen, self._voice_opinion(face, now))
+
+    @property
+    def _speaker_in_view(self) -> int | None:
+        """Track of who is seen to speak, beside others; None: the voice is shared."""
+        tracks = () if self._face is None or self._strategy == "voice" else [face.track for face in self._face.faces]
+        return self._speaker.track if len(tracks) > 1 and self._speaker.track in tracks else None
 
     def _visible(self, person: PersonFilter) -> TrackedFace | None:
         """Return the person's face in the newest frame."""
@@ -191,7 +205,7 @@ class Fuser:
     def _face_opinion(self, face: TrackedFace | None, now: float) -> Opinion:
         if self._face is None or face is None:
             return Opinion(UNIFORM, 0.0, self._face_skill, self._face_weight, now)
-        return _opinion(
+        return tempered_opinion(
             face.probabilities,
             face.quality,
             weight=self._freshness(self._face, now),
@@ -200,12 +214,14 @@ class Fuser:
             captured_at=self._face.captured_at,
         )
 
-    def _voice_opinion(self, now: float) -> Opinion:
-        reading = self._voice
-        if reading is None or not reading.active or reading.probabilities is None:
+    def _voice_opinion(self, face: TrackedFace | None, now: float) -> Opinion:
+        """Return what the voice says of the person with this face: nothing where another is seen to speak."""
+        reading, speaker = self._voice, self._speaker_in_view
+        anothers = speaker is not None and face is not None and face.track != speaker
+        if reading is None or not reading.active or reading.probabilities is None or anothers:
             return self._nothing_heard(now)
-        in_view = 1 if self._face is None else max(1, len(self._face.faces))
-        return _opinion(
+        in_view = 1 if self._face is None or speaker is not None else max(1, len(self._face.faces))
+        return tempered_opinion(
             fold_calm(reading.probabilities),
             reading.quality,
             weight=self._freshness(reading, now) / in_view,
@@ -253,8 +269,10 @@ class Fuser:
         )
 
     def _others_state(self, person: PersonFilter, now: float) -> EmotionState:
-        """Return the state of somebody who is not in front, or who has left: the face's alone."""
+        """Return the state of somebody who is not in front, or who has left: the face's, and the speaker's voice."""
         face, own = self._visible(person), person.told
+        speaks = face is not None and face.track == self._speaker_in_view
+        voice = self._voice_opinion(face, now) if speaks else self._nothing_heard(now)
         return EmotionState(
             captured_at=now if face is None or self._face is None else self._face.captured_at,
             emotion=person.emotion,
@@ -263,10 +281,11 @@ class Fuser:
             previous=own.previous,
             since=now if own.since is None else own.since,
             previous_held_s=own.previous_held_s,
-            agreement="none" if face is None else "single",
+            agreement=agreement(self._face_opinion(face, now), voice),
             strategy=self._strategy,
             reason=_reason(person, somebody=face is not None),
             face=face,
+            voice=self._voice if speaks else None,
             person=person.number,
         )
 
@@ -284,24 +303,3 @@ def _person(person: PersonFilter, now: float) -> Person:
     assert person.face is not None
     since = now if person.since is None else person.since
     return Person(person.number, person.face, person.emotion, person.confidence, since)
-
-
-def _skill(modality: str, values: Sequence[float]) -> Vector:
-    skill = np.asarray(values, dtype=np.float64)
-    if skill.shape != (len(LABELS),) or not np.all((skill >= 0) & (skill <= 1)):
-        raise ModelError(
-            f"the {modality} model's skill per class is {list(values)}: {len(LABELS)} numbers in 0..1 are needed, "
-            f"in the order {' '.join(LABELS)}; write the bundle again with affectd-convert"
-        )
-    return np.maximum(skill, LEAST_SKILL)
-
-
-def _opinion(
-    values: Probabilities, quality: float, *, weight: float, skill: Vector, share: float, captured_at: float
-) -> Opinion:
-    """Make an opinion; without quality, or where it is no distribution (a runtime that answers NaN), it is missing."""
-    probabilities = np.asarray(values, dtype=np.float64)
-    total = probabilities.sum()
-    if not (quality > 0 and np.isfinite(total) and total > 0 and probabilities.min() >= 0):
-        return Opinion(UNIFORM, 0.0, skill, share, captured_at)
-    return Opinion(tempered(probabilities / total, quality), weight, skill, share, captured_at)

@@ -73,6 +73,8 @@ class VoiceReader:
     """Samples since the window was last emptied."""
     _missing: int = field(init=False)
     """Samples until the hop ends."""
+    _unread: int = field(init=False)
+    """Frames since the last reading."""
 
     def __post_init__(self) -> None:
         self._extractor = FrameExtractor(self.features)
@@ -129,6 +131,7 @@ class VoiceReader:
         self._clipped = np.zeros(0, np.bool_)
         self._heard = 0
         self._missing = self._hop
+        self._unread = 0
         self._feature_s = self._activity_s = self._network_s = 0.0
 
     def _listen(self, samples: NDArray[np.int16]) -> None:
@@ -139,6 +142,7 @@ class VoiceReader:
         extracted, network_s = time.perf_counter(), self.activity.network_s
         activity = self.activity.feed(samples, frames)
         self.speech_s += float(activity.speech.sum()) * self.features.hop_s
+        self._unread += len(frames.level_db)
         size = self.features.window_frames
         self._static = np.concatenate([self._static, frames.static])[-size:]
         self._level = np.concatenate([self._level, frames.level_db])[-size:]
@@ -153,16 +157,20 @@ class VoiceReader:
         """Give the reading of the window that ends at `at` seconds."""
         start = time.perf_counter()
         activity = Activity(self._speech, self._background)
+        loudness = (self._level - self._background)[-self._unread :] if self._unread else None
+        self._unread = 0
         snr_db = speech_snr_db(self._level, activity)
         if snr_db is None or snr_db < self.min_snr_db or not self._somebody_speaks():
             self._note_timings(start, start, start)
-            return VoiceReading(at, active=False, snr_db=snr_db, quality=0.0, probabilities=None)
+            return VoiceReading(at, active=False, snr_db=snr_db, quality=0.0, probabilities=None, loudness=loudness)
         window = self.features.window(self._static)
         windowed = time.perf_counter()
         probabilities = self.model.probabilities(window[np.newaxis])
         self._note_timings(start, windowed, time.perf_counter())
         quality = voice_quality(float(self._speech.mean()), snr_db, float(self._clipped.mean()))
-        return VoiceReading(at, active=True, snr_db=snr_db, quality=quality, probabilities=probabilities)
+        return VoiceReading(
+            at, active=True, snr_db=snr_db, quality=quality, probabilities=probabilities, loudness=loudness
+        )
 
     def _somebody_speaks(self) -> bool:
         frame_s = self.features.hop_s
