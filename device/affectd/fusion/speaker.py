@@ -20,9 +20,10 @@ DRIFT_S = 2.2
 """What changes more slowly is not speech: syllables come 2 to 7 times a second, words once or twice."""
 LOUDEST_DB = 40.0
 """Level over the background above which louder is the same."""
-BEGIN, LEAD = 0.7, 0.2
-"""Likeness from which a face is the speaker's, and by how much it must be ahead of the others'."""
-HOLD = 0.35
+BEGIN, LEAD, HOPS = 0.65, 0.2, 3
+"""Likeness from which a face is the speaker's, by how much it must be ahead of the others', and over how many hops in
+a row: what is alike by chance is so for a moment."""
+HOLD = 0.45
 """Likeness down to which it goes on being the speaker's while it leads."""
 RECENT_S, STILL = 1.5, 0.3
 """A mouth that has lately moved less than this share of what it moved in the window speaks no longer."""
@@ -39,8 +40,12 @@ class SpeakerFinder:
         """Begin with nobody."""
         self.track: int | None = None
         """Track of who speaks; None: nobody does, or it cannot be told."""
+        self._clear: tuple[int | None, int] = None, 0
+        """Whose mouth is clearly the likeliest, and for how many hops by now."""
         self._likely: int | None = None
         """Track of the face that leads, though its mouth may rest."""
+        self._seen_until = float("-inf")
+        """Time of the newest frame."""
         self._mouths: dict[int, deque[tuple[float, float, float]]] = {}
         """Time, motion and darkness by track."""
         self._sound: deque[tuple[float, Curve]] = deque()
@@ -49,11 +54,13 @@ class SpeakerFinder:
     def forget(self) -> None:
         """Forget what was seen and heard."""
         self.track = self._likely = None
+        self._clear = None, 0
         self._mouths.clear()
         self._sound.clear()
 
     def take_face(self, reading: FaceReading) -> None:
         """Take in the mouths of a frame."""
+        self._seen_until = reading.captured_at
         for face in reading.faces:
             if face.mouth is not None:
                 curve = self._mouths.setdefault(face.track, deque())
@@ -73,9 +80,9 @@ class SpeakerFinder:
         while self._sound and self._sound[0][0] < reading.captured_at - WINDOW_S - 2.0:
             self._sound.popleft()
         self.track = None
-        if reading.active:
-            # The newest lag's sound is not there yet for later frames.
-            end = reading.captured_at - LATEST_S - max(LAGS_S)
+        if reading.active and reading.captured_at - self._seen_until < RECENT_S:
+            # Of later frames the sound that lags most is not there yet; and pictures may come later than sound.
+            end = min(reading.captured_at - LATEST_S - max(LAGS_S), self._seen_until)
             mouths = self._watched(end)
             heard = self._heard(end - WINDOW_S + min(LAGS_S))
             likenesses = {} if heard is None else {track: _likeness(mouth, *heard) for track, mouth in mouths.items()}
@@ -86,10 +93,13 @@ class SpeakerFinder:
     def _leading(self, likenesses: dict[int, float]) -> int | None:
         """Return whose mouth is clearly the one that moves with the sound, or still leads after it was."""
         if not likenesses:
+            self._clear = None, 0
             return None
         first, *others = sorted(likenesses, key=lambda track: likenesses[track], reverse=True)
         ahead = likenesses[first] - (likenesses[others[0]] if others else 0.0)
-        if likenesses[first] >= BEGIN and ahead >= LEAD:
+        clear = first if likenesses[first] >= BEGIN and ahead >= LEAD else None
+        self._clear = clear, 1 if clear != self._clear[0] else self._clear[1] + 1
+        if clear is not None and self._clear[1] >= HOPS:
             return first
         return first if first == self._likely and likenesses[first] >= HOLD else None
 
@@ -99,11 +109,7 @@ class SpeakerFinder:
             track: np.array([row for row in curve if end - WINDOW_S < row[0] <= end])
             for track, curve in self._mouths.items()
         }
-        return {
-            track: rows
-            for track, rows in windows.items()
-            if len(rows) >= RATE * WINDOW_S and end - rows[-1, 0] < RECENT_S
-        }
+        return {track: rows for track, rows in windows.items() if len(rows) >= RATE * WINDOW_S}
 
     def _heard(self, begin: float) -> tuple[Curve, Curve] | None:
         """Return times and loudness from `begin` seconds on; None where some of it is missing."""

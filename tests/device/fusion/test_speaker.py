@@ -133,23 +133,25 @@ def test_who_has_stopped_speaking_does_not_get_the_voice_of_the_next():
     assert tracks.count(2) > 0.4 * len(tracks)
 
 
-def angry(openings, loud, seconds):
-    """Return the tracks that events call angry, as the voice is; the faces show next to nothing."""
+def fused(openings, loud, seconds):
+    """Return what events call angry, as the voice is, and who is in view in the end; faces show next to nothing."""
     fuser, told = Fuser(people="all"), []
     for reading in readings(openings, loud, seconds):
         if isinstance(reading, FaceReading):
             fuser.update_face(reading)
         else:
             fuser.update_voice(reading)
-        told += [event for event in fuser.step(reading.captured_at).events if event.emotion == "angry"]
-    return told
+        fusion = fuser.step(reading.captured_at)
+        told += [event for event in fusion.events if event.emotion == "angry"]
+    return told, fusion.people
 
 
 def test_the_speakers_emotion_is_the_voices_and_nobody_elses():
     loud = talk(30, 3)
-    (told,) = angry([still(30, 3), saying(loud, 3)], loud, 30)[-1:]
-    assert told.face.track == 2
-    assert told.voice is not None
-    assert told.agreement == "disagree"
-    in_front = [event for event in angry([saying(loud, 3), still(30, 3)], loud, 30) if event.captured_at > SETTLED_S]
-    assert {event.face.track for event in in_front} <= {1}
+    told, people = fused([still(30, 3), saying(loud, 3)], loud, 30)
+    assert told[-1].face.track == 2
+    assert told[-1].voice is not None
+    assert told[-1].agreement == "disagree"
+    assert [person.emotion == "angry" for person in people] == [False, True]
+    _, people = fused([saying(loud, 3), still(30, 3)], loud, 30)
+    assert [person.emotion == "angry" for person in people] == [True, False]
