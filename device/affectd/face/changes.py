@@ -49,7 +49,7 @@ class Changes:
         """
         rows, columns = picture.pixels.shape
         size = (max(1, columns // CELL), max(1, rows // CELL))
-        now = cv2.resize(picture.pixels, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+        now = cv2.resize(picture.pixels.astype(np.float32), size, interpolation=cv2.INTER_AREA)
         if now.shape != self._seen.shape:
             self._seen, self._looks = now.copy(), np.zeros(now.shape, np.int32)
             self._whole_at = at
@@ -65,7 +65,9 @@ class Changes:
         for x, y, width, height in followed:
             left, right = ((x + share * width) / picture.scale / CELL for share in (-OWN, 1 + OWN))
             top, bottom = ((y + share * height) / picture.scale / CELL for share in (-OWN, 1 + OWN))
-            fresh[max(0, round(top)) : max(0, round(bottom)), max(0, round(left)) : max(0, round(right))] = False
+            own = slice(max(0, round(top)), max(0, round(bottom))), slice(max(0, round(left)), max(0, round(right)))
+            fresh[own] = False
+            self._looks[own] = 0  # so that it is looked for there once it is not followed any more
         if not fresh.any():
             return None
         across, down = np.flatnonzero(fresh.any(axis=0)), np.flatnonzero(fresh.any(axis=1))

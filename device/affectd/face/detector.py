@@ -23,6 +23,8 @@ class SmallPicture:
     """(rows, columns)."""
     scale: float
     """Side in the full picture over side here; at least 1."""
+    region: tuple[int, int, int, int] | None = None
+    """Left, top, right and bottom, pixels, beyond which a full detection need not look; None: it looks everywhere."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -22,8 +20,10 @@ from affectd.face.preprocess import GrayImage, PixelBox
 # Equalizing the picture first, as often shown, lost a tenth of the hits and took longer: each
 # window is normalized by the cascade anyway, if its contrast suffices, for which contrast.py cares.
 CASCADE = "haarcascade_frontalface_alt2.xml"
+WINDOW = 20
+"""Pixels of the faces that the cascade was trained on."""
 SMALLEST_SIDE = 24
-"""Pixels of the smallest face in the shrunken picture; the cascade was trained on 20."""
+"""Pixels of the smallest face in the shrunken picture."""
 NEIGHBOURS, NEIGHBOURS_STRETCHED, NEIGHBOURS_NEAR = 3, 4, 2
 """Windows that must agree on a face; stretching brings out what looks like one, too."""
 TURN_DEG = 15.0
@@ -32,8 +32,16 @@ STEEPEST_DEG = 45.0
 """A face is followed to this roll, and TURN_DEG beyond."""
 LARGEST_SIDE = 60
 """Pixels of a face's side to which a larger one is shrunken near its last place: it costs by their number."""
+HARDLY = 0.08
+"""Sides of its box by which a face moves or grows that is wholly in sight of a look at its place alone."""
 CONTRASTY = 128
 """Grey levels from which a picture needs no stretching."""
+STEP, SMALL_STEP = 1.2, 1.3
+"""From one size of the faces looked for to the next; SMALL_STEP where one size stands for all below 2 WINDOW."""
+AROUND, SMALLER, LARGER = 0.5, 0.7, 1.45
+"""How far beyond the borders of a glimpse it is looked at again, and the sides looked for, in sides of it."""
+SAME_FACE = 0.3
+"""Intersection over union from which two boxes are one face."""
 FEWEST_ROWS = 160
 """Below this many rows a box is too coarse to cut a face out by."""
 
@@ -65,10 +73,51 @@ class HaarDetector:
         flat = levels.white - levels.black < CONTRASTY
         neighbours = NEIGHBOURS_STRETCHED if backlit or flat else NEIGHBOURS
         smallest = max(2, round(self._min_size * picture.pixels.shape[0]))
+        left, top, right, bottom = picture.region or (0, 0, *pixels.shape[::-1])
+        boxes: list[PixelBox] = []
+        for glimpse in self._glimpses(pixels[top:bottom, left:right], smallest):
+            place = (left + glimpse[0], top + glimpse[1], *glimpse[2:])
+            boxes += [box for box in self._confirmed(pixels, place, smallest, neighbours) if not _is_among(box, boxes)]
+        scale = picture.scale
+        return largest_first([FoundFace((x * scale, y * scale, w * scale, h * scale)) for x, y, w, h in boxes])
+
+    def _glimpses(self, pixels: GrayImage, smallest: int) -> list[PixelBox]:
+        """Return the places where a coarse search sees at least one window of a face.
+
+        OpenCV moves its window by one pixel of a picture shrunken by 2 or more, else by two. In half, quarter and so
+        on of the picture it is by two at every size, which takes a third of the time. Of 151 faces that the fine
+        search of the whole picture found this one missed three.
+        """
+        found: list[list[int]] = []
+        zoom, level = 1, pixels
+        while min(level.shape) >= WINDOW:
+            largest = 2 * WINDOW - 1
+            if smallest <= zoom * largest:
+                step = SMALL_STEP if zoom == 1 and smallest < WINDOW * SMALL_STEP else STEP
+                side = max(WINDOW, smallest // zoom)
+                boxes = self._cascade.detectMultiScale(
+                    level, scaleFactor=step, minNeighbors=0, minSize=(side, side), maxSize=(largest, largest)
+                )
+                found += (zoom * np.reshape(boxes, (-1, 4)).astype(int)).tolist()
+            rows, columns = level.shape
+            zoom, level = 2 * zoom, cv2.resize(level, (columns // 2, rows // 2), interpolation=cv2.INTER_AREA)
+        # Twice each, for groups of one are dropped.
+        groups, _ = cv2.groupRectangles([*found, *found], 1, 0.2)
+        return [(x, y, width, height) for x, y, width, height in np.reshape(groups, (-1, 4)).tolist()]
+
+    def _confirmed(self, pixels: GrayImage, glimpse: PixelBox, smallest: int, neighbours: int) -> list[PixelBox]:
+        """Return the faces about a glimpse on which the windows of a fine search agree."""
+        x, y, side, _ = glimpse
+        left, top = max(0, round(x - AROUND * side)), max(0, round(y - AROUND * side))
+        region = pixels[top : round(y + (1 + AROUND) * side), left : round(x + (1 + AROUND) * side)]
         found = self._cascade.detectMultiScale(
-            pixels, scaleFactor=1.2, minNeighbors=neighbours, minSize=(smallest, smallest)
+            region,
+            scaleFactor=STEP,
+            minNeighbors=neighbours,
+            minSize=(max(smallest, round(SMALLER * side)),) * 2,
+            maxSize=(round(LARGER * side),) * 2,
         )
-        return _full_size(found, (0, 0), picture.scale)
+        return [(left + x, top + y, width, height) for x, y, width, height in np.reshape(found, (-1, 4)).tolist()]
 
     def attempts(self, picture: SmallPicture) -> int:  # noqa: ARG002
         """Return 2: one for faces in the light, one for backlit ones."""
@@ -77,23 +126,36 @@ class HaarDetector:
     def detect_near(self, picture: SmallPicture, near: FoundFace, *, ask_roll: bool = True) -> list[FoundFace]:
         """Return the face of about the size of `near` in its place, at its roll or up to TURN_DEG to either side.
 
-        Half a face to each side and a quarter up or down in size is searched. Where a face has just been, fewer
+        At most half a face to each side and a quarter up or down in size is searched. Where a face has just been, fewer
         neighbours and finer steps are safe. The roll is the mean of those at which the cascade saw a face, weighed by
         how many of its windows did; asking for it takes as long as all the rest.
         """
         held = min(max(near.roll_deg, -STEEPEST_DEG), STEEPEST_DEG)
-        place = self._look(picture, near.box, held, _WIDE)
+        close = self._look_closely(picture, near.box, held)
+        place = close or self._look(picture, near.box, held, _WIDE)
         if place is not None and not ask_roll:
             return [FoundFace(place.box, near.roll_deg)]
         # Once the face is found, its roll is asked in its place alone.
         around, scope = (near.box, _WIDE) if place is None else (place.box, _TIGHT)
-        looks = (self._look(picture, around, held + turn, scope) for turn in (-TURN_DEG, 0.0, TURN_DEG))
-        seen = [each for each in looks if each is not None] or ([] if place is None else [place])
+        turns = (-TURN_DEG, TURN_DEG) if close else (-TURN_DEG, 0.0, TURN_DEG)
+        looks = (self._look(picture, around, held + turn, scope) for turn in turns)
+        seen = [each for each in (close, *looks) if each is not None] or ([] if place is None else [place])
         if not seen:
             return []
         roll = sum(each.windows * each.roll_deg for each in seen) / sum(each.windows for each in seen)
         best = place or max(seen, key=lambda each: each.windows)
         return [FoundFace(best.box, roll)]
+
+    def _look_closely(self, picture: SmallPicture, box: PixelBox, roll_deg: float) -> _Seen | None:
+        """Return the face that has moved little, in half the time; looking twice, as part may be out of sight."""
+        for _ in range(2):
+            seen = self._look(picture, box, roll_deg, _TIGHT)
+            if seen is None:
+                return None
+            if max(abs(new - old) for new, old in zip(seen.box, box, strict=True)) <= HARDLY * box[2]:
+                return seen
+            box = seen.box
+        return None
 
     def _look(self, picture: SmallPicture, box: PixelBox, roll_deg: float, scope: _Scope) -> _Seen | None:
         """Return the face in the place of `box` that is upright once the picture is turned back by `roll_deg`."""
@@ -125,7 +187,7 @@ class _Scope:
     """Sides of the faces looked for, over that of its box."""
 
 
-_WIDE, _TIGHT = _Scope(0.5, 0.75, 1.33), _Scope(0.2, 0.87, 1.15)
+_WIDE, _TIGHT = _Scope(0.5, 0.75, 1.33), _Scope(0.25, 0.8, 1.25)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,15 +233,8 @@ class _Turned:
         return float(middle[0]) - side / 2, float(middle[1]) - side / 2, side, side
 
 
-def _full_size(found: Sequence[Any], origin: tuple[int, int], scale: float) -> list[FoundFace]:
-    """Return boxes of the small picture as faces, in pixels of the full one."""
-    boxes = np.asarray(found, np.float64).reshape(-1, 4).tolist()
-    return largest_first(
-        [
-            FoundFace(((x + origin[0]) * scale, (y + origin[1]) * scale, width * scale, height * scale))
-            for x, y, width, height in boxes
-        ]
-    )
+def _is_among(box: PixelBox, others: list[PixelBox]) -> bool:
+    return any(overlap(box, other) > SAME_FACE for other in others)
 
 
 def _cascade_path() -> str:

@@ -26,6 +26,7 @@ MOUTH = (slice(28, 44), slice(10, 38))
 EYES = (slice(14, 22), slice(8, 20)), (slice(14, 22), slice(28, 40))
 MIDDLE = (slice(10, 46), slice(6, 42))
 """Rows and columns of a face of SIDE by SIDE."""
+_RAMP = np.linspace(-1.0, 1.0, SIDE, dtype=np.float32)
 COVERED, BARE = 0.3, 0.45
 """Detail of mouth or eyes over the middle's, up to which they are covered and from which they are not."""
 LEAST_MOUTH, LEAST_EYES = 0.12, 0.4
@@ -46,25 +47,24 @@ def face_quality(crop: GrayImage) -> float:
 
 def _sharpness(face: NDArray[np.float32]) -> float:
     """Variance of the Laplacian (Pech-Pacheco 2000) of the smoothed face over the face's, so that contrast cancels."""
-    variance = float(face.var())
+    variance = _deviation(face) ** 2
     if variance < 1.0:
         return 0.0
     smooth = cv2.GaussianBlur(face, (0, 0), NOISE_SIGMA)
-    return min(1.0, float(cv2.Laplacian(smooth, cv2.CV_32F).var()) / variance / SHARP)
+    return min(1.0, _deviation(cv2.Laplacian(smooth, cv2.CV_32F)) ** 2 / variance / SHARP)
 
 
 def _symmetry(face: NDArray[np.float32]) -> float:
     """Correlation of the face with its mirror image: high from the front, low from the side or half covered."""
     smooth = cv2.GaussianBlur(face, (0, 0), 2.0)
     # A lamp at one side is a slope in brightness, not a turned head.
-    ramp = np.linspace(-1.0, 1.0, SIDE, dtype=np.float32)
-    level = smooth - smooth.mean()
-    level = level - ramp * float((level * ramp).sum() / (SIDE * (ramp * ramp).sum()))
-    power = float((level * level).sum())
+    level = smooth - cv2.mean(smooth)[0]
+    level -= _RAMP * float(level.sum(axis=0) @ _RAMP / (SIDE * (_RAMP @ _RAMP)))
+    power = float(np.vdot(level, level))
     if power < 1.0:
         return 0.0
-    correlation = float((level * level[:, ::-1]).sum()) / power
-    return float(np.clip(correlation / FRONTAL, LEAST_SYMMETRY, 1.0))
+    correlation = float(np.vdot(level, cv2.flip(level, 1))) / power
+    return min(1.0, max(LEAST_SYMMETRY, correlation / FRONTAL))
 
 
 def _exposure(face: NDArray[np.float32]) -> float:
@@ -72,8 +72,8 @@ def _exposure(face: NDArray[np.float32]) -> float:
 
     Its root: a tenth of the light costs the network as much as a blur that takes two thirds of the sharpness.
     """
-    clipped = float(np.mean((face <= 4) | (face >= 251)))
-    return math.sqrt(min(1.0, float(face.std()) / 32.0)) * (1.0 - clipped)
+    clipped = np.count_nonzero((face <= 4) | (face >= 251)) / face.size
+    return math.sqrt(min(1.0, _deviation(face) / 32.0)) * (1.0 - clipped)
 
 
 def _bareness(face: NDArray[np.float32]) -> float:
@@ -83,12 +83,22 @@ def _bareness(face: NDArray[np.float32]) -> float:
     much detail as a mouth has, such as fingers, is not noticed.
     """
     smooth = cv2.GaussianBlur(face, (0, 0), 1.0)
-    detail = np.hypot(cv2.Sobel(smooth, cv2.CV_32F, 1, 0), cv2.Sobel(smooth, cv2.CV_32F, 0, 1))
-    usual = float(detail[MIDDLE].mean())
+    detail = cv2.magnitude(cv2.Sobel(smooth, cv2.CV_32F, 1, 0), cv2.Sobel(smooth, cv2.CV_32F, 0, 1))
+    usual = cv2.mean(detail[MIDDLE])[0]
     if usual == 0:
         return 0.0
-    mouth = float(np.median(detail[MOUTH])) / usual
-    eyes = float(np.mean([np.median(detail[eye]) for eye in EYES])) / usual
+    mouth = _median(detail[MOUTH]) / usual
+    eyes = sum(_median(detail[eye]) for eye in EYES) / len(EYES) / usual
     return float(
         np.interp(mouth, (COVERED, BARE), (LEAST_MOUTH, 1.0)) * np.interp(eyes, (COVERED, BARE), (LEAST_EYES, 1.0))
     )
+
+
+def _deviation(values: NDArray[np.float32]) -> float:
+    return float(cv2.meanStdDev(values)[1][0, 0])
+
+
+def _median(values: NDArray[np.float32]) -> float:
+    """Return the median of an even number of values; numpy's takes three times as long."""
+    half = values.size // 2
+    return float(np.partition(values, (half - 1, half), axis=None)[half - 1 : half + 1].mean())

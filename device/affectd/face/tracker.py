@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
 
+from affectd.face.changes import Changes
 from affectd.face.detector import FaceDetector, FoundFace, SmallPicture, cut_around, overlap
 from affectd.face.preprocess import GrayImage, PixelBox
 
@@ -18,8 +19,11 @@ PATCH = 32
 """Side in pixels at which faces are compared by correlation."""
 FRONT_SHARE = 1.5
 """Another face must cover this many times the area of the one in front to take its place."""
-ROLL_EVERY = 3
-"""A face's roll is asked on every n-th frame."""
+LOOK_EVERY = 3
+"""A face that keeps still is looked for, and its roll asked, on every n-th frame."""
+STILL, STILL_SHIFT = 0.97, 1
+"""Normalized correlation with the face when it was last found, and the pixels of PATCH by which it may have moved, with
+which it keeps still."""
 ROLL_SHARE = 0.7
 """How far the roll moves to the newest one: a detector's is a little off each time."""
 IDLE_EVERY = 2
@@ -53,9 +57,9 @@ class Track:
 class FaceTracker:
     """Follows every face from frame to frame and knows which one stands in front.
 
-    A face counts when two frames have shown it; it is followed by the detector in a small region,
-    or by its likeness to the frame before while it turns away, and ends `patience_s` seconds after
-    the detector last confirmed it.
+    A face counts when two frames have shown it; it is followed by the detector in a small region, less often while it
+    keeps still, or by its likeness to the frame before while it turns away, and ends `patience_s` seconds after the
+    detector last confirmed it.
     """
 
     detector: FaceDetector
@@ -67,6 +71,7 @@ class FaceTracker:
     _since_detection: int = IDLE_EVERY
     _frames: int = 0
     """Since the start."""
+    _changes: Changes = field(default_factory=Changes)
     _attempts: int = 0
     """Full detections since the start, or since all faces were forgotten."""
 
@@ -75,14 +80,18 @@ class FaceTracker:
         self._tracks.clear()
         self._front = None
         self._since_detection = IDLE_EVERY
+        self._changes.forget()
         self._attempts = 0
 
     def update(self, gray: GrayImage, at: float) -> list[Track]:
         """Take the frame (height, width) captured at `at` seconds; return the faces in it, the one in front first."""
         self._frames += 1
         picture = self.detector.shrink(gray)
-        found = self._detect(picture) if self._detection_is_due() else []
+        found = self._detect(picture, at) if self._detection_is_due() else []
         for track in self._tracks:
+            if self._keeps_still(picture, track, at):
+                found = [other for other in found if overlap(track.box, other.box) < SAME_FACE]
+                continue
             # From near first: it knows the roll, which full detection may not.
             face = self._look_near(picture, track) or _take_overlapping(track.box, found)
             if face is not None:
@@ -102,13 +111,29 @@ class FaceTracker:
             self._since_detection = 0
         return due
 
-    def _detect(self, picture: SmallPicture) -> list[FoundFace]:
+    def _detect(self, picture: SmallPicture, at: float) -> list[FoundFace]:
+        """Look for faces where something has changed."""
+        followed = [track.box for track in self._tracks if track.visible]
+        region = self._changes.look(picture, at, followed, self.detector.attempts(picture))
+        if region is None:
+            return []
         self._attempts += 1
-        return self.detector.detect(picture, self._attempts - 1)
+        return self.detector.detect(replace(picture, region=region), self._attempts - 1)
+
+    def _keeps_still(self, picture: SmallPicture, track: Track, at: float) -> bool:
+        """Whether a face that was found a moment ago looks the same in the same place: its box then stays."""
+        soon = self._frames % LOOK_EVERY and at - track.detected_at < self.patience_s / 2
+        if not soon or track.number is None or not track.visible:
+            return False
+        region, _ = cut_around(picture, track.box, margin=STILL_SHIFT / PATCH)
+        if min(region.shape) < STILL_SHIFT:
+            return False
+        seen = cv2.resize(region, (PATCH + 2 * STILL_SHIFT,) * 2)
+        return bool(cv2.matchTemplate(seen, track.patch, cv2.TM_CCOEFF_NORMED).max() >= STILL)
 
     def _look_near(self, picture: SmallPicture, track: Track) -> FoundFace | None:
         last = FoundFace(track.box, track.roll_deg)
-        found = self.detector.detect_near(picture, last, ask_roll=self._frames % ROLL_EVERY == 0)
+        found = self.detector.detect_near(picture, last, ask_roll=self._frames % LOOK_EVERY == 0)
         return _take_overlapping(track.box, found)
 
     def _confirm(self, track: Track, face: FoundFace, picture: SmallPicture, at: float) -> None:
