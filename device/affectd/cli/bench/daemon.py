@@ -10,12 +10,15 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 
+from affectd.capture.clip import Clip
+from affectd.capture.protocols import EndOfClipError
 from affectd.cli.subscriber import Subscriber
 from affectd.config import MqttConfig
 from affectd.errors import AffectdError
@@ -40,6 +43,8 @@ class DaemonCost:
     voice_rate: float
     cpu_percent: float
     """Of one core, from `online` to the clip's end."""
+    decoding_percent: float
+    """The part of it that decoding the clip takes, which a camera and a microphone do not ask for."""
     memory_mb: float
     """The most that was resident."""
 
@@ -55,8 +60,25 @@ class _Usage:
     peak_mb: float
 
 
-def measure_daemon(config: Path | None, clip: Path, mqtt: MqttConfig) -> DaemonCost:
-    """Run `affectd run --clip` and hear it out. Raises BrokerError, or AffectdError when the daemon fails."""
+def decoding_percent(clip: Clip) -> float:
+    """Return the share of one core that a clip, opened to be played as fast as possible, takes to be decoded."""
+    began, times = time.process_time(), [0.0]
+    for track in (clip.camera, clip.microphone):
+        if track is not None:
+            track.open()
+            with suppress(EndOfClipError):
+                first = track.read().captured_at
+                while True:
+                    times.append(track.read().captured_at - first)
+            track.close()
+    return 100 * (time.process_time() - began) / max(times) if max(times) else 0.0
+
+
+def measure_daemon(config: Path | None, clip: Path, mqtt: MqttConfig, decoding: float) -> DaemonCost:
+    """Run `affectd run --clip` and hear it out. Raises BrokerError, or AffectdError when the daemon fails.
+
+    `decoding` is what decoding the clip takes, percent of a core.
+    """
     settings = dataclasses.asdict(dataclasses.replace(mqtt, faces=True, voice=True, discovery_prefix=""))
     command = [sys.executable, "-m", "affectd.cli.main", "run", "--clip", str(clip), "--log-level", "ERROR"]
     if config is not None:
@@ -71,7 +93,7 @@ def measure_daemon(config: Path | None, clip: Path, mqtt: MqttConfig) -> DaemonC
         began = time.monotonic()
         process = subprocess.Popen(command, env=environ, stderr=subprocess.PIPE, text=True)  # noqa: S603
         try:
-            return _hear_out(subscriber, process, began)
+            return _hear_out(subscriber, process, began, decoding)
         finally:
             process.terminate()
             process.wait(STOP_S)
@@ -82,7 +104,7 @@ def _subscriber(mqtt: MqttConfig) -> Subscriber:
     return Subscriber(mqtt, [f"{mqtt.base_topic}/{DEVICE}/{topic}" for topic in topics])
 
 
-def _hear_out(subscriber: Subscriber, process: subprocess.Popen[str], began: float) -> DaemonCost:
+def _hear_out(subscriber: Subscriber, process: subprocess.Popen[str], began: float, decoding: float) -> DaemonCost:
     counts: Counter[str] = Counter()
     latencies: list[float] = []
     online: _Usage | None = None
@@ -114,6 +136,7 @@ def _hear_out(subscriber: Subscriber, process: subprocess.Popen[str], began: flo
         face_rate=counts["faces"] / span,
         voice_rate=counts["voice"] / span,
         cpu_percent=100 * (newest.cpu_s - online.cpu_s) / span,
+        decoding_percent=decoding,
         memory_mb=newest.peak_mb,
     )
 

@@ -96,7 +96,7 @@ def measure_stages(config: Config) -> tuple[list[Stage], dict[str, str]]:
 
 def _measure_face(config: Config, model: Model, samples: Samples) -> list[FaceReading]:
     """Measure frames in which a face was classified; the path's total is over these."""
-    camera = assembly.make_camera(config, _clip(config))
+    camera = assembly.make_camera(config, unpaced(config))
     if camera is None:
         return []
     reader = assembly.make_face_reader(config, model)
@@ -134,7 +134,7 @@ def _measure_detectors(detectors: dict[str, FaceDetector], frame: Frame, samples
 
 def _measure_voice(config: Config, model: Model, samples: Samples) -> list[VoiceReading]:
     """Measure hops in which somebody spoke; the path's total is over these."""
-    microphone = _clip(config).microphone
+    microphone = unpaced(config).microphone
     if microphone is None:
         return []
     reader = assembly.make_voice_reader(config, model)
@@ -181,7 +181,8 @@ def _add_all(samples: Samples, path: str, timings: dict[str, float]) -> None:
         samples.add(f"{path}: {stage}", ms)
 
 
-def _clip(config: Config) -> Clip:
+def unpaced(config: Config) -> Clip:
+    """Open the clip, to be played as fast as possible. Raises CaptureError where the camera is none."""
     clip = assembly.open_clip(config, realtime=False, loop=False)
     if clip is None:
         raise CaptureError(f"{config.camera.source}: is not a clip; name one with --clip FILE")
