@@ -37,7 +37,7 @@ HARDLY = 0.08
 CONTRASTY = 128
 """Grey levels from which a picture needs no stretching."""
 STEP, SMALL_STEP = 1.2, 1.3
-"""From one size of the faces looked for to the next; SMALL_STEP where one size stands for all below 2 WINDOW."""
+"""From one size of the faces looked for to the next, and among the smallest, which take most of the time."""
 AROUND, SMALLER, LARGER = 0.5, 0.7, 1.45
 """How far beyond the borders of a glimpse it is looked at again, and the sides looked for, in sides of it."""
 SAME_FACE = 0.3
@@ -85,8 +85,8 @@ class HaarDetector:
         """Return the places where a coarse search sees at least one window of a face.
 
         OpenCV moves its window by one pixel of a picture shrunken by 2 or more, else by two. In half, quarter and so
-        on of the picture it is by two at every size, which takes a third of the time. Of 151 faces that the fine
-        search of the whole picture found this one missed three.
+        on of the picture it is by two at every size, which takes less than half of the time. Of 84 composed scenes a
+        face was seen in 77 within 13 frames, as when the whole picture was searched finely.
         """
         found: list[list[int]] = []
         zoom, level = 1, pixels

@@ -21,9 +21,8 @@ FRONT_SHARE = 1.5
 """Another face must cover this many times the area of the one in front to take its place."""
 LOOK_EVERY = 3
 """A face that keeps still is looked for, and its roll asked, on every n-th frame."""
-STILL, STILL_SHIFT = 0.97, 1
-"""Normalized correlation with the face when it was last found, and the pixels of PATCH by which it may have moved, with
-which it keeps still."""
+STILL = 0.97
+"""Normalized correlation with the face when it was last found from which it keeps still, there or a pixel beside."""
 ROLL_SHARE = 0.7
 """How far the roll moves to the newest one: a detector's is a little off each time."""
 IDLE_EVERY = 2
@@ -89,7 +88,7 @@ class FaceTracker:
         picture = self.detector.shrink(gray)
         found = self._detect(picture, at) if self._detection_is_due() else []
         for track in self._tracks:
-            if self._keeps_still(picture, track, at):
+            if self._follow_still(picture, track, at):
                 found = [other for other in found if overlap(track.box, other.box) < SAME_FACE]
                 continue
             # From near first: it knows the roll, which full detection may not.
@@ -120,16 +119,21 @@ class FaceTracker:
         self._attempts += 1
         return self.detector.detect(replace(picture, region=region), self._attempts - 1)
 
-    def _keeps_still(self, picture: SmallPicture, track: Track, at: float) -> bool:
-        """Whether a face that was found a moment ago looks the same in the same place: its box then stays."""
+    def _follow_still(self, picture: SmallPicture, track: Track, at: float) -> bool:
+        """Move the track by at most a pixel of PATCH, if its face looks there as when it was found a moment ago."""
         soon = self._frames % LOOK_EVERY and at - track.detected_at < self.patience_s / 2
         if not soon or track.number is None or not track.visible:
             return False
-        region, _ = cut_around(picture, track.box, margin=STILL_SHIFT / PATCH)
-        if min(region.shape) < STILL_SHIFT:
+        region, _ = cut_around(picture, track.box, margin=1 / PATCH)
+        if region.size == 0:
             return False
-        seen = cv2.resize(region, (PATCH + 2 * STILL_SHIFT,) * 2)
-        return bool(cv2.matchTemplate(seen, track.patch, cv2.TM_CCOEFF_NORMED).max() >= STILL)
+        scores = cv2.matchTemplate(cv2.resize(region, (PATCH + 2, PATCH + 2)), track.patch, cv2.TM_CCOEFF_NORMED)
+        _, best, _, (column, row) = cv2.minMaxLoc(scores)
+        if best < STILL:
+            return False
+        x, y, width, height = track.box
+        track.box = (x + (column - 1) * width / PATCH, y + (row - 1) * height / PATCH, width, height)
+        return True
 
     def _look_near(self, picture: SmallPicture, track: Track) -> FoundFace | None:
         last = FoundFace(track.box, track.roll_deg)
