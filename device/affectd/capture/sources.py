@@ -62,16 +62,16 @@ def make_camera(source: str, options: CameraOptions, clip: Clip | None) -> Camer
             camera = OpenCvCamera(source, options)
         else:
             camera = V4l2Camera(f"/dev/video{source}" if source.isdecimal() else source, options)
-        return framed(CheckedCamera(camera, options), options)
+        return _framed(CheckedCamera(camera, options), options)
 
     if source == "off":
         return None
     if clip is not None:
-        return None if clip.camera is None else framed(clip.camera, options)
+        return None if clip.camera is None else _framed(clip.camera, options)
     return AutoCamera(live, options.timeout_s, options.crash_marker) if source == "auto" else live(source)
 
 
-def framed(camera: Camera, options: CameraOptions) -> Camera:
+def _framed(camera: Camera, options: CameraOptions) -> Camera:
     """Return a camera whose pictures are turned, mirrored and cropped as asked."""
     if options.rotate or options.mirror:
         camera = TurnedCamera(camera, rotate=options.rotate, mirror=options.mirror)
