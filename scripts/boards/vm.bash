@@ -89,7 +89,7 @@ in_vm() {
     nice -n 10 timeout "$((${vm_minutes:-15} * 60))" qemu-system-x86_64 \
         -machine q35 -accel tcg,tb-size=512 -cpu max -smp 2 -m "${vm_memory:-2G}" -nic none -display none -monitor none \
         -no-reboot -kernel "$work/vmlinuz" -initrd "$work/initrd" \
-        -append "root=/dev/vda rw console=ttyS0 loglevel=5 panic=-1 mitigations=off init=/sbin/vm-entry" \
+        -append "root=/dev/vda rw console=ttyS0 loglevel=5 panic=-1 mitigations=off no_timer_check init=/sbin/vm-entry" \
         -drive "file=$work/root.img,if=virtio,format=raw,snapshot=on" \
         -virtfs "local,path=$vm_job,mount_tag=job,security_model=none" \
         -virtfs "local,path=$root,mount_tag=checkout,security_model=none,readonly=on" \

@@ -99,7 +99,7 @@ def _lines(camera: dict[str, Any]) -> list[str]:
     shared: dict[str, list[str]] = {}
     for each in camera["formats"]:
         sizes = ", ".join(map(_size_text, each["sizes"])) or "sizes not told"
-        shared.setdefault(sizes, []).append(each["format"] + ("" if each["known"] else " (not read here)"))
+        shared.setdefault(sizes if each["known"] else "not read here", []).append(each["format"])
     return lines + [f"   {' '.join(formats)}: {sizes}" for sizes, formats in shared.items()]
 
 

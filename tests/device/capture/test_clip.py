@@ -395,3 +395,12 @@ def test_without_pyav_the_package_is_named(kiosk: Path, monkeypatch: pytest.Monk
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(CaptureError, match="pip install av"):
         Clip(kiosk, realtime=False, loop=False, fps=10)
+
+
+def test_a_clip_whose_pictures_are_a_line_is_refused(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "line.mp4", frames=[np.zeros((16, 640, 3), np.uint8)] * 3)
+    camera = Clip(path, realtime=False, loop=False, fps=25).camera
+    assert camera is not None
+    camera.open()
+    with pytest.raises(CaptureError, match=r"clip line.mp4: has pictures of 640x16 pixels"):
+        camera.read()

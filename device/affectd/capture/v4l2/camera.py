@@ -27,6 +27,13 @@ MOST_NAMED = 8
 """Formats in a sentence."""
 POWER_LINE = {"off": 0, "50": 1, "60": 2, "auto": 3}
 """`camera.power_line_hz` as V4L2 numbers it."""
+_SEATED = "is the cable or ribbon seated? see README, Cameras"
+_REASONS = {
+    errno.EBUSY: "another program holds it",
+    errno.ENOSPC: "the USB bus has no room for it: another port, or a smaller picture",
+    errno.ENOTTY: "it is no V4L2 device",
+    errno.EPROTO: "the USB connection fails: another cable or port",
+}
 
 
 class V4l2Camera:
@@ -172,15 +179,6 @@ class V4l2Camera:
         if error.errno in (errno.EACCES, errno.EPERM) or not os.access(self.name, os.R_OK | os.W_OK):
             return "permission denied: add the user to the group 'video'"
         return _REASONS.get(error.errno or 0, f"its driver says: {error.strerror}")
-
-
-_SEATED = "is the cable or ribbon seated? see README, Cameras"
-_REASONS = {
-    errno.EBUSY: "another program holds it",
-    errno.ENOSPC: "the USB bus has no room for it: another port, or a smaller picture",
-    errno.ENOTTY: "it is no V4L2 device",
-    errno.EPROTO: "the USB connection fails: another cable or port",
-}
 
 
 def _seen() -> str:

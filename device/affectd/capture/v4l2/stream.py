@@ -19,6 +19,8 @@ from affectd.capture.v4l2.ioctl import BufferFlag, BufferType
 BUFFERS = 4
 """One being filled, one next, one that is read, one for a late reader."""
 MOST_PLANES = 8
+OLDEST_S = 60.0
+"""A picture that is older by its stamp was stamped by another clock."""
 
 
 class Stream:
@@ -48,11 +50,14 @@ class Stream:
         poll.register(self._device.fd, select.POLLIN)
         while self._held is None:
             left = end - time.monotonic()
-            if left <= 0 or not poll.poll(1e3 * left):
+            happened = poll.poll(1e3 * left) if left > 0 else []
+            if not happened:
                 raise TimeoutError
             while (buffer := self._filled()) is not None:
                 self._give_back()
                 self._held = buffer
+            if self._held is None and happened[0][1] & (select.POLLERR | select.POLLHUP):
+                raise OSError(errno.EIO, "the driver reports an error and no picture")
         return self._captured_at(self._held)
 
     def data(self) -> NDArray[np.uint8]:
@@ -119,4 +124,4 @@ class Stream:
         now = time.monotonic()
         stamp = float(buffer.seconds + buffer.microseconds / 1e6)
         # Some drivers leave it 0, or stamp by another clock.
-        return stamp if buffer.flags & BufferFlag.TIMESTAMP_MONOTONIC and now - 1 < stamp <= now else now
+        return stamp if buffer.flags & BufferFlag.TIMESTAMP_MONOTONIC and 0 <= now - stamp < OLDEST_S else now
