@@ -7,7 +7,8 @@ a face that was there a moment ago in a view of a few times its side.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -22,9 +23,11 @@ Points = NDArray[np.float64]
 
 SIDE = 128
 """Of the network's input, pixels."""
+UNIT = (np.arange(256) * (2 / 255) - 1).astype(np.float32)
+"""The network's input, -1..1, of each grey level."""
 SMALLEST_SIDE = 24
 """Pixels of the smallest face that it sees well: in one look it found 93 of 100, of 20 pixels 66, of 16 17."""
-GLIMPSE, NEW, KNOWN = 0.3, 0.65, 0.5
+GLIMPSE, NEW, KNOWN = 0.25, 0.5, 0.5
 """Probability from which an anchor is worth a look from near, from which a face is one there, and from which one that
 was there a moment ago still is, MediaPipe's own. At 0.5 a glimpse showed 72 of 100 faces of 24 pixels."""
 MOST_GLIMPSES = 3
@@ -35,14 +38,30 @@ SIDE_OF_HAAR, LOWER = 0.92, 0.04
 """Side of its box over that of cascade alt2's, and how much lower it lies, in sides of alt2's. On 301 PublicTest faces
 in scenes that alt2 found they measured 0.918 and 0.10. Of 417 face-vgg16 was right on 65.0 to 67.6 % with sides of
 0.835 to 0.98 and places of 0 to 0.08, on 66.2 % with the place at which the face was put: all within chance (2.3)."""
+FAINTEST_SIDE = 17
+"""Pixels of the smallest face that is worth a look from near."""
 LEAST_SIZE = 0.85
 """Of the smallest face, so that one of just that size is not lost by the tremble of its box."""
-NEAR, CLOSER = 3.0, 2.3
-"""Side of the view around a face over that of its box; of the second, closer one that a new face must stand."""
-AGAIN = 0.6
-"""Probability that a new face must have there too. Of 150 pictures without a face four passed the first look alone,
-three of them a cat's eye, and one both; of 40 PublicTest faces of 200 pixels both looks lost none."""
-STEP = 0.8
+NEAR, CLOSER, FARTHER = 3.0, 2.3, 4.0
+"""Side of the view around a face over that of its box; of the two more views that a new face must stand."""
+SURE, AGAIN = 0.6, 0.6
+"""Probability that a new face must have on the average of the three, and in the closer one. With SAME_ROLL_DEG and
+TURNED they let two of nine things pass that looked like a face from near and closer (animals, lorries, a drum), and 143
+of 150 faces of FER2013's Training, of which 120 had the surroundings of a head."""
+SAME_ROLL_DEG = 15.0
+"""How far the rolls that two looks tell may be apart: of an accident they often are farther."""
+TURNS_DEG = (90.0, 180.0, 270.0)
+"""How a new face is looked at once more: the network takes much for a face that hangs upside down, or is none, but a
+real one is likeliest upright."""
+TURNED = 0.1
+"""How much likelier it may be turned, for a tired or covered face is about as likely in every turn."""
+STEEPEST_DEG = 60.0
+"""Roll up to which a face is a new one: beyond, the camera lies on its side."""
+TURNED_DEG = 10.0
+"""Roll from which a view is turned with its face; the network tells the roll of the rest as well."""
+PART_SIDE = 160
+"""Of the smallest parts: faces of SMALLEST_SIDE are then glimpsed with 19 pixels, and those up to 80 wholly in one."""
+STEP = 0.7
 """From one part of a picture to the next, in sides of a part, at most."""
 PARTS_EACH = 2
 """Parts that one attempt looks into, besides the whole picture."""
@@ -60,6 +79,15 @@ class View:
     """How far it is turned, clockwise."""
 
 
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """A face in a view."""
+
+    face: FoundFace
+    score: float
+    """Probability of its likeliest anchor, 0..1."""
+
+
 class BlazeFaceDetector:
     """Finds faces at any roll that changes slowly, and at up to about 45 degrees at first sight."""
 
@@ -72,8 +100,8 @@ class BlazeFaceDetector:
         """Shrink a grey picture (height, width) until the smallest face is `SMALLEST_SIDE` pixels wide."""
         return shrunken(gray, max(SIDE, round(SMALLEST_SIDE / self._min_size)))
 
-    def detect(self, picture: SmallPicture, attempt: int) -> list[FoundFace]:
-        """Return the faces in the whole picture and in the next few of its parts, largest first."""
+    def detect(self, picture: SmallPicture, attempt: int, known: Sequence[FoundFace] = ()) -> list[FoundFace]:
+        """Return the faces in the whole picture and in the next few of its parts that are not known, largest first."""
         rows, columns = picture.pixels.shape
         small = parts(rows, columns)
         turn = PARTS_EACH * attempt
@@ -82,12 +110,14 @@ class BlazeFaceDetector:
         found: list[FoundFace] = []
         for glimpse in (glimpse for view in views for glimpse in self._look(picture, view, GLIMPSE)[:MOST_GLIMPSES]):
             # A small face's box and roll are poor, and much looks like a face from afar: each is looked at from near.
-            if not _is_among(glimpse, found):
-                near = self._look_near(picture, FoundFace(glimpse.box), NEAR, NEW)
-                found += [face for face in near if face.box[2] >= smallest and self._stays(picture, face)]
+            if not _is_among(glimpse.face, [*known, *found]):
+                near = self._look_near(picture, FoundFace(glimpse.face.box), NEAR, NEW)
+                found += [
+                    sight.face for sight in near if sight.face.box[2] >= smallest and self._is_a_face(picture, sight)
+                ]
         faces: list[FoundFace] = []
         for face in largest_first(found):
-            if not _is_among(face, faces):
+            if not _is_among(face, [*known, *faces]):
                 faces.append(face)
         return faces
 
@@ -103,38 +133,54 @@ class BlazeFaceDetector:
         ask_roll: bool = True,  # noqa: ARG002 (it comes with the eyes)
     ) -> list[FoundFace]:
         """Return the faces around the place of `near`, largest first."""
-        return largest_first(self._look_near(picture, near, NEAR, KNOWN))
+        return largest_first([sight.face for sight in self._look_near(picture, near, NEAR, KNOWN)])
 
-    def _stays(self, picture: SmallPicture, face: FoundFace) -> bool:
-        """Whether the face is there from closer too: what only resembles one seldom does so from two distances."""
-        seen = self._look_near(picture, face, CLOSER, AGAIN)
-        return any(overlap(face.box, other.box) > SAME_FACE for other in seen)
+    def _is_a_face(self, picture: SmallPicture, near: Sight) -> bool:
+        """Whether what was seen from near stands a closer look, and is a face only when it is upright."""
+        closer = self._best(picture, near.face, CLOSER)
+        if closer is None or closer.score < AGAIN or abs(closer.face.roll_deg) > STEEPEST_DEG:
+            return False
+        if abs(closer.face.roll_deg - near.face.roll_deg) > SAME_ROLL_DEG:
+            return False
+        farther = self._best(picture, near.face, FARTHER)
+        sure = (near.score + closer.score + (0.0 if farther is None else farther.score)) / 3
+        if sure < SURE:
+            return False
+        turned = (
+            self._best(picture, replace(near.face, roll_deg=near.face.roll_deg + degrees), CLOSER)
+            for degrees in TURNS_DEG
+        )
+        return all(each is None or each.score <= sure + TURNED for each in turned)
 
-    def _look_near(
-        self, picture: SmallPicture, near: FoundFace, distance: float, least_score: float
-    ) -> list[FoundFace]:
+    def _best(self, picture: SmallPicture, face: FoundFace, distance: float) -> Sight | None:
+        """Return the likeliest sight of a face in a view around its place."""
+        seen = self._look_near(picture, face, distance, GLIMPSE)
+        return next((each for each in seen if overlap(face.box, each.face.box) > SAME_FACE), None)
+
+    def _look_near(self, picture: SmallPicture, near: FoundFace, distance: float, least_score: float) -> list[Sight]:
         """Return the faces in a view around the place of `near`, whose side is `distance` times its box's."""
         x, y, width, height = (value / picture.scale for value in near.box)
-        view = View(x + width / 2, y + height / 2, distance * width, near.roll_deg)
-        return self._look(picture, view, least_score)
+        roll = near.roll_deg if abs(near.roll_deg) > TURNED_DEG else 0.0
+        return self._look(picture, View(x + width / 2, y + height / 2, distance * width, roll), least_score)
 
-    def _look(self, picture: SmallPicture, view: View, least_score: float) -> list[FoundFace]:
+    def _look(self, picture: SmallPicture, view: View, least_score: float) -> list[Sight]:
         """Return the faces in a view, in pixels of the full picture, the most certain first."""
         side = max(1, round(view.side))
         cut = cut_square(picture.pixels, (view.x, view.y), side, view.roll_deg)
         cut = np.asarray(
             cv2.resize(cut, (SIDE, SIDE), interpolation=cv2.INTER_AREA if side > SIDE else cv2.INTER_LINEAR), np.uint8
         )
-        values = Levels.of(cut).spread(cut).astype(np.float32) * np.float32(2 / 255) - np.float32(1)
-        outputs = self._network.all_outputs(np.repeat(values[:, :, np.newaxis], 3, axis=2))
+        values = cv2.LUT(Levels.of(cut).spread(cut), UNIT)
+        outputs = self._network.all_outputs(np.asarray(cv2.cvtColor(values, cv2.COLOR_GRAY2BGR), np.float32))
         regressors, scores = sorted(outputs, key=lambda each: -each.shape[-1])
         angle = math.radians(view.roll_deg)
         turn = np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
-        faces = [
-            _face(((points - 0.5) * side @ turn + (view.x, view.y)) * picture.scale)
-            for points in suppressed(self._anchors, regressors, scores[:, 0], least_score)
+        sights = [
+            Sight(_face(((points - 0.5) * side @ turn + (view.x, view.y)) * picture.scale), score)
+            for points, score in suppressed(self._anchors, regressors, scores[:, 0], least_score)
         ]
-        return [face for face in faces if face.box[2] >= LEAST_SIZE * SMALLEST_SIDE / SIDE * side * picture.scale]
+        smallest = FAINTEST_SIDE / SIDE * side * picture.scale
+        return [sight for sight in sights if sight.face.box[2] >= smallest]
 
 
 def _is_among(face: FoundFace, faces: list[FoundFace]) -> bool:
@@ -152,11 +198,11 @@ def whole(rows: int, columns: int) -> View:
 def parts(rows: int, columns: int) -> list[View]:
     """Return views in which the faces are large enough that are too small for the network in the whole picture.
 
-    Those of SIDE pixels show the smallest; each next size is twice as large.
+    Those of PART_SIDE pixels show the smallest; each next size is twice as large.
     """
     views = []
-    side = SIDE
-    while 2.2 * side < max(rows, columns):
+    side = PART_SIDE
+    while 1.5 * side < max(rows, columns):
         across, down = (
             np.linspace(side / 2, length - side / 2, math.ceil((length - side) / (STEP * side)) + 1).tolist()
             if length > side
@@ -178,10 +224,12 @@ def anchors() -> FloatArray:
     return np.concatenate(centres)
 
 
-def suppressed(centres: FloatArray, regressors: FloatArray, logits: FloatArray, least: float) -> list[Points]:
+def suppressed(
+    centres: FloatArray, regressors: FloatArray, logits: FloatArray, least: float
+) -> list[tuple[Points, float]]:
     """Return each face's points (8, 2), 0..1 of the view: box's top left and bottom right, then eyes and the rest.
 
-    `least` is the score from which an anchor counts.
+    With them the score of its likeliest anchor; `least` is the one from which an anchor counts.
 
     Anchors that show one face are averaged by their scores, as MediaPipe does.
     """
@@ -194,12 +242,12 @@ def suppressed(centres: FloatArray, regressors: FloatArray, logits: FloatArray, 
     points[:, 1] = points[:, 0] + half
     points[:, 0] -= half
     order = np.argsort(-weights)
-    faces = []
+    faces: list[tuple[Points, float]] = []
     while order.size:
         same = _overlaps(points[order[0], :2], points[order, :2]) > SAME_FACE
         same[0] = True
         group = order[same]
-        faces.append(np.average(points[group], axis=0, weights=weights[group]))
+        faces.append((np.average(points[group], axis=0, weights=weights[group]), float(weights[order[0]])))
         order = order[~same]
     return faces
 

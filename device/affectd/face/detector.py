@@ -43,8 +43,8 @@ class FaceDetector(Protocol):
     def shrink(self, gray: GrayImage) -> SmallPicture:
         """Shrink a grey picture (height, width) as far as the smallest face allows."""
 
-    def detect(self, picture: SmallPicture, attempt: int) -> list[FoundFace]:
-        """Return all faces in the picture, largest first.
+    def detect(self, picture: SmallPicture, attempt: int, known: Sequence[FoundFace] = ()) -> list[FoundFace]:
+        """Return all faces in the picture, largest first; of those that are followed already it may save the work.
 
         `attempt` counts the full detections from 0: a detector that has several ways of looking takes turns.
         """

@@ -60,7 +60,12 @@ class HaarDetector:
         """Shrink a grey picture (height, width) until the smallest face is `SMALLEST_SIDE` pixels wide."""
         return shrunken(gray, max(FEWEST_ROWS, round(SMALLEST_SIDE / self._min_size)))
 
-    def detect(self, picture: SmallPicture, attempt: int) -> list[FoundFace]:
+    def detect(
+        self,
+        picture: SmallPicture,
+        attempt: int,
+        known: Sequence[FoundFace] = (),  # noqa: ARG002 (it takes as long without them)
+    ) -> list[FoundFace]:
         """Return the upright faces, largest first; every second attempt looks for backlit ones.
 
         Those have no contrast in a picture that as a whole has it.

@@ -112,12 +112,13 @@ class FaceTracker:
 
     def _detect(self, picture: SmallPicture, at: float) -> list[FoundFace]:
         """Look for faces where something has changed."""
-        followed = [track.box for track in self._tracks if track.visible]
-        region = self._changes.look(picture, at, followed, self.detector.attempts(picture))
+        followed = [FoundFace(track.box, track.roll_deg) for track in self._tracks if track.visible]
+        boxes = [face.box for face in followed]
+        region = self._changes.look(picture, at, boxes, self.detector.attempts(picture))
         if region is None:
             return []
         self._attempts += 1
-        return self.detector.detect(replace(picture, region=region), self._attempts - 1)
+        return self.detector.detect(replace(picture, region=region), self._attempts - 1, followed)
 
     def _follow_still(self, picture: SmallPicture, track: Track, at: float) -> bool:
         """Move the track by at most a pixel of PATCH, if its face looks there as when it was found a moment ago."""
