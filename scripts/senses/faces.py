@@ -1,6 +1,6 @@
 """What the face detectors find, and what is read of it: FER2013's PublicTest faces and a portrait composed into rooms.
 
-scripts/prove-senses --faces fer2013.npz [--count N] faces
+scripts/prove-senses --faces fer2013.npz [--count N] [--jobs N] faces
 
 FER2013's crops end at the face; the portrait (tests/media, public domain) has its hair, neck and shoulders, and is
 moved, turned by up to 8 degrees, mirrored and lit otherwise each time. What a camera sees of a person lies between:
@@ -12,8 +12,12 @@ of the processor, one thread.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
+import multiprocessing
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from itertools import cycle
@@ -25,7 +29,7 @@ from numpy.typing import NDArray
 
 from affectd.assembly import make_face_detector, open_configured_model
 from affectd.config import Config, FaceConfig
-from affectd.face.detector import FaceDetector, overlap
+from affectd.face.detector import FaceDetector, FoundFace, overlap
 from affectd.face.preprocess import FacePreprocessing, GrayImage, PixelBox
 from affectd.face.tracker import FaceTracker, Track
 from affectd_convert.robustness.faces import sensed
@@ -70,14 +74,32 @@ def main() -> None:
     parser.add_argument("--faces", type=Path, required=True, help="fer2013.npz")
     parser.add_argument("--count", type=int, default=200, metavar="N", help="faces in each row (default 200)")
     parser.add_argument("--detectors", nargs="+", default=["haar", "blazeface"], choices=["haar", "blazeface"])
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes that share the rows (default 1)")
     args, _ = parser.parse_known_args()  # scripts/prove-senses gives every part the options of all
     detectors: Detectors = {name: partial(detector, name) for name in args.detectors}
     faces = Faces(args.faces, args.count)
     print(f"{args.count} faces a row; found within {FRAMES} frames, shares in %\n")
     _times(detectors, faces)
-    _finding(detectors, faces)
-    _tilting(detectors, faces)
-    _expressions(detectors, faces)
+    detector.cache_clear()
+    _TASKS.append(partial(_line, "found", *detectors))
+    _TASKS.extend(partial(_finding, detectors, row, args.count) for row in rows(faces))
+    _TASKS.append(partial(_tilting, detectors, faces))
+    _TASKS.append(partial(_expressions, detectors, faces))
+    # Forked, so that the workers have the tasks with all their scenes; the longest, which are the last, begin first.
+    with ProcessPoolExecutor(args.jobs, mp_context=multiprocessing.get_context("fork")) as pool:
+        printed = [pool.submit(_printed, number) for number in reversed(range(len(_TASKS)))]
+        for each in reversed(printed):
+            print(each.result(), end="", flush=True)
+
+
+_TASKS: list[Callable[[], None]] = []
+
+
+def _printed(number: int) -> str:
+    """Do a task and return what it prints."""
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        _TASKS[number]()
+    return out.getvalue()
 
 
 @cache
@@ -269,17 +291,15 @@ def _line(name: str, *values: str) -> None:
     print(f"{name:<46}" + "".join(f"{value:>12}" for value in values), flush=True)
 
 
-def _finding(detectors: Detectors, faces: Faces) -> None:
-    _line("found", *detectors)
-    for row in rows(faces):
-        found, there = dict.fromkeys(detectors, 0), 0
-        for number in range(faces.count):
-            camera, boxes = row.shot(number)
-            takes = [camera() for _ in range(TAKES)]
-            for name, make in detectors.items():
-                found[name] += _found(FaceTracker(make(row.min_size)), cycle(takes), boxes)
-            there += len(boxes)
-        _line(row.name, *(f"{100 * each / there:.1f}" for each in found.values()))
+def _finding(detectors: Detectors, row: Row, count: int) -> None:
+    found, there = dict.fromkeys(detectors, 0), 0
+    for number in range(count):
+        camera, boxes = row.shot(number)
+        takes = [camera() for _ in range(TAKES)]
+        for name, make in detectors.items():
+            found[name] += _found(FaceTracker(make(row.min_size)), cycle(takes), boxes)
+        there += len(boxes)
+    _line(row.name, *(f"{100 * each / there:.1f}" for each in found.values()))
 
 
 def _leaning(scene: Composed, number: int, lean: list[float]) -> list[GrayImage]:
@@ -364,23 +384,31 @@ def _expressions(detectors: Detectors, faces: Faces) -> None:
 
 def _times(detectors: Detectors, faces: Faces) -> None:
     """Measure full detection and the look near a face, of 200-pixel faces in 640x480."""
-    print("\nmedian time, ms of one processor")
-    full, near = [], []
+    print("median time, ms of one processor")
+    table: dict[str, list[str]] = {
+        name: []
+        for name in ("full detection, who is there is new", "the same, followed already", "near the last place")
+    }
     for build in detectors.values():
-        one, whole_ms, near_ms = build(0.1), [], []
+        one, samples = build(0.1), [list[float]() for _ in table]
         for number in range(min(faces.count, 60)):
             picture = one.shrink(sensed(faces.tight(number).light, 1.0, np.random.default_rng(number)))
-            began = time.thread_time()
-            found = one.detect(picture, number)
-            whole_ms.append(1000 * (time.thread_time() - began))
-            for face in found[:1]:
-                began = time.thread_time()
-                one.detect_near(picture, face)
-                near_ms.append(1000 * (time.thread_time() - began))
-        full.append(f"{np.median(whole_ms):.2f}")
-        near.append(f"{np.median(near_ms):.2f}")
-    _line("full detection", *full)
-    _line("near the last place", *near)
+            found = _timed(samples[0], partial(one.detect, picture, number))
+            if found:
+                _timed(samples[1], partial(one.detect, picture, number, found))
+                _timed(samples[2], partial(one.detect_near, picture, found[0]))
+        for cells, times_ms in zip(table.values(), samples, strict=True):
+            cells.append(f"{np.median(times_ms):.2f}")
+    for name, cells in table.items():
+        _line(name, *cells)
+    print()
+
+
+def _timed(times_ms: list[float], look: Callable[[], list[FoundFace]]) -> list[FoundFace]:
+    began = time.thread_time()
+    found = look()
+    times_ms.append(1000 * (time.thread_time() - began))
+    return found
 
 
 if __name__ == "__main__":

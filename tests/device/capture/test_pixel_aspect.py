@@ -14,13 +14,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from affectd.assembly import make_face_detector
 from affectd.capture.camera_options import CameraOptions
 from affectd.capture.clip import Clip
 from affectd.capture.opencv_camera import OpenCvCamera
 from affectd.capture.pixel_aspect import LONGEST_SIDE, aspect_of_jpeg, believed, with_square_pixels
 from affectd.capture.protocols import Camera, EndOfClipError
+from affectd.config import Config, FaceConfig
 from affectd.events import Frame
-from affectd.face.haar import HaarDetector
 from affectd.face.preprocess import FacePreprocessing
 from affectd.face.reader import FaceReader
 from support.media import write_clip
@@ -29,7 +30,15 @@ from support.scenes import scene
 SQUARE = scene((360, 200, 130), width=704, height=480)
 IDENTITY = struct.pack(">9i", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
 QUARTER_TURN_CLOCKWISE = struct.pack(">9i", 0, 0x10000, 0, -0x10000, 0, 0, 0, 0, 0x40000000)
-ASPECTS = [Fraction(2), Fraction(1, 2), Fraction(16, 11), Fraction(12, 11), Fraction(4, 3), Fraction(8, 3)]
+ASPECTS = [
+    Fraction(2),
+    Fraction(1, 2),
+    Fraction(16, 11),
+    Fraction(12, 11),
+    Fraction(4, 3),
+    Fraction(8, 3),
+    Fraction(3, 5),
+]
 
 
 def stored(aspect: Fraction, picture: NDArray[np.uint8] = SQUARE) -> NDArray[np.uint8]:
@@ -70,15 +79,18 @@ def test_a_clip_shows_the_scene_in_its_shape(tmp_path: Path, suffix: str, codec:
     assert np.abs(same.astype(int) - SQUARE).mean() < 8
 
 
-@pytest.mark.parametrize("aspect", ASPECTS, ids=str)
-def test_the_face_is_found_where_it_is(tmp_path: Path, aspect: Fraction) -> None:
+@pytest.mark.parametrize("aspect", [Fraction(1), Fraction(3, 5), *ASPECTS], ids=str)
+@pytest.mark.parametrize("detector", ["haar", "blazeface"])
+def test_the_face_is_found_where_it_is(tmp_path: Path, detector: str, aspect: Fraction) -> None:
     class Model:
         def probabilities(self, x: NDArray[np.float32]) -> tuple[float, ...]:
             return (0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0)
 
     path = write_clip(tmp_path / "clip.mp4", frames=[stored(aspect)] * 5, pixel_aspect=aspect)
-    reader = FaceReader.create(Model(), FacePreprocessing(), HaarDetector())
+    faces = make_face_detector(Config(face=FaceConfig(detector=detector)))
+    reader = FaceReader.create(Model(), FacePreprocessing(), faces)
     readings = [reader.read(frame) for frame in pictures(Clip(path, realtime=False, loop=False, fps=25).camera)]
+    assert [bool(reading.faces) for reading in readings] == [False, True, True, True, True]
     box = readings[-1].faces[0].box
     assert (box.x + box.width / 2, box.y + box.height / 2) == pytest.approx((360 / 704, 200 / 480), abs=0.03)
     assert (704 * box.width) / (480 * box.height) == pytest.approx(1, abs=0.05)

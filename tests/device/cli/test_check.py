@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from affectd.cli.check import probes
-from affectd.config import CameraConfig, Config
+from affectd.config import CameraConfig, Config, FaceConfig
 from affectd.errors import CaptureError
 from support.broker import Mosquitto, free_port
 from support.media import flash_and_beep, speak, write_clip
@@ -145,11 +145,12 @@ def test_a_camera_that_sends_one_even_colour_has_failed():
             probes.probe_camera(Config(camera=CameraConfig(source=camera.url)))
 
 
-def probed_camera(folder, picture, *, noise=4, **settings):
+def probed_camera(folder, picture, *, noise=4, detector="haar", **settings):
     rng = np.random.default_rng(0)
     frames = [cv2.add(picture, rng.integers(0, noise, picture.shape, np.uint8)) for _ in range(30)]
     source = str(write_clip(folder / "clip.mp4", frames=frames, fps=10))
-    return probes.probe_camera(Config(camera=CameraConfig(source=source, **settings)))
+    config = Config(camera=CameraConfig(source=source, **settings), face=FaceConfig(detector=detector))
+    return probes.probe_camera(config)
 
 
 def test_a_face_that_is_seen_is_said_and_an_empty_room_is_no_fault(tmp_path):
@@ -177,17 +178,24 @@ def test_an_empty_room_in_the_dark_comes_with_what_to_do(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("mounted", "rotate", "mirror"),
-    [(180, 0, False), (90, 0, False), (270, 0, False), (90, 0, True), (270, 90, False), (0, 270, True)],
+    ("detector", "mounted", "rotate", "mirror"),
+    [
+        *(("haar", 180, 0, False), ("haar", 90, 0, False), ("haar", 270, 0, False), ("haar", 90, 0, True)),
+        *(("haar", 270, 90, False), ("haar", 0, 270, True)),
+        *(("blazeface", 180, 0, False), ("blazeface", 90, 0, False), ("blazeface", 270, 90, True)),
+    ],
 )
-def test_a_camera_that_is_not_upright_is_noticed_and_the_advice_puts_it_right(tmp_path, mounted, rotate, mirror):
+def test_a_camera_that_is_not_upright_is_noticed_and_the_advice_puts_it_right(
+    tmp_path, detector, mounted, rotate, mirror
+):
     picture = np.ascontiguousarray(np.rot90(scene((320, 240, 150)), mounted // 90))
-    found = probed_camera(tmp_path, picture, rotate=rotate, mirror=mirror)
+    found = probed_camera(tmp_path, picture, detector=detector, rotate=rotate, mirror=mirror)
     assert found.state == "warning"
     assert "a face is seen only once the picture is turned by" in found.found
     advised = int(re.search(r"set camera\.rotate = (\d+)$", found.advice)[1])
     assert advised == mounted
-    assert probed_camera(tmp_path, picture, rotate=advised, mirror=mirror).found.count("a face is seen:") == 1
+    mended = probed_camera(tmp_path, picture, detector=detector, rotate=advised, mirror=mirror)
+    assert mended.found.count("a face is seen:") == 1
 
 
 def test_the_face_may_come_within_two_seconds(tmp_path):
