@@ -385,10 +385,8 @@ def _expressions(detectors: Detectors, faces: Faces) -> None:
 def _times(detectors: Detectors, faces: Faces) -> None:
     """Measure full detection and the look near a face, of 200-pixel faces in 640x480."""
     print("median time, ms of one processor")
-    table: dict[str, list[str]] = {
-        name: []
-        for name in ("full detection, who is there is new", "the same, followed already", "near the last place")
-    }
+    titles = "full detection, a face is new", "full detection, it is followed", "near the last place"
+    table: dict[str, list[str]] = {title: [] for title in titles}
     for build in detectors.values():
         one, samples = build(0.1), [list[float]() for _ in table]
         for number in range(min(faces.count, 60)):

@@ -15,6 +15,7 @@ import subprocess
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -113,7 +114,7 @@ def packaged(folder: Path) -> Iterator[tuple[str, GrayImage]]:
         with zipfile.ZipFile(wheel) as archive:
             for name in sorted(archive.namelist()):
                 if "/data" in name or "/images/" in name:
-                    yield from _picture(name, lambda name=name, archive=archive: archive.read(name))
+                    yield from _picture(name, partial(archive.read, name))
 
 
 def _picture(title: str, read: Callable[[], bytes]) -> Iterator[tuple[str, GrayImage]]:
@@ -191,7 +192,8 @@ def _bricks(rng: np.random.Generator) -> GrayImage:
 
 def distinct(pictures: list[tuple[str, GrayImage]]) -> list[tuple[str, GrayImage]]:
     """Leave out those that show nothing, and those that look like one before."""
-    kept, seen = [], []
+    kept: list[tuple[str, GrayImage]] = []
+    seen: list[NDArray[np.float64]] = []
     for title, picture in pictures:
         small = cv2.resize(picture, (16, 16), interpolation=cv2.INTER_AREA).astype(np.float64)
         small = (small - small.mean()) / max(small.std(), 1e-6)
