@@ -1,6 +1,6 @@
 """What the face detectors take for a face: pictures in which there is none, each before a camera for a moment.
 
-scripts/prove-senses false_faces [--pictures FOLDER]
+scripts/prove-senses false_faces [--pictures FOLDER] [--jobs N]
 
 The pictures are the wallpapers and stamps of Debian's packages and those that come with scikit-image and scikit-learn,
 which apt-get and pip download into FOLDER (a temporary one unless it is given), and pages of text, leaves, bricks and
@@ -11,10 +11,12 @@ before are left out by name or correlation. Ends with 1 when a detector sees som
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import subprocess
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -57,6 +59,7 @@ def main() -> int:
     """Measure and print; return 1 when a detector sees somebody in more than BAR of the pictures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pictures", type=Path, metavar="FOLDER", help="where the packages are, or are downloaded to")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes that share them (default 1)")
     args, _ = parser.parse_known_args()  # scripts/prove-senses gives every part the options of all
     with tempfile.TemporaryDirectory() as scratch:
         pictures = distinct([*packaged(args.pictures or Path(scratch)), *made()])
@@ -64,28 +67,38 @@ def main() -> int:
         f"{len(pictures)} pictures without a face, {WIDTH}x{HEIGHT}, {FRAMES} frames each: those in which one is seen"
     )
     print(f"{'':<28}" + "".join(f"{name:>12}" for name in DETECTORS))
+    _PICTURES.extend(pictures)
     missed = False
-    for light in LIGHTS:
-        seen: dict[str, list[str]] = {name: [] for name in DETECTORS}
-        for number, (title, picture) in enumerate(pictures):
-            rng = np.random.default_rng((8, number))
-            frames = [sensed(picture, light, rng) for _ in range(3)]
-            for name in DETECTORS:
-                if seen_in(frames, FRAMES, name):
-                    seen[name].append(title)
-        print(f"{f'{light:.0%} of the light':<28}" + "".join(f"{len(each):>12}" for each in seen.values()), flush=True)
-        for name, titles in seen.items():
-            missed |= len(titles) > BAR * len(pictures)
-            print("".join(f"    {name}: {title}\n" for title in titles), end="")
-    still = pictures[::MINUTES_EVERY]
-    print(f"\n{len(still)} of them for a minute each in 30 % of the light: frames with a face")
-    for name in DETECTORS:
-        frames_with = 0
-        for number, (_, picture) in enumerate(still):
-            rng = np.random.default_rng((9, number))
-            frames_with += seen_in([sensed(picture, 0.3, rng) for _ in range(7)], MINUTE, name)
-        print(f"{name:<28}{frames_with} of {MINUTE * len(still)}", flush=True)
+    # Forked, so that the workers have the pictures.
+    with ProcessPoolExecutor(args.jobs, mp_context=multiprocessing.get_context("fork")) as pool:
+        for light in LIGHTS:
+            looks = list(pool.map(partial(_seen_by, light), range(len(pictures))))
+            counts = [sum(name in names for names in looks) for name in DETECTORS]
+            print(f"{f'{light:.0%} of the light':<28}" + "".join(f"{count:>12}" for count in counts))
+            for (title, _), names in zip(pictures, looks, strict=True):
+                print("".join(f"    {name}: {title}\n" for name in names), end="", flush=True)
+            missed |= max(counts) > BAR * len(pictures)
+        still = range(0, len(pictures), MINUTES_EVERY)
+        print(f"\n{len(still)} of them for a minute each in 30 % of the light: frames with a face")
+        for name in DETECTORS:
+            frames = sum(pool.map(partial(_seen_in_a_minute, name), still))
+            print(f"{name:<28}{frames} of {MINUTE * len(still)}", flush=True)
     return int(missed)
+
+
+_PICTURES: list[tuple[str, GrayImage]] = []
+
+
+def _seen_by(light: float, number: int) -> list[str]:
+    """Return which detectors see a face in a picture."""
+    rng = np.random.default_rng((8, number))
+    frames = [sensed(_PICTURES[number][1], light, rng) for _ in range(3)]
+    return [name for name in DETECTORS if seen_in(frames, FRAMES, name)]
+
+
+def _seen_in_a_minute(name: str, number: int) -> int:
+    rng = np.random.default_rng((9, number))
+    return seen_in([sensed(_PICTURES[number][1], 0.3, rng) for _ in range(7)], MINUTE, name)
 
 
 def seen_in(frames: list[GrayImage], count: int, name: str) -> int:

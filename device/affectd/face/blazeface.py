@@ -27,7 +27,7 @@ UNIT = (np.arange(256) * (2 / 255) - 1).astype(np.float32)
 """The network's input, -1..1, of each grey level."""
 SMALLEST_SIDE = 24
 """Pixels of the smallest face that it sees well: in one look it found 93 of 100, of 20 pixels 66, of 16 17."""
-GLIMPSE, NEW, KNOWN = 0.25, 0.5, 0.5
+GLIMPSE, NEW, KNOWN = 0.25, 0.65, 0.5
 """Probability from which an anchor is worth a look from near, from which a face is one there, and from which one that
 was there a moment ago still is, MediaPipe's own. At 0.5 a glimpse showed 72 of 100 faces of 24 pixels."""
 MOST_GLIMPSES = 3
@@ -44,17 +44,17 @@ LEAST_SIZE = 0.85
 """Of the smallest face, so that one of just that size is not lost by the tremble of its box."""
 NEAR, CLOSER, FARTHER = 3.0, 2.3, 4.0
 """Side of the view around a face over that of its box; of the two more views that a new face must stand."""
-SURE, AGAIN = 0.6, 0.6
-"""Probability that a new face must have on the average of the three, and in the closer one. With SAME_ROLL_DEG and
-TURNED they let two of nine things pass that looked like a face from near and closer (animals, lorries, a drum), and 143
-of 150 faces of FER2013's Training, of which 120 had the surroundings of a head."""
-SAME_ROLL_DEG = 15.0
-"""How far the rolls that two looks tell may be apart: of an accident they often are farther."""
+SURE = 0.6
+"""Probability that a new face must have in the closer view, and on the average of the three. With NEW, SAME_ROLL_DEG
+and TURNED they let two of fifteen things pass at first sight that weaker tests took for a face (animals, lorries, a
+drum), and 112 of 120 faces of FER2013's Training: small, behind a mask, and as they are."""
+SAME_ROLL_DEG = 12.0
+"""How far the rolls that two looks tell may be apart: of what is no face they often are farther."""
 TURNS_DEG = (90.0, 180.0, 270.0)
 """How a new face is looked at once more: the network takes much for a face that hangs upside down, or is none, but a
 real one is likeliest upright."""
-TURNED = 0.1
-"""How much likelier it may be turned, for a tired or covered face is about as likely in every turn."""
+TURNED = 0.05
+"""How much likelier it may be turned, for a small or covered face is hardly likelier upright."""
 STEEPEST_DEG = 60.0
 """Roll up to which a face is a new one: beyond, the camera lies on its side."""
 TURNED_DEG = 10.0
@@ -138,7 +138,7 @@ class BlazeFaceDetector:
     def _is_a_face(self, picture: SmallPicture, near: Sight) -> bool:
         """Whether what was seen from near stands a closer look, and is a face only when it is upright."""
         closer = self._best(picture, near.face, CLOSER)
-        if closer is None or closer.score < AGAIN or abs(closer.face.roll_deg) > STEEPEST_DEG:
+        if closer is None or closer.score < SURE or abs(closer.face.roll_deg) > STEEPEST_DEG:
             return False
         if abs(closer.face.roll_deg - near.face.roll_deg) > SAME_ROLL_DEG:
             return False
