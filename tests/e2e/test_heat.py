@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from affectd.config.file import load
 from affectd.daemon import Daemon
 from affectd.service import cooling
 from affectd.service.board import Board
+from affectd.service.health import Meters
 from e2e.program import RESTLESS, Affectd, blinking_person
 from e2e.sound import ROOT, health
 from support import board_files
@@ -20,6 +22,7 @@ from support.broker import Listener, Mosquitto
 def test_a_hot_board_is_given_fewer_frames_and_all_of_them_again_once_it_is_cool(
     broker: Mosquitto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("affectd.daemon.Meters", partial(Meters, window_s=2.0))
     monkeypatch.setattr(cooling, "LOOK_S", 0.2)
     monkeypatch.setattr(cooling, "RECOVER_S", 1.0)
     monkeypatch.setattr(cooling, "SETTLE_S", 1.0)

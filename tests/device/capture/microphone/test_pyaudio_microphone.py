@@ -196,7 +196,7 @@ def test_an_array_of_32_bits_is_heard_at_the_channel_that_is_chosen(tmp_path: Pa
         for channel, gain_db, hz, peak in (("5", 60, ARRAY_HZ[4], 200), ("loudest", 0, ARRAY_HZ[1], 200)):
             microphone = PyAudioMicrophone("default", timeout_s=10, channel=channel, gain_db=gain_db)
             microphone.open()
-            hear(microphone, 1.5)  # the server needs a moment
+            hear(microphone, 0.5)  # the server needs a moment
             heard = np.concatenate([chunk.samples for chunk in hear(microphone, 1)])[:16_000]
             microphone.close()
             assert pitch(heard) == hz
