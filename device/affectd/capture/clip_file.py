@@ -20,6 +20,9 @@ from affectd.errors import CaptureError
 CUT_SHORT_S = 1.0
 """A track that ends this long before its header says was cut short."""
 
+OLDEST_PYAV = 12
+"""Debian 12 has PyAV 10."""
+
 SHORTEST_S = 0.04
 """What a clip of a single picture lasts, so that it can be looped."""
 
@@ -120,6 +123,11 @@ def _opened(path: Path) -> Iterator[Any]:
         raise CaptureError(
             f"clip {path}: PyAV is not installed ({error}); run `{sys.executable} -m pip install av`"
         ) from error
+    if int(av.__version__.partition(".")[0]) < OLDEST_PYAV:
+        raise CaptureError(
+            f"clip {path}: PyAV {av.__version__} is too old, {OLDEST_PYAV} is needed; run "
+            f"`{sys.executable} -m pip install 'av>={OLDEST_PYAV}'`"
+        )
     try:
         # The whitelist keeps a playlist that calls itself a clip from reaching out to the network.
         container = av.open(f"file:{path}", options={"protocol_whitelist": "file"})

@@ -314,7 +314,7 @@ def connect(
 
 
 def read_password(config: MqttConfig) -> str | None:
-    """Read the password from its file or the systemd credential; None when there is neither.
+    """Read the password from its file or the systemd credential; None when there is neither, or the credential is empty.
 
     Read at every connection, so that a changed one is used. Raises BrokerError when it cannot be read.
     """
@@ -333,6 +333,8 @@ def read_password(config: MqttConfig) -> str | None:
     except UnicodeDecodeError as error:
         raise BrokerError(f"password file {path}: is not UTF-8 (byte {error.start + 1}); save it as UTF-8") from error
     if not password.strip():
+        if not config.password_file:
+            return None  # the service is handed one always, empty where its broker wants none
         raise BrokerError(f"password file {path}: is empty; write the password of {config.username!r} into it")
     return password
 

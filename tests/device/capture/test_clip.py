@@ -404,3 +404,11 @@ def test_a_clip_whose_pictures_are_a_line_is_refused(tmp_path: Path) -> None:
     camera.open()
     with pytest.raises(CaptureError, match=r"clip line.mp4: has pictures of 640x16 pixels"):
         camera.read()
+
+
+def test_a_pyav_that_is_too_old_is_told(kiosk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "av.py").write_text('__version__ = "10.0.0"\n')
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "av")
+    with pytest.raises(CaptureError, match=r"PyAV 10\.0\.0 is too old, 12 is needed; run .* 'av>=12'"):
+        Clip(kiosk, realtime=False, loop=False, fps=10)

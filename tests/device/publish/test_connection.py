@@ -91,6 +91,14 @@ def test_the_systemd_credential_is_the_password(tmp_path: Path, monkeypatch: pyt
         until(lambda: box.connected)
 
 
+def test_an_empty_systemd_credential_is_no_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mqtt-password").write_text("\n")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    with Mosquitto(tmp_path) as broker, running(broker.port, tmp_path, username="box") as box:
+        until(lambda: box.connected or box.last_error)
+        assert box.last_error == ""
+
+
 def test_a_client_without_a_name_is_told_so(tmp_path: Path) -> None:
     with Mosquitto(tmp_path, user="box", password=PASSWORD) as broker, running(broker.port, tmp_path) as box:
         until(lambda: "without a user name" in box.last_error)
