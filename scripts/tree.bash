@@ -1,4 +1,4 @@
-# What scripts/prove-service, scripts/prove-debian13 and parts of scripts/boards share: a Debian root tree with this checkout's affectd in it.
+# What the proofs in a Debian tree share: a Debian root tree with this checkout's affectd in it.
 # Sourced after setup.bash; $work is a folder to keep.
 
 tree=$work/tree
@@ -6,13 +6,16 @@ tree=$work/tree
 say() { printf '\n== %s\n' "$*"; }
 
 # make_tree SUITE PACKAGE...: with what scripts/install-device needs, and those packages; kept for the next time.
-make_tree() {
-    local suite=$1 packages=(systemd systemd-sysv dbus udev procps ca-certificates python3 python3-venv python3-dev
-        gcc libc6-dev portaudio19-dev "${@:2}") include
+make_tree() { make_bare_tree "$1" python3 python3-venv python3-dev gcc libc6-dev portaudio19-dev "${@:2}"; }
+
+# make_bare_tree SUITE PACKAGE...: a system with systemd, and those packages; of $architecture, if that is set.
+make_bare_tree() {
+    local suite=$1 packages=(systemd systemd-sysv dbus udev procps ca-certificates "${@:2}") include
     [ -e "$tree/etc/debian_version" ] && return
     include=$(IFS=,; echo "${packages[*]}")
     rm -rf "$tree.new"
-    mmdebstrap --variant=minbase --include="$include" "$suite" "$tree.new"
+    mmdebstrap ${architecture:+--architectures="$architecture"} --variant=minbase --include="$include" \
+        "$suite" "$tree.new" >&2
     mv "$tree.new" "$tree"
 }
 
@@ -23,15 +26,11 @@ copy_checkout() {
 }
 
 # install_into_tree EXTRA: $work/checkout, and for the proof alone one of its extras, which moves nothing that the lock
-# names. This machine's way to the package index is lent to the tree for so long, no longer.
+# names.
 install_into_tree() {
-    touch "$tree/etc/pip.conf" "$tree/etc/resolv.conf"
     locked "$work"/checkout/device/*.lock >"$tree/var/tmp/locked.txt"
     # shellcheck disable=SC2016
-    unshare --mount bash -euc '
-        for file in /etc/resolv.conf /etc/pip.conf /etc/ssl/certs; do
-            [ ! -e "$file" ] || mount --bind "$file" "$1$file"
-        done
+    lend_network bash -euc '
         "$2/scripts/install-device" --prefix "$1"
         chroot "$1" /opt/affectd/current/bin/python -m pip install --quiet --constraint /var/tmp/locked.txt "affectd[$3]"
     ' - "$tree" "$work/checkout" "$1" >"$work/install.log" 2>&1 || fail "the installation failed; see $work/install.log"
@@ -59,4 +58,17 @@ await() {
         [ "$SECONDS" -lt "$end" ] || fail "$what did not come in ${deadline_s:-180} s; see $work"
         sleep 0.2
     done
+}
+
+# lend_network COMMAND...: run it while the tree has this machine's way to the package index, no longer.
+lend_network() {
+    touch "$tree/etc/pip.conf" "$tree/etc/resolv.conf"
+    # shellcheck disable=SC2016
+    unshare --mount bash -euc '
+        tree=$1 && shift
+        for file in /etc/resolv.conf /etc/pip.conf /etc/ssl/certs; do
+            [ ! -e "$file" ] || mount --bind "$file" "$tree$file"
+        done
+        exec "$@"
+    ' - "$tree" "$@"
 }
