@@ -314,7 +314,7 @@ def connect(
 
 
 def read_password(config: MqttConfig) -> str | None:
-    """Read the password from its file or the systemd credential; None when there is neither, or the credential is empty.
+    """Read the password from its file or the systemd credential; None without either, and for an empty credential.
 
     Read at every connection, so that a changed one is used. Raises BrokerError when it cannot be read.
     """
