@@ -64,6 +64,7 @@ stty -F /dev/ttyS1 raw
 export PATH=/opt/affectd/current/bin:/usr/sbin:/usr/bin HOME=/root LC_ALL=C.UTF-8
 export PYTHONPATH=/checkout/device:/checkout/tests PYTHONDONTWRITEBYTECODE=1
 hostname affectd-vm
+echo '127.0.0.1 localhost affectd-vm' >/etc/hosts
 mount -t tmpfs tmpfs /tmp
 ip link set lo up
 /lib/systemd/systemd-udevd --daemon

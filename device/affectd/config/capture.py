@@ -17,7 +17,7 @@ class CameraConfig:
 
     source: str = setting(
         "auto",
-        "'auto' (Raspberry Pi camera if there is one, else the first V4L2 camera), 'picamera' ('picamera:1' and "
+        "'auto' (the first that gives a picture: the Raspberry Pi's camera, then V4L2's), 'picamera' ('picamera:1' and "
         "'picamera:imx708' name one of several), 'off', a number, a path below /dev/, an rtsp:// or http:// address, "
         "'gst: PIPELINE' for GStreamer, or a clip's path.",
         path=is_clip,
@@ -28,7 +28,8 @@ class CameraConfig:
     timeout_s: float = setting(5.0, "A camera silent for this long is reopened.", low=0.5, high=120)
     still_s: float = setting(
         60.0,
-        "A picture that stays the same to the bit for this long is a frozen camera's, and counts as none; 0: never.",
+        "A picture that stays the same to the bit, or of one even colour, for this long is a frozen or blind camera's, "
+        "and counts as none; 0: a frozen one never, a blind one after 60.",
         low=0,
         high=86_400,
     )

@@ -6,7 +6,6 @@ import errno
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import suppress
 from ctypes import Structure, c_int32
 from dataclasses import dataclass
 from fractions import Fraction
@@ -158,10 +157,11 @@ class Device:
         for index in range(MOST):
             item = make()
             item.index = index
-            with suppress(OSError):
-                yield self.call(request, item)
-                continue
-            return
+            try:
+                self.call(request, item)
+            except OSError:  # the list ends here
+                return
+            yield item
 
 
 def number_of(code: str) -> int:
