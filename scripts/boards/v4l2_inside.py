@@ -76,6 +76,7 @@ def show_formats(path: str) -> None:
     with Device(path) as device:
         offered = device.formats()
         say(f"{path}, {device.buffer_type.name}: {len(offered)} formats at {WIDTH}x{HEIGHT}, {FPS} frames a second")
+    control(path, "osd_text_mode=2")  # a running clock would tell the pictures apart
     known = [code for code in offered if code in FORMATS or code in JPEG]
     known.sort(key=lambda code: (code != "BGR3", offered.index(code)))
     reference = pictures(path, "YUYV")[0]
@@ -83,7 +84,7 @@ def show_formats(path: str) -> None:
         image, rate = pictures(path, shown(code))
         alike = float(np.corrcoef(image.ravel(), reference.ravel())[0, 1])
         line = f"{shown(code):7} {image.shape[1]}x{image.shape[0]}, {rate:.1f} fps, like YUYV: {alike:.3f}"
-        expect(image.shape == (HEIGHT, WIDTH) and alike > 0.98 and rate > 0.8 * FPS, line)
+        expect(image.shape == (HEIGHT, WIDTH) and alike > 0.95 and rate > 0.8 * FPS, line)
     unknown = [shown(code) for code in offered if code not in known]
     refused = [refusal(path, pixel_format=code) for code in unknown]
     expect(
@@ -139,10 +140,10 @@ def follow(first: str, second: str) -> None:
     expect(camera == {"format": "BGR3", "width": WIDTH, "height": HEIGHT, "fps": FPS}, "as it was asked for")
     control(first, "disconnect=1")
     wait(f"{first} is disconnected: frames come from {second}", lambda health: came_back(health, restarts=1))
-    print(f"  {out('sh', '-c', 'grep taking /job/daemon.log || true').strip() or 'without a word of warning'}")
     (DRIVER / "unbind").write_text("vivid.0")
-    health = wait("both are unplugged", lambda health: health["camera"] is None and health["problem"])
-    expect("no camera found" in wait_for_problem("no camera found"), f"told: {health['problem']}")
+    health = wait("both are unplugged", lambda health: "no camera found" in str(health["problem"]))
+    print(f"  {health['problem']}")
+    expect(health["camera"] is None, "nothing is told of pictures that do not come")
     (DRIVER / "bind").write_text("vivid.0")
     wait("plugged in again: frames come", lambda health: came_back(health, restarts=2))
 
@@ -151,10 +152,6 @@ def came_back(health: dict[str, Any], restarts: int) -> bool:
     camera = health["components"]["camera"]
     works = camera["state"] == "running" and health["frames_per_s"] > 0.5
     return bool(works and camera["restarts"] >= restarts)
-
-
-def wait_for_problem(words: str) -> str:
-    return str(wait(f"'{words}' is told", lambda health: words in str(health["problem"]))["problem"])
 
 
 def wait(what: str, condition: Callable[[dict[str, Any]], Any], within_s: float = 400) -> dict[str, Any]:
@@ -214,10 +211,8 @@ def control(path: str, *settings: str) -> None:
         subprocess.run(["v4l2-ctl", "-d", path, "-c", setting], check=True)
 
 
-def out(*command: str, environ: dict[str, str] | None = None) -> str:
-    return subprocess.run(
-        command, env={**os.environ, **(environ or {})}, stdout=subprocess.PIPE, text=True, check=False
-    ).stdout
+def out(*command: str) -> str:
+    return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False).stdout
 
 
 def expect(good: bool, what: str) -> None:

@@ -67,7 +67,7 @@ hostname affectd-vm
 echo '127.0.0.1 localhost affectd-vm' >/etc/hosts
 mount -t tmpfs tmpfs /tmp
 ip link set lo up
-/lib/systemd/systemd-udevd --daemon
+/lib/systemd/systemd-udevd --daemon 2>/dev/null
 udevadm trigger --type=subsystems --action=add
 udevadm trigger --type=devices --action=add
 udevadm settle
@@ -76,7 +76,7 @@ cd /checkout
 bash /job/command
 echo $? >/job/status
 sync
-poweroff -f -f
+poweroff -f -f >/dev/null
 END
 }
 
