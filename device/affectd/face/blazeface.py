@@ -89,7 +89,11 @@ class Sight:
 
 
 class BlazeFaceDetector:
-    """Finds faces at any roll that changes slowly, and at up to about 45 degrees at first sight."""
+    """Finds faces at any roll that changes slowly, and at up to about 45 degrees at first sight.
+
+    A face is new only where the network is as sure of it from three distances and less so of it turned: a camera that
+    hangs otherwise shows nobody, as with the cascade.
+    """
 
     def __init__(self, network: Interpreter, min_size: float = 0.1) -> None:
         """Find faces from `min_size` (fraction of the picture's height) up."""
@@ -229,9 +233,8 @@ def suppressed(
 ) -> list[tuple[Points, float]]:
     """Return each face's points (8, 2), 0..1 of the view: box's top left and bottom right, then eyes and the rest.
 
-    With them the score of its likeliest anchor; `least` is the one from which an anchor counts.
-
-    Anchors that show one face are averaged by their scores, as MediaPipe does.
+    With them comes the score of its likeliest anchor; `least` is the one from which an anchor counts. Anchors that show
+    one face are averaged by their scores, as MediaPipe does.
     """
     likely = np.flatnonzero(logits > math.log(least / (1 - least)))
     weights = 1 / (1 + np.exp(-logits[likely].astype(np.float64)))
