@@ -25,9 +25,13 @@ class Resampler:
         common = gcd(SAMPLE_RATE, sample_rate)
         self._up = SAMPLE_RATE // common
         self._down = sample_rate // common
-        self._phases = _phases(self._up, self._down)
+        phases = _phases(self._up, self._down)
+        self._seen = phases.shape[1]
+        # One period of `up` outputs: the last sample that each sees, counted from the period's first, and its taps.
+        self._last, phase = np.divmod(np.arange(self._up) * self._down, self._up)
+        self._taps = phases[phase]
         # The input that the filter still sees, in whole multiples of `down` so that outputs stay aligned.
-        self._history = self._down * ceil(self._phases.shape[1] / self._down)
+        self._history = self._down * ceil(self._seen / self._down)
         self._pending = np.zeros(self._history, np.float32)
 
     @property
@@ -42,11 +46,13 @@ class Resampler:
         pending = np.concatenate([self._pending, samples])
         periods = (pending.size - self._history) // self._down
         self._pending = pending[periods * self._down :]
-        at = self._history * self._up + np.arange(periods * self._up) * self._down  # in steps of 1 / (rate * up)
-        last, phase = np.divmod(at, self._up)
-        seen = self._phases.shape[1]
-        windows = sliding_window_view(pending, seen)[last - seen + 1]
-        filtered: NDArray[np.float32] = np.einsum("nk,nk->n", windows, self._phases[phase])
+        windows = sliding_window_view(pending, self._seen)
+        first = self._history - self._seen + 1
+        if self._up == 1:  # a view, where the other is a copy
+            seen = windows[first : first + periods * self._down : self._down, None]
+        else:
+            seen = windows[first + np.arange(periods)[:, None] * self._down + self._last]
+        filtered: NDArray[np.float32] = np.einsum("puk,uk->pu", seen, self._taps).reshape(-1)
         return filtered
 
     def rest(self) -> NDArray[np.float32]:
