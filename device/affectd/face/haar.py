@@ -37,8 +37,12 @@ HARDLY = 0.08
 """Sides of its box by which a face moves or grows that is wholly in sight of a look at its place alone."""
 CONTRASTY = 128
 """Grey levels from which a picture needs no stretching."""
-STEP, SMALL_STEP = 1.2, 1.3
-"""From one size of the faces looked for to the next, and among the smallest, which take most of the time."""
+STEP = 1.2
+"""From one size of the faces looked for to the next."""
+SMALL_GLIMPSE, LARGE_GLIMPSE = 1.3, 1.1
+"""The same in the coarse search: among the smallest, which take most of the time, and among the others, of which fewer
+windows are looked at. Of 75 faces in 80 pictures that the fine search found this one missed 4, and found 5 others; with
+1.2 it missed 8, and found 2."""
 AROUND, SMALLER, LARGER = 0.5, 0.7, 1.45
 """How far beyond the borders of a glimpse it is looked at again, and the sides looked for, in sides of it."""
 SAME_FACE = 0.3
@@ -91,15 +95,14 @@ class HaarDetector:
         """Return the places where a coarse search sees at least one window of a face.
 
         OpenCV moves its window by one pixel of a picture shrunken by 2 or more, else by two. In half, quarter and so
-        on of the picture it is by two at every size, which takes less than half of the time. Of 84 composed scenes a
-        face was seen in 77 within 13 frames, as when the whole picture was searched finely.
+        on of the picture it is by two at every size, which takes half of the time.
         """
         found: list[list[int]] = []
         zoom, level = 1, pixels
         while min(level.shape) >= WINDOW:
             largest = 2 * WINDOW - 1
             if smallest <= zoom * largest:
-                step = SMALL_STEP if zoom == 1 and smallest < WINDOW * SMALL_STEP else STEP
+                step = SMALL_GLIMPSE if zoom == 1 and smallest < WINDOW * SMALL_GLIMPSE else LARGE_GLIMPSE
                 side = max(WINDOW, smallest // zoom)
                 boxes = self._cascade.detectMultiScale(
                     level, scaleFactor=step, minNeighbors=0, minSize=(side, side), maxSize=(largest, largest)
