@@ -32,7 +32,9 @@ install_into_tree() {
     # shellcheck disable=SC2016
     lend_network bash -euc '
         "$2/scripts/install-device" --prefix "$1"
-        chroot "$1" /opt/affectd/current/bin/python -m pip install --quiet --constraint /var/tmp/locked.txt "affectd[$3]"
+        # setuptools too, which the tests need and install-device leaves out of a box.
+        chroot "$1" /opt/affectd/current/bin/python -m pip install --quiet --constraint /var/tmp/locked.txt \
+            "affectd[$3]" setuptools
     ' - "$tree" "$work/checkout" "$1" >"$work/install.log" 2>&1 || fail "the installation failed; see $work/install.log"
 }
 
