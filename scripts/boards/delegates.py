@@ -109,7 +109,8 @@ def _short(sentence: str, library: Path) -> str:
     """Leave out paths and what is the same in every row."""
     sentence = sentence.replace("the CPU does the work, for the delegate failed: ", "cpu: ")
     sentence = re.sub(r"^.* int8 \(.*\) on [^,]*, ", "", sentence)
-    return sentence.replace(f"{library}: ", "").replace(str(library), "it").replace(str(library.parent), "")
+    sentence = sentence.replace(f"{library}: ", "").replace(str(library), "it")
+    return re.sub(r"/\S*/(?=[\w.-]+\.tflite)", "", sentence)
 
 
 if __name__ == "__main__":

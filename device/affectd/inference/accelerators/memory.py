@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -53,11 +52,11 @@ class Memory:
 
     def keep(self, key: Key, verdict: Verdict) -> None:
         """Keep a trial's verdict for this system and these limits."""
-        self._write({**self._read(), _here(key): asdict(verdict)})
+        self._write({**self._read(), _here(key): _stored(verdict)})
 
     def convict(self, key: Key, fault: str) -> None:
         """Keep that it failed in use, whatever its trial had shown."""
-        self._write({**self._read(), key: asdict(Verdict(fault))})
+        self._write({**self._read(), key: _stored(Verdict(fault))})
 
     def acquit(self, key: Key) -> None:
         """Forget that it failed in use."""
@@ -87,6 +86,10 @@ class Memory:
             draft.write_text(json.dumps(newest, indent=1), encoding="utf-8")
             draft.chmod(0o644)
             draft.replace(self._path)
+
+
+def _stored(verdict: Verdict) -> dict[str, Any]:
+    return {"fault": verdict.fault, "ms": verdict.ms, "share": verdict.share}
 
 
 def _here(key: Key) -> Key:
