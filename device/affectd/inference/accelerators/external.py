@@ -90,11 +90,12 @@ class External:
 
 
 def find_library(name: str) -> Path | None:
-    """Return where a library lies that the dynamic linker would find, without loading it; None where it is not seen."""
+    """Return where a library lies, without loading it; None where it is not seen."""
     if "/" in name:
         return Path(name) if Path(name).is_file() else None
     multiarch = sysconfig.get_config_var("MULTIARCH") or ""
     usual = [f"{root}/{below}" for root in ("/usr/local/lib", "/usr/lib", "/lib") for below in (multiarch, "")]
+    usual.append("/usr/lib/teflon")  # where Debian puts Mesa's, which the linker does not look into
     for folder in [*filter(None, os.environ.get("LD_LIBRARY_PATH", "").split(":")), *usual]:
         if (Path(folder) / name).is_file():
             return Path(folder) / name
