@@ -70,12 +70,17 @@ class MouthWatch:
             elif at - before.at >= SHORTEST_S:
                 face = _aligned(_normalized(crop), before.usual)
                 mouths[track] = _compare(before.face, face)
-                self._seen[track] = _Seen(at, face, KEPT * before.usual + (1 - KEPT) * face)
+                self._seen[track] = _Seen(at, face, _mixed(before.usual, face))
         return mouths
 
 
 def _normalized(crop: GrayImage) -> Picture:
     """Return the face at SIDE, its upper part about zero and of unit deviation: the light may change."""
+    while crop.shape[0] >= 2 * SIDE:  # halving is quick, and any other ratio is not
+        half = crop.shape[0] // 2
+        crop = np.asarray(
+            cv2.resize(crop[: 2 * half, : 2 * half], (half, half), interpolation=cv2.INTER_AREA), np.uint8
+        )
     small = cv2.resize(crop, (SIDE, SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
     smooth = cv2.GaussianBlur(small, (0, 0), SMOOTH)
     mean, deviation = cv2.meanStdDev(smooth[UPPER])
@@ -97,10 +102,13 @@ def _aligned(face: Picture, usual: Picture) -> Picture:
     )
 
 
+def _mixed(usual: Picture, face: Picture) -> Picture:
+    return np.asarray(cv2.addWeighted(usual, KEPT, face, 1 - KEPT, 0.0), np.float32)
+
+
 def _compare(before: Picture, face: Picture) -> Mouth:
     change = cv2.absdiff(face, before)
-    motion = float(change[LOWER].mean()) - float(change[UPPER].mean())
-    return Mouth(motion, -float(face[LOWER].mean()))
+    return Mouth(cv2.mean(change[LOWER])[0] - cv2.mean(change[UPPER])[0], -cv2.mean(face[LOWER])[0])
 
 
 def _hann() -> Picture:

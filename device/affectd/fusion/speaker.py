@@ -25,8 +25,9 @@ BEGIN, LEAD, HOPS = 0.65, 0.2, 3
 a row: what is alike by chance is so for a moment."""
 HOLD = 0.45
 """Likeness down to which it goes on being the speaker's while it leads."""
-RECENT_S, STILL = 1.5, 0.3
-"""A mouth that has lately moved less than this share of what it moved in the window speaks no longer."""
+RECENT_S, STILL, LESS = 1.5, 0.3, 0.7
+"""Whose mouth has lately moved less than the first share of what it moved in the window speaks no longer; nor when it
+is less than the second and another's moves more."""
 STEP_S, LATEST_S = 0.01, 0.03
 """From one value of the loudness to the next, and from the newest to the end of its hop."""
 
@@ -87,7 +88,7 @@ class SpeakerFinder:
             heard = self._heard(end - WINDOW_S + min(LAGS_S))
             likenesses = {} if heard is None else {track: _likeness(mouth, *heard) for track, mouth in mouths.items()}
             self._likely = self._leading(likenesses)
-            if self._likely is not None and _moves(mouths[self._likely]):
+            if self._likely is not None and _still_speaks(self._likely, mouths):
                 self.track = self._likely
 
     def _leading(self, likenesses: dict[int, float]) -> int | None:
@@ -125,10 +126,12 @@ class SpeakerFinder:
         return time, _smooth(np.clip(level, 0.0, LOUDEST_DB), 15)
 
 
-def _moves(mouth: Curve) -> bool:
-    """Whether the mouth (n, 3) still moves."""
-    at, motion, _ = mouth.T
-    return float(motion[at > at[-1] - RECENT_S].mean()) >= STILL * float(motion.mean())
+def _still_speaks(track: int, mouths: dict[int, Curve]) -> bool:
+    """Whether this one of the mouths (n, 3) has lately moved enough not to have given way to another."""
+    lately = {each: float(rows[rows[:, 0] > rows[-1, 0] - RECENT_S, 1].mean()) for each, rows in mouths.items()}
+    usual = float(mouths[track][:, 1].mean())
+    least = STILL if lately[track] >= max(lately.values()) else LESS
+    return lately[track] >= least * usual
 
 
 def _likeness(mouth: Curve, time: Curve, level: Curve) -> float:
@@ -139,23 +142,21 @@ def _likeness(mouth: Curve, time: Curve, level: Curve) -> float:
     at, motion, darkness = mouth.T
     drift = round(DRIFT_S * len(at) / WINDOW_S)
     opening, motion = darkness - _smooth(darkness, drift), np.maximum(motion, -0.02)
-    best = 0.0
-    for lag in LAGS_S:
-        loud = np.interp(at + lag, time, level)
-        best = max(best, _correlation(opening, loud - _smooth(loud, drift)) + _correlation(motion, loud))
-    return best
+    loud = np.interp(at + np.array(LAGS_S)[:, np.newaxis], time, level)
+    return float(max(0.0, *(_correlations(loud - _smooth(loud, drift), opening) + _correlations(loud, motion))))
 
 
 def _smooth(curve: Curve, width: int) -> Curve:
-    """Return the running mean over `width` values, the curve mirrored at its ends."""
+    """Return the running mean over `width` values of (..., n), mirrored at its ends."""
     half = width // 2
-    padded = np.pad(curve, half, mode="reflect")
-    total = np.cumsum(np.concatenate([[0.0], padded]))
-    mean: Curve = (total[2 * half + 1 :] - total[: -2 * half - 1]) / (2 * half + 1)
+    mirrored = [curve[..., half:0:-1], curve, curve[..., -2 : -half - 2 : -1]]
+    total = np.cumsum(np.concatenate([np.zeros((*curve.shape[:-1], 1)), *mirrored], axis=-1), axis=-1)
+    mean: Curve = (total[..., 2 * half + 1 :] - total[..., : -2 * half - 1]) / (2 * half + 1)
     return mean
 
 
-def _correlation(a: Curve, b: Curve) -> float:
-    a, b = a - a.mean(), b - b.mean()
-    scale = float(np.sqrt((a @ a) * (b @ b)))
-    return float(a @ b) / scale if scale > 0 else 0.0
+def _correlations(curves: Curve, other: Curve) -> Curve:
+    """Return those of each curve (m, n) with the other (n,); 0 where one is constant."""
+    curves, other = curves - curves.mean(axis=1, keepdims=True), other - other.mean()
+    scale = np.sqrt((curves * curves).sum(axis=1) * (other @ other))
+    return np.asarray(np.divide(curves @ other, scale, out=np.zeros_like(scale), where=scale > 0))
