@@ -76,7 +76,7 @@ cd /checkout
 bash /job/command
 echo $? >/job/status
 sync
-poweroff -f -f >/dev/null
+poweroff -f -f >/dev/null 2>&1
 END
 }
 
