@@ -71,7 +71,7 @@ class Fuser:
         """
         self._strategy = strategy
         self._pool = STRATEGIES[strategy]
-        self._face_weight = face_weight
+        self._face_weight, self._voice_share = face_weight, 1.0 - face_weight
         self._half_life_s = half_life_s
         self._absent_s = absent_s
         self._events_of_all = people == "all"
@@ -232,10 +232,6 @@ class Fuser:
 
     def _nothing_heard(self, now: float) -> Opinion:
         return Opinion(UNIFORM, 0.0, self._voice_skill, self._voice_share, now)
-
-    @property
-    def _voice_share(self) -> float:
-        return 1.0 - self._face_weight
 
     def _freshness(self, reading: FaceReading | VoiceReading, now: float) -> float:
         if self._too_old(reading, now):
