@@ -90,6 +90,10 @@ class Bundle:
             raise ModelError(f"{self.folder}: no variant {kind!r}; this bundle has {', '.join(self.variants)}")
         return self.variants[kind]
 
+    def has_file(self, kind: str) -> bool:
+        """Whether a variant's `.tflite` lies there: a box is installed without those that only a GPU runs."""
+        return (self.folder / self.variant(kind).file).exists()
+
     def model_file(self, kind: str) -> Path:
         """Give the path of a variant's `.tflite` after checking it. Raises ModelError if it does not fit."""
         variant = self.variant(kind)

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 from affectd.cli.check import probes
-from affectd.config import CameraConfig, Config, FaceConfig
+from affectd.config import CameraConfig, Config, FaceConfig, InferenceConfig
 from affectd.errors import CaptureError
 from support.broker import Mosquitto, free_port
 from support.media import flash_and_beep, speak, write_clip
@@ -218,3 +219,13 @@ def test_a_probe_that_hangs_or_breaks_does_not_hold_up_the_others(monkeypatch):
     broken = probes.within_deadline("camera", CaptureError, lambda config: 1 / 0, Config())
     assert (broken.state, broken.exit_code) == ("failed", 1)
     assert "ZeroDivisionError" in broken.found
+
+
+def test_a_variant_that_was_not_installed_is_no_fault(tmp_path, face_model):
+    bundle = tmp_path / face_model.bundle.name
+    shutil.copytree(face_model.bundle, bundle)
+    [unused] = bundle.glob("*float32.tflite")
+    unused.unlink()
+    config = Config(inference=InferenceConfig(models=str(tmp_path), face=bundle.name, voice="off"))
+    finding = probes.probe_model("face", config)
+    assert (finding.state, "; 1 checksums and the golden answers are right" in finding.found) == ("ok", True)
