@@ -21,10 +21,8 @@ from affectd.face.preprocess import GrayImage, PixelBox
 # Equalizing the picture first, as often shown, lost a tenth of the hits and took longer: each
 # window is normalized by the cascade anyway, if its contrast suffices, for which contrast.py cares.
 CASCADE = "haarcascade_frontalface_alt2.xml"
-WINDOW = 20
-"""Pixels of the faces that the cascade was trained on."""
 SMALLEST_SIDE = 24
-"""Pixels of the smallest face in the shrunken picture."""
+"""Pixels of the smallest face in the shrunken picture; the cascade was trained on 20."""
 NEIGHBOURS, NEIGHBOURS_STRETCHED, NEIGHBOURS_NEAR = 3, 4, 2
 """Windows that must agree on a face; stretching brings out what looks like one, too."""
 TURN_DEG = 15.0
@@ -37,16 +35,6 @@ HARDLY = 0.08
 """Sides of its box by which a face moves or grows that is wholly in sight of a look at its place alone."""
 CONTRASTY = 128
 """Grey levels from which a picture needs no stretching."""
-STEP = 1.2
-"""From one size of the faces looked for to the next."""
-SMALL_GLIMPSE, LARGE_GLIMPSE = 1.3, 1.1
-"""The same in the coarse search: among the smallest, which take most of the time, and among the others, of which fewer
-windows are looked at. Of 75 faces in 80 pictures that the fine search found this one missed 4, and found 5 others; with
-1.2 it missed 8, and found 2."""
-AROUND, SMALLER, LARGER = 0.5, 0.7, 1.45
-"""How far beyond the borders of a glimpse it is looked at again, and the sides looked for, in sides of it."""
-SAME_FACE = 0.3
-"""Intersection over union from which two boxes are one face."""
 FEWEST_ROWS = 160
 """Below this many rows a box is too coarse to cut a face out by."""
 
@@ -84,49 +72,13 @@ class HaarDetector:
         neighbours = NEIGHBOURS_STRETCHED if backlit or flat else NEIGHBOURS
         smallest = max(2, round(self._min_size * picture.pixels.shape[0]))
         left, top, right, bottom = picture.region or (0, 0, *pixels.shape[::-1])
-        boxes: list[PixelBox] = []
-        for glimpse in self._glimpses(pixels[top:bottom, left:right], smallest):
-            place = (left + glimpse[0], top + glimpse[1], *glimpse[2:])
-            boxes += [box for box in self._confirmed(pixels, place, smallest, neighbours) if not _is_among(box, boxes)]
-        scale = picture.scale
-        return largest_first([FoundFace((x * scale, y * scale, w * scale, h * scale)) for x, y, w, h in boxes])
-
-    def _glimpses(self, pixels: GrayImage, smallest: int) -> list[PixelBox]:
-        """Return the places where a coarse search sees at least one window of a face.
-
-        OpenCV moves its window by one pixel of a picture shrunken by 2 or more, else by two. In half, quarter and so
-        on of the picture it is by two at every size, which takes half of the time.
-        """
-        found: list[list[int]] = []
-        zoom, level = 1, pixels
-        while min(level.shape) >= WINDOW:
-            largest = 2 * WINDOW - 1
-            if smallest <= zoom * largest:
-                step = SMALL_GLIMPSE if zoom == 1 and smallest < WINDOW * SMALL_GLIMPSE else LARGE_GLIMPSE
-                side = max(WINDOW, smallest // zoom)
-                boxes = self._cascade.detectMultiScale(
-                    level, scaleFactor=step, minNeighbors=0, minSize=(side, side), maxSize=(largest, largest)
-                )
-                found += (zoom * np.reshape(boxes, (-1, 4)).astype(int)).tolist()
-            rows, columns = level.shape
-            zoom, level = 2 * zoom, cv2.resize(level, (columns // 2, rows // 2), interpolation=cv2.INTER_AREA)
-        # Twice each, for groups of one are dropped.
-        groups, _ = cv2.groupRectangles([*found, *found], 1, 0.2)
-        return [(x, y, width, height) for x, y, width, height in np.reshape(groups, (-1, 4)).tolist()]
-
-    def _confirmed(self, pixels: GrayImage, glimpse: PixelBox, smallest: int, neighbours: int) -> list[PixelBox]:
-        """Return the faces about a glimpse on which the windows of a fine search agree."""
-        x, y, side, _ = glimpse
-        left, top = max(0, round(x - AROUND * side)), max(0, round(y - AROUND * side))
-        region = pixels[top : round(y + (1 + AROUND) * side), left : round(x + (1 + AROUND) * side)]
         found = self._cascade.detectMultiScale(
-            region,
-            scaleFactor=STEP,
-            minNeighbors=neighbours,
-            minSize=(max(smallest, round(SMALLER * side)),) * 2,
-            maxSize=(round(LARGER * side),) * 2,
+            pixels[top:bottom, left:right], scaleFactor=1.2, minNeighbors=neighbours, minSize=(smallest, smallest)
         )
-        return [(left + x, top + y, width, height) for x, y, width, height in np.reshape(found, (-1, 4)).tolist()]
+        scale = picture.scale
+        return largest_first(
+            [FoundFace(((left + x) * scale, (top + y) * scale, w * scale, h * scale)) for x, y, w, h in found]
+        )
 
     def attempts(self, picture: SmallPicture) -> int:  # noqa: ARG002
         """Return 2: one for faces in the light, one for backlit ones."""
@@ -240,10 +192,6 @@ class _Turned:
         middle = self.to_picture @ (x + width / 2, y + height / 2, 1.0)
         side = float(np.hypot(*self.to_picture[:, 0]) * width)
         return float(middle[0]) - side / 2, float(middle[1]) - side / 2, side, side
-
-
-def _is_among(box: PixelBox, others: list[PixelBox]) -> bool:
-    return any(overlap(box, other) > SAME_FACE for other in others)
 
 
 def _cascade_path() -> str:
