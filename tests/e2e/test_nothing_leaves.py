@@ -158,6 +158,9 @@ TAKES_C_LIBRARIES = {
     "affectd/inference/accelerators/external.py",  # looks into a delegate before it is loaded
     "affectd/capture/microphone/portaudio.py",  # silences ALSA's lookups
     "affectd/capture/microphone/alsa_card.py",  # asks a card for its formats, for `affectd microphones` alone
+    "affectd/capture/v4l2/ioctl.py",  # the structures that the kernel takes
+    "affectd/capture/v4l2/device.py",
+    "affectd/capture/v4l2/stream.py",
     "affectd/publish/clock.py",  # asks the kernel whether the clock is synchronized
 }
 TALKS = {
