@@ -3,20 +3,20 @@
 # Sourced after setup.bash, as root. It is emulated (KVM may be there and fail, as inside another machine): booting takes
 # half a minute.
 #
-#   make_vm [SUITE]      the image below $AFFECTD_BOARDS/vm-SUITE: bookworm (Debian 12), or trixie (13)
+#   make_vm [SUITE]      the image below $PROVE_BOARDS_FOLDER/vm-SUITE: bookworm (Debian 12), or trixie (13)
 #   in_vm COMMAND...     boot it, run the command in /checkout as root, and return its status; what it prints comes as it
 #                        is printed. `affectd` and `python` are of the device install with the code of /checkout, which
 #                        is read-only; what the command leaves in /job is in $vm_job when it has ended.
 #
 # $vm_minutes (15) bounds a run, $vm_memory (2G) is what it has; the kernel's messages are in $vm_job/console.log.
 
-: "${AFFECTD_BOARDS:=/var/tmp/affectd-boards}"
+: "${PROVE_BOARDS_FOLDER:=/var/tmp/affectd-boards}"
 vm_packages=(linux-image-amd64 v4l-utils alsa-utils iproute2 mosquitto mosquitto-clients strace)
 
 make_vm() {
     local suite=${1:-bookworm} stamp
     need_packages mmdebstrap e2fsprogs qemu-system-x86 util-linux
-    work=$AFFECTD_BOARDS/vm-$suite
+    work=$PROVE_BOARDS_FOLDER/vm-$suite
     vm_job=$work/job-$$
     mkdir -p "$work"
     find "$work" -maxdepth 1 -name 'job-*' -mmin +1440 -exec rm -r {} +

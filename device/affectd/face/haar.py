@@ -75,9 +75,9 @@ class HaarDetector:
         found = self._cascade.detectMultiScale(
             pixels[top:bottom, left:right], scaleFactor=1.2, minNeighbors=neighbours, minSize=(smallest, smallest)
         )
-        scale = picture.scale
+        boxes, scale = np.reshape(found, (-1, 4)).tolist(), picture.scale
         return largest_first(
-            [FoundFace(((left + x) * scale, (top + y) * scale, w * scale, h * scale)) for x, y, w, h in found]
+            [FoundFace(((left + x) * scale, (top + y) * scale, w * scale, h * scale)) for x, y, w, h in boxes]
         )
 
     def attempts(self, picture: SmallPicture) -> int:  # noqa: ARG002
