@@ -228,4 +228,4 @@ def test_a_variant_that_was_not_installed_is_no_fault(tmp_path, face_model):
     unused.unlink()
     config = Config(inference=InferenceConfig(models=str(tmp_path), face=bundle.name, voice="off"))
     finding = probes.probe_model("face", config)
-    assert (finding.state, "; 1 checksums and the golden answers are right" in finding.found) == ("ok", True)
+    assert (finding.state, "; 1 checksum and the golden answers are right" in finding.found) == ("ok", True)

@@ -153,7 +153,7 @@ def probe_model(task: str, config: Config) -> Finding:
     choice = choose(assembly.wanted(config), workload, assembly.make_trials(config, anew=True))
     found = (
         f"{model.description} ({bundle.maturity}) on {model.runtime}, {choice}; "
-        f"{len(present)} checksums and the golden answers are right"
+        f"{len(present)} checksum{'s' * (len(present) != 1)} and the golden answers are right"
     )
     if task == "voice":
         found += f"; speech is found by {assembly.make_voice_reader(config, model).activity.name}"
