@@ -87,7 +87,7 @@ def main() -> int:
 
 
 def compare(contestants: list[Contestant], faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Give answers and milliseconds, both (contestants, n), for faces (n, 48, 48)."""
+    """Return answers and milliseconds, both (contestants, n), for faces (n, 48, 48)."""
     answers = np.zeros((len(contestants), len(faces)), np.int64)
     milliseconds = np.zeros(answers.shape)
     for start in range(0, len(faces), TURN):
@@ -150,7 +150,7 @@ def facex() -> Contestant:
 
 
 def packaged(package: str, name: str) -> Path:
-    """Give the path of a file of an installed package, which is not imported: that would want TensorFlow."""
+    """Return the path of a file of an installed package, which is not imported: that would want TensorFlow."""
     found = importlib.util.find_spec(package)
     assert found and found.origin
     return Path(found.origin).parent / name

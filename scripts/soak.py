@@ -103,7 +103,7 @@ class Subscriber:
             self.unwell += self.health["status"] != "ok"
 
     def p95_ms(self, stage: str) -> float:
-        """Give the newest 95th percentile of a stage's latency; 0 before the first."""
+        """Return the newest 95th percentile of a stage's latency; 0 before the first."""
         return float(self.health.get("latency", {}).get(stage, {}).get("p95_ms", 0.0))
 
 
@@ -181,7 +181,7 @@ def _write(samples: list[Sample], subscriber: Subscriber, out: Path) -> bool:
 
 
 def _summary(samples: list[Sample], subscriber: Subscriber) -> tuple[str, bool]:
-    """Give what came of it in words, and whether it is as it must be."""
+    """Return what came of it in words, and whether it is as it must be."""
     seqs, last = list(subscriber.seqs), samples[-1]
     settled = samples[int(len(samples) * WARM_UP) :]
     third = max(len(settled) // 3, 1)

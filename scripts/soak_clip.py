@@ -58,7 +58,7 @@ def build(path: Path, visitor: Path, fps: int) -> Path:
 
 
 def _pictures(clip: Path, fps: int) -> list[np.ndarray]:
-    """Give the clip's pictures, small and thinned to `fps`."""
+    """Return the clip's pictures, small and thinned to `fps`."""
     with av.open(str(clip)) as container:
         every = round(container.streams.video[0].average_rate / fps)
         images = (frame.to_ndarray(format="bgr24") for frame in container.decode(video=0))
@@ -78,7 +78,7 @@ def _sound(clip: Path) -> np.ndarray:
 
 
 def _room_over_time(pictures: list[np.ndarray], fps: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
-    """Give the empty room with the visits in it, the light slowly changing, under a camera's noise."""
+    """Return the empty room with the visits in it, the light slowly changing, under a camera's noise."""
     shown = {
         visit.at_s * fps + number: (picture[:, ::-1] if visit.mirrored else picture) * visit.light
         for visit in VISITS
@@ -92,7 +92,7 @@ def _room_over_time(pictures: list[np.ndarray], fps: int, rng: np.random.Generat
 
 
 def _room_sound(sound: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Give quiet noise with what is said in it, (n,) int16."""
+    """Return quiet noise with what is said in it, (n,) int16."""
     track = rng.normal(0, 20, SECONDS * RATE)
     for visit in VISITS:
         if visit.heard:

@@ -80,7 +80,7 @@ def _watch(process: subprocess.Popen[bytes], memory_gb: float, timeout_s: float)
 
 
 def _resident_gb(pid: int) -> float:
-    """Give the memory a process holds; 0 where there is no /proc (the time bound remains)."""
+    """Return the memory a process holds; 0 where there is no /proc (the time bound remains)."""
     try:
         pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
     except (OSError, IndexError):

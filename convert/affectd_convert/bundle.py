@@ -66,7 +66,7 @@ class Split:
 
     @property
     def described(self) -> str:
-        """Say what the inputs are: of clips, the windows."""
+        """Explain what the inputs are: of clips, the windows."""
         return self.name if self.clips is None else f"every window of {self.name}"
 
     def answers(self, logits: FloatArray) -> Answers:
@@ -200,7 +200,7 @@ def write_golden(path: Path, inputs: FloatArray, parent: FloatArray, model: Path
 
 
 def shrunk_recall(evaluation: Evaluation) -> tuple[float, ...]:
-    """Give each label's recall, drawn towards the mean recall as if PRIOR_SAMPLES more had been seen.
+    """Return each label's recall, drawn towards the mean recall as if PRIOR_SAMPLES more had been seen.
 
     A recall of nought on few samples must not silence the modality on that label.
     """

@@ -48,7 +48,7 @@ class Reliability:
 
 
 def calibration_error(probabilities: NDArray[np.float64], truth: Truth) -> float:
-    """Give the expected calibration error of probabilities (n, labels) over 15 bins of equal width."""
+    """Return the expected calibration error of probabilities (n, labels) over 15 bins of equal width."""
     return Reliability.of(probabilities, truth).error
 
 
@@ -62,7 +62,7 @@ class Calibration:
 
 
 def fit_temperature(logits: FloatArray, truth: Truth) -> float:
-    """Give the temperature in 0.05..20 whose confidence says best whether the first answer is right.
+    """Return the temperature in 0.05..20 whose confidence says best whether the first answer is right.
 
     Of least negative log-likelihood of that yes or no (Le Coz et al. 2024, after Guo et al. 2017): subscribers
     act on the confidence of the first answer, not on the probability of the true one.
@@ -78,13 +78,13 @@ def fit_temperature(logits: FloatArray, truth: Truth) -> float:
 
 
 def temperature_without(group: Any, logits: FloatArray, truth: Truth, groups: NDArray[Any]) -> float:
-    """Give the temperature fitted on the samples of all groups but `group`; `groups` (n,) names each sample's."""
+    """Return the temperature fitted on the samples of all groups but `group`; `groups` (n,) names each sample's."""
     others = groups != group
     return fit_temperature(logits[others], truth[others])
 
 
 def cross_fitted(logits: FloatArray, truth: Truth, groups: NDArray[Any]) -> dict[Any, float]:
-    """Give each group's temperature, fitted on the samples of all other groups.
+    """Return each group's temperature, fitted on the samples of all other groups.
 
     `groups` (n,) names what must stay together, such as a fold of speakers. What is measured with these
     temperatures was not fitted on; the temperature to ship is fitted on all. Raises DataError for one group.
@@ -96,12 +96,12 @@ def cross_fitted(logits: FloatArray, truth: Truth, groups: NDArray[Any]) -> dict
 
 
 def calibrated(logits: FloatArray, temperatures: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Give probabilities (n, labels) for logits (n, labels) with a temperature of each sample's own (n,)."""
+    """Return probabilities (n, labels) for logits (n, labels) with a temperature of each sample's own (n,)."""
     return softmax(np.asarray(logits / temperatures[:, np.newaxis], np.float32))
 
 
 def random_halves(inputs: NDArray[Any], seed: int = 0) -> NDArray[np.int64]:
-    """Give each of (n, ...) inputs a group, 0 or 1, at random; exact copies fall in the same one."""
+    """Return each of (n, ...) inputs a group, 0 or 1, at random; exact copies fall in the same one."""
     numbers: dict[bytes, int] = {}
     copies = [numbers.setdefault(hashlib.sha256(sample.tobytes()).digest(), len(numbers)) for sample in inputs]
     return (np.random.default_rng(seed).permutation(len(numbers)) % 2)[copies]

@@ -58,7 +58,7 @@ def write_card(
     note: str,
     protocol: str,
 ) -> str:
-    """Give CARD.md; `evaluation` is that of the first line of the bundle's metrics, `windows` is of voices.
+    """Return CARD.md; `evaluation` is that of the first line of the bundle's metrics, `windows` is of voices.
 
     `parity_on` names the samples of `parity`, `costs` are by kind of variant. `calibrated_on` names the split that the
     temperature was fitted on; None where it was fitted on that of the metrics, whose ECE is cross-fitted. `commands`
@@ -85,7 +85,7 @@ def write_card(
 def write_fold_card(
     bundle: Bundle, whole: str, *, windows: WindowFigures | None, calibrated_on: str | None, figures_command: str
 ) -> str:
-    """Give CARD.md of one fold in the cross-validation of the bundle `whole`: what it is and what it scored."""
+    """Return CARD.md of one fold in the cross-validation of the bundle `whole`: what it is and what it scored."""
     sections = (
         [
             f"# {bundle.name} {bundle.version}",
@@ -101,7 +101,7 @@ def write_fold_card(
 
 
 def known_failures(evaluation: Evaluation) -> list[str]:
-    """Say of the labels with the lowest recalls what they are taken for, a list item each."""
+    """Report of the labels with the lowest recalls what they are taken for, a list item each."""
     counts = evaluation.confusion.sum(axis=1)
     present = [label for label in np.argsort(evaluation.recall, kind="stable") if counts[label]]
     lines = []

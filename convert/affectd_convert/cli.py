@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """Give the command line's parser, every step in it."""
+    """Return the command line's parser, every step in it."""
     program = argparse.ArgumentParser(prog="affectd-convert", description=__doc__)
     program.add_argument("--version", action=ShowVersion)
     steps = program.add_subparsers(required=True, metavar="STEP")

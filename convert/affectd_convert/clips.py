@@ -17,14 +17,14 @@ HOP_S = 0.5
 
 
 def fewest_samples(features: VoiceFeatures) -> int:
-    """Give how many samples at `features.sample_rate` a clip must have to hold a frame."""
+    """Return how many samples at `features.sample_rate` a clip must have to hold a frame."""
     return features.pitch_length - (features.pitch_length - features.frame_length) // 2
 
 
 def clip_logits(
     samples: NDArray[np.int16], features: VoiceFeatures, run: Callable[[FloatArray], FloatArray]
 ) -> FloatArray:
-    """Give one answer for a clip: logits (labels,) float32, the mean over its windows.
+    """Return one answer for a clip: logits (labels,) float32, the mean over its windows.
 
     `samples` is (n,) int16 mono at `features.sample_rate`; `run` gives logits (windows, labels) for inputs
     (windows, window_frames, columns). The mean of logits is, whatever the temperature, the mean of calibrated
@@ -34,7 +34,7 @@ def clip_logits(
 
 
 def clip_windows(samples: NDArray[np.int16], features: VoiceFeatures) -> FloatArray:
-    """Give the network's inputs (windows, window_frames, columns) float32 for a clip.
+    """Return the network's inputs (windows, window_frames, columns) float32 for a clip.
 
     A clip no longer than a window is one, padded as the daemon pads. A longer one is heard every HOP_S; of its
     full windows those count in which the daemon would hear somebody speak, or all where there are none.
@@ -51,6 +51,6 @@ def clip_windows(samples: NDArray[np.int16], features: VoiceFeatures) -> FloatAr
 
 
 def _somebody_speaks(speech: NDArray[np.bool_], frame_s: float) -> bool:
-    """Say whether a window of frames (n,) holds enough speech, some of it recent, as VoiceReader does."""
+    """Return whether a window of frames (n,) holds enough speech, some of it recent, as VoiceReader does."""
     recent = speech[-round(RECENT_S / frame_s) :]
     return bool(recent.any()) and int(speech.sum()) >= round(SPEECH_S / frame_s)

@@ -64,7 +64,7 @@ def measure_costs(tflite: Path) -> tuple[Cost, ...]:
 
 
 def count(operations: Sequence[Operation], shapes: Shapes) -> tuple[int, int | None]:
-    """Give parameters and multiply-accumulates of a network's operations."""
+    """Return parameters and multiply-accumulates of a network's operations."""
     constants: set[int] = set()
     macs, countable = 0, True
     for operation in operations:

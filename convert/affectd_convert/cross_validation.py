@@ -70,7 +70,7 @@ class CrossValidation:
         return Robustness(self.scored.name + "; mean over folds", samples, self.kinds[0], rows)
 
     def table(self) -> str:
-        """Give the folds' figures as a Markdown table, the mean and spread last."""
+        """Return the folds' figures as a Markdown table, the mean and spread last."""
         lines = ["| held out | clips | UAR float | " + " | ".join(f"UAR {kind}" for kind in self.kinds) + " |"]
         lines.append("| --- |" + " ---: |" * (2 + len(self.kinds)))
         columns = [self._figures(fold) for fold in self.folds]

@@ -15,7 +15,7 @@ def refuse_itself(run: Path, begin_with: Path | None) -> None:
 
 
 def with_weights(model: Any, begin_with: Path | None) -> Any:
-    """Give `model` the weights of the finished run `begin_with` if there is one. Raises TrainingError."""
+    """Return `model` the weights of the finished run `begin_with` if there is one. Raises TrainingError."""
     if begin_with is not None:
         try:
             model.load_weights(begin_with / "model.keras")
@@ -25,10 +25,10 @@ def with_weights(model: Any, begin_with: Path | None) -> Any:
 
 
 def is_bundle(folder: Path) -> bool:
-    """Say whether `folder` is a bundle, not a training run."""
+    """Return whether `folder` is a bundle, not a training run."""
     return (folder / "manifest.json").is_file()
 
 
 def record_of(folder: Path) -> Path:
-    """Give the folder that holds config.json and the rest of the record, of a run or a bundle."""
+    """Return the folder that holds config.json and the rest of the record, of a run or a bundle."""
     return folder / "training" if is_bundle(folder) else folder

@@ -60,7 +60,7 @@ class Evaluation:
         return self._mean(self.recall)
 
     def to_json(self) -> dict[str, Any]:
-        """Give all figures; those of a label that the split has not are null."""
+        """Return all figures; those of a label that the split has not are null."""
         counts = self.confusion.sum(axis=1).tolist()
         per_class = zip(self.labels, self.precision, self.recall, self.f1, counts, strict=True)
         return {

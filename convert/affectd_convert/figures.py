@@ -55,11 +55,11 @@ class Answers:
         )
 
     def calibration_error(self, temperature_of: Mapping[Any, float]) -> float:
-        """Give the ECE when each group has its own temperature."""
+        """Return the ECE when each group has its own temperature."""
         return calibration_error(self.calibrated(temperature_of), self.truth)
 
     def calibrated(self, temperature_of: Mapping[Any, float]) -> NDArray[np.float64]:
-        """Give probabilities (n, labels) when each group has its own temperature."""
+        """Return probabilities (n, labels) when each group has its own temperature."""
         return calibrated(self.logits, np.array([temperature_of[group] for group in self.groups.tolist()]))
 
 

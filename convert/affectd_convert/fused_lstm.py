@@ -22,7 +22,7 @@ TOLERANCE = 1e-4
 
 
 def convertible(model: Any, input_shape: tuple[int, ...], *, unroll: bool = False) -> Any:
-    """Give a copy of a float32 Keras model with input (1, *input_shape) and LSTM layers fusible or unrolled.
+    """Return a copy of a float32 Keras model with input (1, *input_shape) and LSTM layers fusible or unrolled.
 
     Raises ConversionError when an LSTM has options that the fused operation lacks, or when the copy's
     outputs differ from the model's by more than 1e-4.
@@ -51,7 +51,7 @@ class FusedLSTM(keras.layers.LSTM):  # type: ignore[misc]
     """An LSTM over a batch of one, from a state of zeros, in the form that the converter fuses."""
 
     def call(self, sequences: Any, initial_state: Any = None, **_: Any) -> Any:  # noqa: ARG002 - build() wants it
-        """Give the last output (1, units), or all (1, steps, units) with `return_sequences`."""
+        """Return the last output (1, units), or all (1, steps, units) with `return_sequences`."""
         # The fused operation only goes forwards; a slice backwards also runs in int8.
         sequences = sequences[:, ::-1] if self.go_backwards else sequences
         zeros = tf.zeros((1, self.units))

@@ -71,7 +71,7 @@ def import_saved_model(model: Path, out: Path, shape: Sequence[int], output: str
 
 
 def _load_saved_model(model: Path) -> tuple[Any, Any]:
-    """Give a SavedModel and its signature serving_default."""
+    """Return a SavedModel and its signature serving_default."""
     try:
         loaded = tf.saved_model.load(model)
     except (OSError, ValueError) as error:
@@ -84,7 +84,7 @@ def _load_saved_model(model: Path) -> tuple[Any, Any]:
 
 
 def _without_softmax(model: Path, network: Any) -> Any:
-    """Give the tensor of logits of a Keras model that ends in a softmax, as a layer or as an activation."""
+    """Return the tensor of logits of a Keras model that ends in a softmax, as a layer or as an activation."""
     last = network
     while isinstance(last, keras.Model):
         parent, last = last, last.outputs[0]._keras_history.operation
@@ -97,7 +97,7 @@ def _without_softmax(model: Path, network: Any) -> Any:
 
 
 def _pruned_of_softmax(model: Path, concrete: Any) -> Any:
-    """Give the part of a frozen function that ends before its last softmax."""
+    """Return the part of a frozen function that ends before its last softmax."""
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
     frozen = convert_variables_to_constants_v2(concrete)

@@ -24,7 +24,7 @@ STRANGER = "TEACHER"
 
 
 def commands_of(config: Mapping[str, Any], run: str, data: str) -> list[str]:
-    """Give the commands that made the run with this config.json, those of the runs that led to it first.
+    """Return the commands that made the run with this config.json, those of the runs that led to it first.
 
     `run` and `data` are what the card calls their folders; earlier runs have the numbers of their records behind it.
     Behind each command stands a remark if it would not do the same today: settings that no option reaches were others
@@ -41,7 +41,7 @@ def commands_of(config: Mapping[str, Any], run: str, data: str) -> list[str]:
 
 
 def is_run_of(run: Path, asked: Mapping[str, Any]) -> bool:
-    """Say whether `run` is the run that `face_config` or `voice_config` describes. Raises DataError if it is none."""
+    """Return whether `run` is the run that `face_config` or `voice_config` describes. Raises DataError if it is none."""
     there = read_config(run)
     if "features" in there:
         there["features"] = {k: v for k, v in there["features"].items() if k not in train_voice.FITTED}
@@ -134,7 +134,7 @@ def _plan_today(plan: Mapping[str, Any], default: Plan) -> Plan:
 
 
 def _same(then: Any, now: Any) -> bool:
-    """Say whether two settings are the same; one that there was not is the same as one that does nothing."""
+    """Return whether two settings are the same; one that there was not is the same as one that does nothing."""
     if isinstance(then, float) and isinstance(now, float):
         return math.isclose(then, now, abs_tol=1e-9)
     return then == now or (not then and not now)

@@ -241,7 +241,7 @@ def _import(own: OwnModel, run: Path) -> None:
 
 
 def _record(own: OwnModel) -> dict[str, Any]:
-    """Give what the bundle keeps of the TOML beside its manifest, as training/config.json."""
+    """Return what the bundle keeps of the TOML beside its manifest, as training/config.json."""
     return {"task": own.task, "model": own.model.name, "output": own.output, "labels": list(own.labels)}
 
 

@@ -19,7 +19,7 @@ SAVED_MODEL = "saved_model"
 
 
 def parent_of(run: Path) -> Path:
-    """Give the finished model of a run's folder. Raises ConversionError when there is none."""
+    """Return the finished model of a run's folder. Raises ConversionError when there is none."""
     for model in (run / KERAS_MODEL, run / SAVED_MODEL):
         if model.exists():
             return model
@@ -47,7 +47,7 @@ def load_parent(path: Path) -> Any:
 
 
 def parent_logits(path: Path, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Give the model's logits (n, labels) float32 for inputs (n, ...) float32.
+    """Return the model's logits (n, labels) float32 for inputs (n, ...) float32.
 
     Runs in a process of its own, so that Keras's backend is not loaded into this one. Raises
     ConversionError when the model cannot be loaded or run.
@@ -60,7 +60,7 @@ def parent_logits(path: Path, inputs: NDArray[np.float32]) -> NDArray[np.float32
 
 
 def run(model: Path, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Give the logits as `parent_logits` does, in this process. Raises ConversionError."""
+    """Return the logits as `parent_logits` does, in this process. Raises ConversionError."""
     if not model.is_dir():
         return np.asarray(load_parent(model).predict(inputs, batch_size=64, verbose=0), np.float32)
     import tensorflow as tf

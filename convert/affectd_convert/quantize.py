@@ -64,7 +64,7 @@ def quantize(
 
 
 def _digest(model: Path, inputs: Path, kind: str) -> str:
-    """Give what tells one conversion from another: the kind, the code that converts, the model, the samples."""
+    """Return what tells one conversion from another: the kind, the code that converts, the model, the samples."""
     digest = hashlib.sha256(kind.encode())
     code = (path for path in Path(__file__).parent.glob("*.py") if path.stem in _CONVERTING)
     content = sorted(path for path in model.rglob("*") if path.is_file()) if model.is_dir() else [model]

@@ -152,7 +152,7 @@ def _made_by(  # noqa: PLR0917
     folds: Sequence[Path],
     leaking: Path | None,
 ) -> list[str]:
-    """Give the command lines of all runs and of the bundle."""
+    """Return the command lines of all runs and of the bundle."""
     name, shown = description.name, _shown(config, data)
     runs = [f"runs/{name}-fold{read_config(fold)['data']['fold']}" for fold in folds]
     configs = {run: read_config(fold) for run, fold in zip(runs, folds, strict=True)}
@@ -170,7 +170,7 @@ def _made_by(  # noqa: PLR0917
 
 
 def _shown(config: dict[str, Any], data: Path) -> str:
-    """Give what the card calls the data, wherever it lay."""
+    """Return what the card calls the data, wherever it lay."""
     return f"~/data/fer2013{data.suffix}" if config["task"] == "face" else "~/data/speech"
 
 
@@ -189,14 +189,14 @@ def _protocol(proof: CrossValidation, evaluation: str) -> str:
 
 
 def _face_note(config: dict[str, Any]) -> str:
-    """Say what readers must know of a network of faces, and of the data that it saw."""
+    """Explain what readers must know of a network of faces, and of the data that it saw."""
     twins = [sentence for sentence in config["data"]["left_out"] if fer2013.TWINS in sentence]
     left_out = f"{twins[0]}." if twins else "No training face was left out for being in PublicTest too."
     return f"{_NOISY} {left_out} {_LOOKED_AT}"
 
 
 def _voice_note(folds: Sequence[Path]) -> str:
-    """Say what readers must know of the figures that the runs of `folds` gave."""
+    """Explain what readers must know of the figures that the runs of `folds` gave."""
     chosen = sorted({read_config(fold)["data"]["fold"] for fold in folds} & set(speech.CHOSEN_ON))
     if not chosen:
         return f"{_ACTED} {_HEARD}"

@@ -55,12 +55,12 @@ class Scores:
 
     @property
     def truth(self) -> Truth:
-        """Give the label numbers (n,)."""
+        """Return the label numbers (n,)."""
         return self.answers.truth
 
     @property
     def curves(self) -> Mapping[str, NDArray[np.float64]]:
-        """Give what the reliability diagram shows: a name, and probabilities (n, labels)."""
+        """Return what the reliability diagram shows: a name, and probabilities (n, labels)."""
         temperatures = " ".join(f"{temperature:.2f}" for temperature in self.temperature_of.values())
         shipped = f"temperature{'s' if self.folds else ''} {temperatures}"
         return {"as trained": softmax(self.answers.logits), shipped: self.answers.calibrated(self.temperature_of)}

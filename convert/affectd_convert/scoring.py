@@ -17,15 +17,15 @@ Run = Callable[[FloatArray], FloatArray]
 
 
 def logits_of_faces(run: Run, preprocessing: FacePreprocessing, crops: Iterable[GrayImage]) -> FloatArray:
-    """Give logits (n, labels) for grey crops of any side, as the daemon prepares them."""
+    """Return logits (n, labels) for grey crops of any side, as the daemon prepares them."""
     return run(np.stack([preprocessing.prepare(crop) for crop in crops]))
 
 
 def logits_of_clips(run: Run, features: VoiceFeatures, clips: Iterable[NDArray[np.int16]]) -> FloatArray:
-    """Give logits (n, labels) for clips, each (samples,) mono at the features' rate; see `clips` for the rule."""
+    """Return logits (n, labels) for clips, each (samples,) mono at the features' rate; see `clips` for the rule."""
     return np.stack([clip_logits(samples, features, run) for samples in clips])
 
 
 def logits_of_windows(run: Run, features: VoiceFeatures, clips: Iterable[NDArray[np.int16]]) -> list[FloatArray]:
-    """Give the logits (windows, labels) of each clip's windows, whose mean is the clip's answer."""
+    """Return the logits (windows, labels) of each clip's windows, whose mean is the clip's answer."""
     return [run(clip_windows(samples, features)) for samples in clips]

@@ -23,7 +23,7 @@ FILTER_NORM = 2.0**0.5
 
 
 def restore(model: Any, bundle: Path, samples: FloatArray) -> Any:
-    """Give the Keras `model` the weights of the bundle's float variant.
+    """Return the Keras `model` the weights of the bundle's float variant.
 
     `model` is a plain stack of Conv2D without bias, each with its BatchNormalization, and Dense; `samples`
     (n, height, width, channels) are typical inputs, some hundred of them.
@@ -61,7 +61,7 @@ def _float_variant(bundle: Path) -> Path:
 
 
 def _kernels(model: Path) -> list[tuple[FloatArray, FloatArray]]:
-    """Give kernel, laid out as Keras does, and bias (out,) of every layer in the order they run."""
+    """Return kernel, laid out as Keras does, and bias (out,) of every layer in the order they run."""
     import tensorflow as tf
 
     interpreter = tf.lite.Interpreter(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 
 def slim_down(wide: Any, narrow: Any) -> Any:
-    """Give the Keras model `narrow` the weights of `wide`'s most important channels.
+    """Return the Keras model `narrow` the weights of `wide`'s most important channels.
 
     Both are plain stacks of the same layers by the same names; `narrow` has as many channels or fewer, and the
     same inputs and outputs.
@@ -36,7 +36,7 @@ def slim_down(wide: Any, narrow: Any) -> Any:
 
 
 def _reader(model: Any, later: list[str]) -> Any:
-    """Give the next layer that has a kernel, of those named; None after the last."""
+    """Return the next layer that has a kernel, of those named; None after the last."""
     return next((model.get_layer(name) for name in later if not name.endswith("_bn")), None)
 
 
@@ -54,5 +54,5 @@ def _importance(model: Any, name: str, reader: Any) -> NDArray[np.float32]:
 
 
 def _best(importance: NDArray[np.float32], count: int) -> NDArray[np.int64]:
-    """Give the rows of the `count` largest, in their own order."""
+    """Return the rows of the `count` largest, in their own order."""
     return np.sort(np.argsort(-importance, kind="stable")[:count])

@@ -55,7 +55,7 @@ class FaceRecipe:
             raise TrainingError("--slim needs a trained network: name its run or bundle with --begin-with")
 
     def faces_augmented(self) -> face_batches.FaceAugmentation:
-        """Give what is done to training faces."""
+        """Return what is done to training faces."""
         return replace(face_batches.FaceAugmentation().scaled(self.augmentation), mixup=self.mixup)
 
 
@@ -108,7 +108,7 @@ def train_face(data: Path, run: Path, recipe: FaceRecipe) -> Path:
 
 
 def face_config(data: Path, recipe: FaceRecipe) -> dict[str, Any]:
-    """Give what config.json says of a run of `train_face` with the same arguments. Raises DataError."""
+    """Return what config.json says of a run of `train_face` with the same arguments. Raises DataError."""
     return {"plan": asdict(recipe.plan), **_describe(fer2013.read_fer2013(data), data, recipe)}
 
 
@@ -143,12 +143,12 @@ def _training_and_validation(faces: fer2013.FaceSet, data: Path) -> tuple[fer201
 
 
 def _widths(folder: Path) -> vgg16.Widths:
-    """Give the widths of the network of a run or bundle. Raises DataError when its record cannot be read."""
+    """Return the widths of the network of a run or bundle. Raises DataError when its record cannot be read."""
     return vgg16.SLIM if read_config(record_of(folder)).get("architecture") == "vgg16-slim" else vgg16.FULL
 
 
 def _answers(teacher: Path, plan: Plan, finished: Callable[[Path], Any]) -> Callable[[FloatArray], FloatArray]:
-    """Give what the network of `teacher` answers, inputs (n, size, size, 1) to logits (n, 7)."""
+    """Return what the network of `teacher` answers, inputs (n, size, size, 1) to logits (n, 7)."""
     return engine.start(plan.engine, lambda: finished(teacher), plan, None).logits
 
 

@@ -83,7 +83,7 @@ def train_voice(data: Path, run: Path, recipe: VoiceRecipe) -> Path:
 
 
 def voice_config(data: Path, recipe: VoiceRecipe) -> dict[str, Any]:
-    """Give what config.json says of a run of `train_voice` with the same arguments. Raises DataError, TrainingError.
+    """Return what config.json says of a run of `train_voice` with the same arguments. Raises DataError, TrainingError.
 
     The normalization is left out of its features: it is fitted on the clips' renditions, which take long to make.
     """

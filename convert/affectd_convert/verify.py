@@ -102,5 +102,5 @@ def print_table(rows: Sequence[Row]) -> None:
 
 
 def passed(rows: Sequence[Row]) -> bool:
-    """Say whether every variant reached its bars on every runtime."""
+    """Return whether every variant reached its bars on every runtime."""
     return bool(rows) and not any(row.shortfall for row in rows)

@@ -74,7 +74,7 @@ def device_id(config: Config) -> str:
 
 
 def device_name(config: Config) -> str:
-    """Give the name that people see."""
+    """Return the name that people see."""
     return config.device.name or f"affectd {device_id(config)}"
 
 
@@ -267,7 +267,7 @@ def privacy_sources(config: Config) -> PrivacySources:
 
 
 def make_origin(config: Config, models: dict[str, Model], run: str) -> Origin:
-    """Say who publishes."""
+    """Return who publishes."""
     try:
         boot = BOOT_ID.read_text().strip()
     except OSError:
@@ -293,5 +293,5 @@ def _has_password(mqtt: MqttConfig) -> bool:
 
 
 def _skill_without_calm(skill: tuple[float, ...]) -> tuple[float, ...]:
-    """Give the skill for the seven shared labels: `calm` counts as neutral, and its skill with it."""
+    """Return the skill for the seven shared labels: `calm` counts as neutral, and its skill with it."""
     return skill if len(skill) == len(EVEN_SKILL) else (*skill[:-2], (skill[-2] + skill[-1]) / 2)

@@ -233,7 +233,7 @@ class Daemon:
             self._publish_health(statuses)
 
     def _statuses(self) -> list[ComponentStatus]:
-        """Tell how each supervised component is, and the publisher, which looks after itself."""
+        """Report how each supervised component is, and the publisher, which looks after itself."""
         return [*self._supervisor.statuses(), _publisher_status(self._publisher.status, time.monotonic())]
 
     def _finished(self) -> bool:
@@ -270,7 +270,7 @@ class Daemon:
         self._publish_health(self._statuses())
 
     def _sentence(self, statuses: list[ComponentStatus]) -> str:
-        """Say in one sentence how the daemon is."""
+        """Describe in one sentence how the daemon is."""
         session, privacy = self._publisher.status, self._privacy.state
         off = {"off"} if privacy.on else set()
         away = [f"{s.name} {s.state}" for s in statuses if s.state not in {"running", *off} and s.name != "publisher"]

@@ -63,7 +63,7 @@ class Box:
     height: float
 
     def to_json(self) -> list[float]:
-        """Give `[x, y, width, height]` with four decimals."""
+        """Return `[x, y, width, height]` with four decimals."""
         return [round(v, 4) for v in (self.x, self.y, self.width, self.height)]
 
 
@@ -137,7 +137,7 @@ class VoiceReading:
     published."""
 
     def to_json(self) -> dict[str, Any]:
-        """Give the voice's part of an event or of the voice topic."""
+        """Return the voice's part of an event or of the voice topic."""
         return {
             "active": self.active,
             "snr_db": None if self.snr_db is None else round(self.snr_db, 1),

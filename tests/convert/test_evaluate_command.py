@@ -61,7 +61,7 @@ def clips(tmp_path_factory):
 
 
 def evaluate(capsys, *arguments):
-    """Give the exit code, the JSON on stdout (None without) and stderr."""
+    """Return the exit code, the JSON on stdout (None without) and stderr."""
     code = main(["evaluate", *map(str, arguments), "--json"])
     out, err = capsys.readouterr()
     return code, json.loads(out) if out else None, err

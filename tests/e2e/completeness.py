@@ -39,7 +39,7 @@ def waiting(outbox: Path) -> int:
 
 
 def last_seq(outbox: Path) -> int:
-    """Give the number of the last event that was ever stored."""
+    """Return the number of the last event that was ever stored."""
     return ask(outbox, "SELECT seq FROM sqlite_sequence WHERE name = 'event'")
 
 

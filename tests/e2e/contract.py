@@ -31,7 +31,7 @@ class Channel:
 
 
 def published_channels() -> list[Channel]:
-    """Give every channel with an operation that sends."""
+    """Return every channel with an operation that sends."""
     document = json.loads((FOLDER / "asyncapi.json").read_text())
     channels = []
     for operation in document["operations"].values():
@@ -59,7 +59,7 @@ def _schema(payload: dict[str, Any]) -> Any:
 
 
 def follow(document: dict[str, Any], reference: dict[str, str]) -> dict[str, Any]:
-    """Give what a `$ref` into the same document names."""
+    """Return what a `$ref` into the same document names."""
     found: Any = document
     for part in reference["$ref"].removeprefix("#/").split("/"):
         found = found[part]

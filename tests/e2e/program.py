@@ -67,7 +67,7 @@ class Affectd:
         self._process.send_signal(number)
 
     def wait(self, deadline_s: float = DEADLINE_S) -> int:
-        """Give the exit code; an AssertionError when it still runs after `deadline_s`."""
+        """Return the exit code; an AssertionError when it still runs after `deadline_s`."""
         assert self._process is not None
         try:
             return self._process.wait(deadline_s)
@@ -101,12 +101,12 @@ class Affectd:
 
 
 def command(*arguments: str) -> list[str]:
-    """Give the command line of `affectd`."""
+    """Return the command line of `affectd`."""
     return [sys.executable, "-m", "affectd.cli.main", *arguments]
 
 
 def environment() -> dict[str, str]:
-    """Give the environment without settings of affectd or of systemd."""
+    """Return the environment without settings of affectd or of systemd."""
     ours = ("AFFECTD_", "STATE_DIRECTORY", "CREDENTIALS_DIRECTORY", "NOTIFY_SOCKET", "JOURNAL_STREAM")
     return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
 

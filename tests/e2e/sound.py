@@ -30,28 +30,28 @@ def speech(folder: Path, times: int = 2) -> Path:
 
 
 def readings(messages: list[Message], after: int = 0) -> list[Message]:
-    """Give the voice readings past the first `after` messages."""
+    """Return the voice readings past the first `after` messages."""
     return [message for message in messages[after:] if message.topic == VOICE]
 
 
 def heard(messages: list[Message], after: int = 0) -> list[Message]:
-    """Give those in which somebody speaks."""
+    """Return those in which somebody speaks."""
     return [message for message in readings(messages, after) if message.json["active"]]
 
 
 def events(messages: list[Message], after: int = 0) -> list[Message]:
-    """Give the events past the first `after` messages."""
+    """Return the events past the first `after` messages."""
     return [message for message in messages[after:] if message.topic == EVENT]
 
 
 def health(messages: list[Message], after: int = 0) -> dict[str, Any]:
-    """Give the newest health past the first `after` messages; empty while there is none."""
+    """Return the newest health past the first `after` messages; empty while there is none."""
     told: list[dict[str, Any]] = [message.json for message in messages[after:] if message.topic == HEALTH]
     return told[-1] if told else {}
 
 
 def microphone(messages: list[Message], after: int = 0) -> dict[str, Any]:
-    """Give what the newest health says of the microphone: state, since, restarts, last_error."""
+    """Return what the newest health says of the microphone: state, since, restarts, last_error."""
     part: dict[str, Any] = health(messages, after).get("components", {}).get("microphone", {})
     return part
 

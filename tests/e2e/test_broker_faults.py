@@ -285,5 +285,5 @@ def test_two_devices_with_one_id_are_told_and_lose_nothing(
 
 
 def ids_of(messages: list[Message]) -> set[str]:
-    """Give the ids of the events of all devices."""
+    """Return the ids of the events of all devices."""
     return {message.json["id"] for message in messages if message.topic.endswith("/event")}

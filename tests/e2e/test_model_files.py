@@ -94,7 +94,7 @@ def reads(messages: list[Message], faces: int = 5, voices: int = 2) -> bool:
 
 
 def said_of(messages: list[Message]) -> list[Any]:
-    """Give what the face model said, one a reading."""
+    """Return what the face model said, one a reading."""
     return [m.json["faces"][0]["probabilities"] for m in messages if m.topic == f"{ROOT}/faces" and m.json["faces"]]
 
 

@@ -199,7 +199,7 @@ def sources() -> list[Path]:
 
 
 def imported(tree: ast.AST) -> set[str]:
-    """Give the top-level modules that the source imports, wherever in it."""
+    """Return the top-level modules that the source imports, wherever in it."""
     names = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -210,7 +210,7 @@ def imported(tree: ast.AST) -> set[str]:
 
 
 def called(tree: ast.AST) -> set[str]:
-    """Give the dotted names that the source calls."""
+    """Return the dotted names that the source calls."""
     return {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
 
 

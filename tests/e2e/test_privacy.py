@@ -45,7 +45,7 @@ def readings_of(messages: list[Message]) -> set[str]:
 
 
 def tracks_of(messages: list[Message]) -> set[int]:
-    """Give the numbers of all faces in the readings."""
+    """Return the numbers of all faces in the readings."""
     return {face["track"] for message in messages if message.topic == f"{ROOT}/faces" for face in message.json["faces"]}
 
 
@@ -59,7 +59,7 @@ def captured_at(reading: dict[str, Any]) -> datetime:
 
 
 def emotion(messages: list[Message]) -> str | None:
-    """Give what the newest state says."""
+    """Return what the newest state says."""
     states = [message.json["emotion"] for message in messages if message.topic == f"{ROOT}/state"]
     return states[-1] if states else None
 

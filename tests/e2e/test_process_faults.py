@@ -34,7 +34,7 @@ def healths(messages: list[Message]) -> list[Any]:
 
 
 def latencies(messages: list[Message]) -> list[float]:
-    """Give the milliseconds from each event's picture to its publishing."""
+    """Return the milliseconds from each event's picture to its publishing."""
     return [message.json["latency_ms"] for message in messages if message.topic == EVENT]
 
 

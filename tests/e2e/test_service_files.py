@@ -135,7 +135,7 @@ def test_the_sandbox_lets_the_clock_be_read_and_not_set() -> None:
 
 
 def allowed_calls() -> set[str]:
-    """Give the system calls that the unit's SystemCallFilter= lines let through, put together as systemd does."""
+    """Return the system calls that the unit's SystemCallFilter= lines let through, put together as systemd does."""
     allowed: set[str] = set()
     for line in re.findall(r"^SystemCallFilter=(.*)$", UNIT.read_text(), re.MULTILINE):
         named = {call for name in line.lstrip("~").split() for call in calls_of(name)}
@@ -144,7 +144,7 @@ def allowed_calls() -> set[str]:
 
 
 def calls_of(name: str) -> set[str]:
-    """Give the calls of a set such as @clock and of those in it, or the call itself."""
+    """Return the calls of a set such as @clock and of those in it, or the call itself."""
     if not name.startswith("@"):
         return {name}
     listed = run("systemd-analyze", "--no-pager", "syscall-filter", name).stdout.split("\n")[1:]

@@ -200,7 +200,7 @@ def test_a_microphone_that_knows_one_rate_alone_is_converted(
 
 
 def mean_answer(wav: Path, rate: int) -> NDArray[np.float64]:
-    """Give what the voice model says on average of the speech in a file that a microphone of this rate hears; (8,)."""
+    """Return what the voice model says on average of a file that a microphone of this rate hears; (8,)."""
     own_rate, samples = read_wav(wav)
     at_its_rate = np.asarray(resample_poly(samples.astype(np.float64), rate // 50, own_rate // 50))
     samples = MonoResampler(rate, 1).process(np.clip(np.rint(at_its_rate), -32768, 32767).astype(np.int16))
@@ -264,7 +264,7 @@ def plug_in(sound_server: SoundServer, listener: Listener) -> tuple[float, int]:
 
 
 def states(messages: list[Message], after: int = 0) -> list[Message]:
-    """Give the fused states and events past the first `after` messages."""
+    """Return the fused states and events past the first `after` messages."""
     return [message for message in messages[after:] if message.topic in {STATE, EVENT}]
 
 

@@ -113,7 +113,7 @@ class Door:
         self._folder = folder
 
     def error(self, **files: str) -> str:
-        """Give what a box with these settings says when it stays outside."""
+        """Return what a box with these settings says when it stays outside."""
         with running(self.broker.port, self._folder, tls=True, ca_file=self.broker.ca_file, **files) as box:
             until(lambda: box.last_error)
             assert not box.connected

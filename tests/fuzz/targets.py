@@ -263,7 +263,7 @@ TARGETS: Mapping[str, Callable[[bytes], None]] = {
 
 
 def seeds(name: str) -> list[bytes]:
-    """Give the kept corpus of a target, smallest first."""
+    """Return the kept corpus of a target, smallest first."""
     files = sorted((CORPUS / name).iterdir(), key=lambda file: (file.stat().st_size, file.name))
     return [file.read_bytes() for file in files if file.is_file()]
 
@@ -278,7 +278,7 @@ def _checked(parse: Callable[[], object]) -> None:
 
 @cache
 def _folder() -> Path:
-    """Give a folder of this process's own, in memory where there is such."""
+    """Return a folder of this process's own, in memory where there is such."""
     memory = "/dev/shm"
     folder = tempfile.mkdtemp(prefix="affectd-fuzz-", dir=memory if os.access(memory, os.W_OK) else None)
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
@@ -286,7 +286,7 @@ def _folder() -> Path:
 
 
 def _privacy_switch(switch_file: Path | None = None) -> PrivacySwitch:
-    """Give the switch of a box to which no command was sent yet."""
+    """Return the switch of a box to which no command was sent yet."""
     command_file = _folder() / "privacy"
     command_file.unlink(missing_ok=True)
     sources = PrivacySources(command_file, switch_file)
@@ -309,7 +309,7 @@ def _bundle() -> Path:
 
 @cache
 def _publisher() -> tuple[Publisher, list[str]]:
-    """Give a publisher that never connects, and the commands that it handed on."""
+    """Return a publisher that never connects, and the commands that it handed on."""
     obeyed: list[str] = []
     box = Outbox(_folder() / "unused.db", max_events=100, max_bytes=100_000)
     origin = Origin("box", "boot", "0badcafe", {})

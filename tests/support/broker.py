@@ -256,7 +256,7 @@ _own_ports: set[int] = set()
 
 
 def free_port() -> int:
-    """Give a loopback port that nobody listens on, below those that outgoing connections take (from 32768 on).
+    """Return a loopback port that nobody listens on, below those that outgoing connections take (from 32768 on).
 
     A broker that is started again on its port must not find it taken by somebody's connection, nor by a broker of
     another process of this test run: a port is given once.

@@ -40,7 +40,7 @@ class CertificateAuthority:
         )
 
     def issue(self, name: str, *, days: int = 2) -> tuple[Path, Path]:
-        """Give the files of a certificate for this host or client and of its key; with negative days it has expired."""
+        """Return the files of a certificate for this host or client and of its key; expired with negative days."""
         self._issued += 1
         certificate, key = f"{name}-{self._issued}.pem", f"{name}-{self._issued}.key"
         (self._folder / "extensions").write_text(
@@ -56,7 +56,7 @@ class CertificateAuthority:
         return self._folder / certificate, self._folder / key
 
     def encrypt(self, key: Path, passphrase: str) -> Path:
-        """Give the file of this key as it is when it wants a passphrase."""
+        """Return the file of this key as it is when it wants a passphrase."""
         encrypted = key.with_suffix(".encrypted")
         self._openssl("pkey", "-in", str(key), "-aes256", "-passout", f"pass:{passphrase}", "-out", str(encrypted))
         return encrypted

@@ -44,7 +44,7 @@ def read(path: Path) -> list[Cost]:
 
 
 def written_out(costs: list[Cost]) -> str:
-    """Give the rows as a Markdown table, in the order of their names."""
+    """Return the rows as a Markdown table, in the order of their names."""
     lines = ["| fault | back after | events lost | repeated | |", "| --- | --- | --- | --- | --- |"]
     for cost in sorted(costs, key=lambda one: one.fault):
         back = "-" if cost.recovered_s is None else f"{cost.recovered_s:.1f} s"

@@ -81,6 +81,6 @@ def speak(path: Path, text: str) -> Path:
 
 
 def read_wav(path: Path) -> tuple[int, NDArray[np.int16]]:
-    """Give (sample rate, (n,) samples) of a mono 16 bit WAV file."""
+    """Return (sample rate, (n,) samples) of a mono 16 bit WAV file."""
     with wave.open(str(path)) as file:
         return file.getframerate(), np.frombuffer(file.readframes(file.getnframes()), np.int16)

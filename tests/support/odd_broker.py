@@ -119,7 +119,7 @@ class OddBroker:
 
 
 def disconnect(reason: int) -> bytes:
-    """Give a DISCONNECT with this reason code."""
+    """Return a DISCONNECT with this reason code."""
     return bytes([0xE0, 2, reason, 0])
 
 

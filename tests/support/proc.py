@@ -15,7 +15,7 @@ from typing import Any
 
 
 def pid_of(part: Any) -> int:
-    """Give the process of an Affectd, a Mosquitto or a SoundServer."""
+    """Return the process of an Affectd, a Mosquitto or a SoundServer."""
     process = getattr(part, "_process", None) or part._server
     return int(process.pid)
 
@@ -26,7 +26,7 @@ def send(part: Any, number: signal.Signals) -> None:
 
 
 def open_files(pid: int) -> dict[int, str]:
-    """Give what its descriptors lead to: paths, `socket:[inode]` and the like."""
+    """Return what its descriptors lead to: paths, `socket:[inode]` and the like."""
     files = {}
     for link in Path(f"/proc/{pid}/fd").iterdir():
         try:
@@ -37,7 +37,7 @@ def open_files(pid: int) -> dict[int, str]:
 
 
 def field(pid: int, name: str) -> str:
-    """Give a line of its /proc/PID/status: `SigBlk`, `VmRSS`."""
+    """Return a line of its /proc/PID/status: `SigBlk`, `VmRSS`."""
     (value,) = re.findall(rf"^{name}:\s*(.+)$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
     return str(value)
 
@@ -48,7 +48,7 @@ def heeds_sigterm(pid: int) -> bool:
 
 
 def cpu_s(pid: int) -> float:
-    """Give the processor time that all its threads have used."""
+    """Return the processor time that all its threads have used."""
     return time.clock_gettime(~pid << 3 | 2)  # what clock_getcpuclockid(3) gives
 
 

@@ -15,7 +15,7 @@ BACKDROP = (150, 140, 130)
 
 
 def scene(*faces: tuple[float, float, float], width: int = 640, height: int = 480) -> NDArray[np.uint8]:
-    """Give a BGR picture with the portrait's head once for each (centre x, centre y, side) of a face, in pixels."""
+    """Return a BGR picture with the portrait's head once for each (centre x, centre y, side) of a face, in pixels."""
     portrait = cv2.imread(str(PORTRAIT))
     picture = np.full((height, width, 3), BACKDROP, np.uint8)
     head = np.zeros(portrait.shape[:2], np.uint8)

@@ -44,7 +44,7 @@ class Trace:
         return self._strace.wait(60)
 
     def calls(self, *names: str) -> Iterator[re.Match[str]]:
-        """Give the calls of these names: `call`, `arguments`, `result`, and what an open file or socket `of` is."""
+        """Return the calls of these names: `call`, `arguments`, `result`, and what an open file or socket `of` is."""
         for file in self._folder.iterdir():
             for line in file.read_text(errors="replace").splitlines():
                 found = _LINE.match(line)
@@ -52,7 +52,7 @@ class Trace:
                     yield found
 
     def connections(self) -> set[str]:
-        """Give where it connected to, or tried to: `tcp 127.0.0.1:1883`, `udp ...`, `unix PATH`."""
+        """Return where it connected to, or tried to: `tcp 127.0.0.1:1883`, `udp ...`, `unix PATH`."""
         places = set()
         for made in self.calls("connect"):
             kind = "udp" if "<UDP" in made["arguments"] else "tcp"
@@ -65,7 +65,7 @@ class Trace:
         return places
 
     def sent(self) -> dict[str, int]:
-        """Give the bytes that went over each TCP connection, by `address:port` of the other end."""
+        """Return the bytes that went over each TCP connection, by `address:port` of the other end."""
         # strace looks at a socket once: what was bound before it was connected keeps its first name.
         ends = {}
         for made in self.calls("connect"):
@@ -81,12 +81,12 @@ class Trace:
         return sums
 
     def datagrams(self) -> set[str]:
-        """Give where it sent datagrams to by address."""
+        """Return where it sent datagrams to by address."""
         sent = self.calls("sendto", "sendmsg", "sendmmsg")
         return {f"{inet[2]}:{inet[1]}" for call in sent if (inet := _INET.search(call["arguments"]))}
 
     def written(self) -> set[str]:
-        """Give the files that it opened for writing, made, or gave another name."""
+        """Return the files that it opened for writing, made, or gave another name."""
         files = set()
         for call in self.calls("open", "openat", "openat2", "creat"):
             if int(call["result"]) >= 0 and (
@@ -99,12 +99,12 @@ class Trace:
         return files
 
     def programs(self) -> list[str]:
-        """Give the programs that were started."""
+        """Return the programs that were started."""
         return [
             call["arguments"].split('"')[1] for call in self.calls("execve", "execveat") if int(call["result"]) >= 0
         ]
 
 
 def _name(arguments: str) -> str:
-    """Give how strace names the socket that a call is about: `TCP:[...]`."""
+    """Return how strace names the socket that a call is about: `TCP:[...]`."""
     return arguments.partition("<")[2].partition(">, ")[0]

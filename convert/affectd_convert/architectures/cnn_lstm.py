@@ -11,7 +11,7 @@ CHANNELS = (96, 128, 128)
 
 
 def build(labels: int, *, frames: int = 300, columns: int = 83, units: int = 80, dropout: float = 0.3) -> Any:
-    """Give a Keras model, (batch, frames, columns) float32 to (batch, labels) float32 logits."""
+    """Return a Keras model, (batch, frames, columns) float32 to (batch, labels) float32 logits."""
     import keras
     from keras import layers
 

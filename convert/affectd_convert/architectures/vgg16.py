@@ -26,7 +26,7 @@ CONVOLUTIONS = (2, 2, 3, 3, 3)
 
 
 def build(labels: int, *, size: int | None = 48, dropout: float = 0.4, widths: Widths = FULL) -> Any:
-    """Give a Keras model, (batch, size, size, 1) float32 to (batch, labels) float32 logits.
+    """Return a Keras model, (batch, size, size, 1) float32 to (batch, labels) float32 logits.
 
     `size` None takes any side from 16 up, for training on growing images.
     """

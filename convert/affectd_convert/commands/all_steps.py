@@ -74,7 +74,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def steps_of(options: argparse.Namespace) -> list[Step]:
-    """Give the steps for the parsed options. Raises DataError when the voices cannot be read, or are too few."""
+    """Return the steps for the parsed options. Raises DataError when the voices cannot be read, or are too few."""
     return _face_steps(options) if options.task == "face" else _voice_steps(options)
 
 
@@ -136,7 +136,7 @@ def _train(options: argparse.Namespace, run: Path, *more: str) -> Step:
 
 
 def _bundle_steps(options: argparse.Namespace, name: str, runs: Mapping[str, Path], *more: str) -> list[Step]:
-    """Give the steps from runs to the bundle; `runs` says which run is behind each folder in it, "" the bundle."""
+    """Return the steps from runs to the bundle; `runs` says which run is behind each folder in it, "" the bundle."""
     from affectd_convert.reference import SHIPPED
 
     folder, run = options.out / name, runs[""]
@@ -153,7 +153,7 @@ def _bundle_steps(options: argparse.Namespace, name: str, runs: Mapping[str, Pat
 
 
 def _is_bundle_of(folder: Path, model: Path, version: str) -> bool:
-    """Say whether `folder` holds a bundle of this version, written after the model."""
+    """Return whether `folder` holds a bundle of this version, written after the model."""
     manifest = folder / "manifest.json"
     try:
         stands = json.loads(manifest.read_text(encoding="utf-8"))["version"] == version

@@ -74,7 +74,7 @@ def add(steps: Steps) -> None:
 
 
 def config_of(options: argparse.Namespace) -> dict[str, Any]:
-    """Give what config.json of the run asked for says, but for what is fitted on the data.
+    """Return what config.json of the run asked for says, but for what is fitted on the data.
 
     Raises DataError or TrainingError when the data, or the run to begin with, cannot be read.
     """

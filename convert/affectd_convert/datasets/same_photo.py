@@ -26,7 +26,7 @@ TOGETHER = 2048
 
 
 def copies(faces: Pictures, others: Pictures) -> NDArray[np.bool_]:
-    """Say of each of `faces` (n, side, side) whether one of `others` (m, side, side) is the same photo: (n,)."""
+    """Report of each of `faces` (n, side, side) whether one of `others` (m, side, side) is the same photo: (n,)."""
     found = np.zeros(len(faces), bool)
     if not len(faces) or not len(others):
         return found
@@ -41,7 +41,7 @@ def copies(faces: Pictures, others: Pictures) -> NDArray[np.bool_]:
 
 
 def _candidates(faces: Pictures, others: Pictures) -> Iterator[tuple[int, int]]:
-    """Give (face, other) where the rough pictures correlate."""
+    """Return (face, other) where the rough pictures correlate."""
     rough, wanted = _shrunk(faces, ROUGHLY), _unit(_inner(_shrunk(others, ROUGHLY), ROUGH_MARGIN))
     side, moves = ROUGHLY - 2 * ROUGH_MARGIN, range(2 * ROUGH_MARGIN + 1)
     for start in range(0, len(faces), TOGETHER):
@@ -64,7 +64,7 @@ def _inner(pictures: NDArray[np.float32], margin: int) -> NDArray[np.float32]:
 
 
 def _unit(pictures: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Give pictures as rows of mean 0 and length 1, so that products are correlations; flat ones stay 0."""
+    """Return pictures as rows of mean 0 and length 1, so that products are correlations; flat ones stay 0."""
     rows = pictures.reshape(len(pictures), -1)
     rows = rows - rows.mean(axis=1, keepdims=True)
     return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-6), np.float32)

@@ -40,5 +40,5 @@ def fit(network: Callable[[], Any], inputs: FloatArray, labels: Labels, recipe: 
 
 
 def logits(model: Any, inputs: FloatArray) -> FloatArray:
-    """Give a fitted network's logits (n, labels)."""
+    """Return a fitted network's logits (n, labels)."""
     return np.asarray(model.predict(inputs, batch_size=256, verbose=0), np.float32)

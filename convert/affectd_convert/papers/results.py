@@ -36,7 +36,7 @@ class Result:
 
 
 def read(folder: Path) -> list[Result]:
-    """Give the results in a folder, in the order in which they were made; none where there is no file yet.
+    """Return the results in a folder, in the order in which they were made; none where there is no file yet.
 
     Raises DataError when the file is not one of results.
     """
@@ -58,7 +58,7 @@ def add(folder: Path, result: Result) -> None:
 
 
 def table(results: list[Result]) -> str:
-    """Give results as a Markdown table."""
+    """Return results as a Markdown table."""
     head = ("protocol", "split", "epochs", "trained", "tested", "leak", "train", "test", "macro F1", "UAR", "RAVDESS")
     lines: list[tuple[object, ...]] = [head, ("---",) * len(head)]
     for one in results:

@@ -24,7 +24,7 @@ class Split:
     test: Rows
 
     def leak(self, groups: Sequence[Hashable]) -> float:
-        """Give the share of test rows whose group (a speaker, a picture; one for each row) is trained on too, 0..1."""
+        """Return the share of test rows whose group (a speaker, a picture; one a row) is trained on too, 0..1."""
         trained = {groups[row] for row in self.train}
         return float(np.mean([groups[row] in trained for row in self.test]))
 

@@ -113,7 +113,7 @@ SPLITS: dict[str, Callable[[Sequence[speech.Utterance]], Split]] = {
 
 
 def rows_of(protocol: VoiceProtocol, clips: Sequence[speech.Utterance]) -> NDArray[np.int64]:
-    """Give the row numbers of the clips that a protocol is about. Raises DataError naming a corpus not there."""
+    """Return the row numbers of the clips that a protocol is about. Raises DataError naming a corpus not there."""
     for corpus in protocol.corpora:
         if not any(clip.corpus == corpus for clip in clips):
             raise DataError(f"{protocol.name} needs {corpus}, and no clip of it is there")
@@ -121,13 +121,13 @@ def rows_of(protocol: VoiceProtocol, clips: Sequence[speech.Utterance]) -> NDArr
 
 
 def label_numbers(clips: Sequence[speech.Utterance], labels: tuple[str, ...]) -> NDArray[np.int64]:
-    """Give label numbers (n,); where `labels` has no calm, it is neutral, as the device folds it."""
+    """Return label numbers (n,); where `labels` has no calm, it is neutral, as the device folds it."""
     emotions = ["neutral" if clip.emotion == "calm" and "calm" not in labels else clip.emotion for clip in clips]
     return np.array([labels.index(emotion) for emotion in emotions])
 
 
 def windows(clips: Sequence[speech.Utterance], cache: Path) -> NDArray[np.float16]:
-    """Give the middle three seconds of each clip as the device's feature frames (n, 300, 83), not normalized.
+    """Return the middle three seconds of each clip as the device's feature frames (n, 300, 83), not normalized.
 
     They are kept in the folder `cache`, and taken from there as long as clips and features are the same.
     """

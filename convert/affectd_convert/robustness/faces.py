@@ -30,7 +30,7 @@ SIDES = (40, 32, 24)
 
 
 def conditions() -> dict[str, Condition]:
-    """Give every condition by what the table calls it, in the table's order."""
+    """Return every condition by what the table calls it, in the table's order."""
     named: dict[str, Condition] = {}
     for times in (1, 2):
         much = "as measured" if times == 1 else "twice as much"

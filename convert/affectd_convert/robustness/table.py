@@ -45,7 +45,7 @@ class Robustness:
     """What measures it again."""
 
     def to_json(self) -> dict[str, Any]:
-        """Give what stands in a bundle's robustness.json."""
+        """Return what stands in a bundle's robustness.json."""
         return asdict(self)
 
 
@@ -84,7 +84,7 @@ def voice_rows(run: Run, features: VoiceFeatures, data: Clips, *, report: Report
 
 
 def mean_rows(tables: Sequence[Sequence[Row]]) -> tuple[Row, ...]:
-    """Give each condition's mean over several tables of the same conditions."""
+    """Return each condition's mean over several tables of the same conditions."""
     return tuple(
         Row(
             same[0].condition,

@@ -39,7 +39,7 @@ Condition = Callable[[Sound, Surroundings, np.random.Generator], Sound]
 
 
 def conditions() -> dict[str, Condition]:
-    """Give every condition by what the table calls it, in the table's order."""
+    """Return every condition by what the table calls it, in the table's order."""
     named: dict[str, Condition] = {}
     for snr in SNRS_DB:
         named[f"babble, {snr} dB SNR"] = _noisy(babble, snr)
@@ -54,14 +54,14 @@ def conditions() -> dict[str, Condition]:
 def worsened(
     samples: NDArray[np.int16], condition: Condition, around: Surroundings, rng: np.random.Generator
 ) -> NDArray[np.int16]:
-    """Give a clip (n,) as it sounds under `condition`, as long as it was; quieter where it would clip."""
+    """Return a clip (n,) as it sounds under `condition`, as long as it was; quieter where it would clip."""
     sound = condition(samples / 32768.0, around, rng)
     sound = sound / max(1.0, float(np.abs(sound).max(initial=0.0)))
     return np.asarray(np.clip(np.rint(sound * 32768.0), -32768, 32767), np.int16)
 
 
 def babble(length: int, around: Surroundings, rng: np.random.Generator) -> Sound:
-    """Give `length` samples of BABBLE_VOICES others speaking at once, equally loud."""
+    """Return `length` samples of BABBLE_VOICES others speaking at once, equally loud."""
     total = np.zeros(length)
     for row in rng.integers(0, len(around.others), BABBLE_VOICES):
         voice = around.others[row] / 32768.0
@@ -71,7 +71,7 @@ def babble(length: int, around: Surroundings, rng: np.random.Generator) -> Sound
 
 
 def fan(length: int, around: Surroundings, rng: np.random.Generator) -> Sound:
-    """Give `length` samples of low-frequency noise as a fan's or an air conditioner's."""
+    """Return `length` samples of low-frequency noise as a fan's or an air conditioner's."""
     spectrum = np.fft.rfft(rng.standard_normal(length))
     hz = np.fft.rfftfreq(length, 1 / around.sample_rate)
     gain = np.where(hz < FAN_LOW_HZ, 0.0, np.minimum(1.0, (FAN_HIGH_HZ / np.maximum(hz, 1.0)) ** 2))
@@ -92,7 +92,7 @@ def room(decay_s: float, sample_rate: int, rng: np.random.Generator) -> Sound:
 
 
 def telephone(sound: Sound, around: Surroundings, rng: np.random.Generator) -> Sound:  # noqa: ARG001
-    """Give a clip as a telephone line brings it: 300-3400 Hz, 8 kHz, 8 bit mu-law (ITU-T G.711)."""
+    """Return a clip as a telephone line brings it: 300-3400 Hz, 8 kHz, 8 bit mu-law (ITU-T G.711)."""
     rate = around.sample_rate
     divisor = int(np.gcd(rate, TELEPHONE_RATE))
     narrow = resample_poly(sound, TELEPHONE_RATE // divisor, rate // divisor)
@@ -104,7 +104,7 @@ def telephone(sound: Sound, around: Surroundings, rng: np.random.Generator) -> S
 
 
 def speech_level(sound: Sound, sample_rate: int) -> float:
-    """Give the RMS of a clip's 25 ms frames within ACTIVE_DB of its loudest one; 0 for silence."""
+    """Return the RMS of a clip's 25 ms frames within ACTIVE_DB of its loudest one; 0 for silence."""
     size = round(0.025 * sample_rate)
     count = max(1, len(sound) // size)
     powers = np.array([np.mean(frame * frame) for frame in np.array_split(sound, count)])

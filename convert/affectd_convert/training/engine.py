@@ -29,7 +29,7 @@ class Engine(Protocol):
         """Learn from one batch of inputs (n, ...) and target distributions (n, labels); give the loss."""
 
     def logits(self, inputs: FloatArray) -> FloatArray:
-        """Give logits (n, labels) for inputs (n, ...), without learning."""
+        """Return logits (n, labels) for inputs (n, ...), without learning."""
 
     def settle(self, originals: Iterable[FloatArray]) -> None:
         """Take the batch normalization's statistics anew from batches of inputs not augmented."""
@@ -38,7 +38,7 @@ class Engine(Protocol):
         """Write all that is needed to go on."""
 
     def keras_model(self) -> Any:
-        """Give the Keras model with the weights learnt."""
+        """Return the Keras model with the weights learnt."""
 
 
 def fastest() -> str:

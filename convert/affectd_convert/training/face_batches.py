@@ -71,7 +71,7 @@ class FaceBatches:
         return len(self._order) // self.batch_size
 
     def __getitem__(self, index: int) -> Batch:
-        """Give inputs (batch, size, size, 1) and target distributions (batch, 7); `clear` if nothing is mixed."""
+        """Return inputs (batch, size, size, 1) and target distributions (batch, 7); `clear` if nothing is mixed."""
         rows = self._order[index * self.batch_size : (index + 1) * self.batch_size]
         rng = np.random.default_rng((self.seed, self.epoch, index))
         prepare = replace(self.preprocessing, size=self.size).prepare
@@ -139,7 +139,7 @@ def soft_targets(faces: FaceSet, rows: NDArray[np.int64], votes_weight: float) -
 
 
 def originals(faces: FaceSet, preprocessing: FacePreprocessing) -> Iterator[NDArray[np.float32]]:
-    """Give batches of training faces as the device would prepare them, drawn at random, not augmented."""
+    """Return batches of training faces as the device would prepare them, drawn at random, not augmented."""
     order = np.random.default_rng(0).permutation(len(faces.label))[:ORIGINALS]
     for start in range(0, len(order), ORIGINALS_BATCH):
         yield np.stack([preprocessing.prepare(faces.pixels[row]) for row in order[start : start + ORIGINALS_BATCH]])
@@ -161,5 +161,5 @@ class PreparedFaces:
         return cls(inputs, np.eye(len(LABELS), dtype=np.float32)[faces.label])
 
     def logits(self, run: Callable[[NDArray[np.float32]], NDArray[np.float32]], /) -> NDArray[np.float32]:
-        """Give logits (n, 7) of the network `run`."""
+        """Return logits (n, 7) of the network `run`."""
         return run(self.inputs)

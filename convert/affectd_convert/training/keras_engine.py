@@ -39,7 +39,7 @@ class KerasEngine:
         return loss
 
     def logits(self, inputs: FloatArray) -> FloatArray:
-        """Give logits, without learning."""
+        """Return logits, without learning."""
         return np.asarray(self._model.predict(inputs, batch_size=256, verbose=0), np.float32)
 
     def settle(self, originals: Iterable[FloatArray]) -> None:
@@ -52,7 +52,7 @@ class KerasEngine:
         self._model.save(path)
 
     def keras_model(self) -> Any:
-        """Give the model."""
+        """Return the model."""
         return self._model
 
     def _go_on_from(self, checkpoint: Path) -> None:

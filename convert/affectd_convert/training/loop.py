@@ -44,7 +44,7 @@ class Validation(Protocol):
         """One-hot labels (n, labels)."""
 
     def logits(self, run: Callable[[NDArray[np.float32]], NDArray[np.float32]], /) -> NDArray[np.float32]:
-        """Give logits (n, labels), one row a sample; `run` is the network, inputs (m, ...) to logits (m, labels)."""
+        """Return logits (n, labels), one row a sample; `run` is the network, inputs (m, ...) to logits (m, labels)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,7 +129,7 @@ def _run_epoch(job: Job, network: engine.Engine, epoch: int, clock: _Clock) -> R
 
 
 def _wanted(job: Job, batch: Batch) -> NDArray[np.float32]:
-    """Give the targets (n, labels), the teacher's answers mixed in if there is one."""
+    """Return the targets (n, labels), the teacher's answers mixed in if there is one."""
     if job.teacher is None:
         return batch.targets
     answers = softmax(job.teacher(batch.inputs if batch.clear is None else batch.clear))
@@ -141,7 +141,7 @@ def _validate(network: engine.Engine, validation: Validation) -> dict[str, float
 
 
 def scores(logits: NDArray[np.float32], targets: NDArray[np.float32]) -> dict[str, float]:
-    """Give cross-entropy, accuracy and unweighted average recall of logits (n, k) against one-hot targets."""
+    """Return cross-entropy, accuracy and unweighted average recall of logits (n, k) against one-hot targets."""
     shifted = logits - logits.max(axis=1, keepdims=True)
     log_probabilities = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     label, answer = targets.argmax(axis=1), logits.argmax(axis=1)

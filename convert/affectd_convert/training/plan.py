@@ -41,7 +41,7 @@ class Plan:
         return sum(stage.epochs for stage in self.stages)
 
     def stage_of(self, epoch: int) -> Stage:
-        """Give the stage that epoch (from 0) belongs to."""
+        """Return the stage that epoch (from 0) belongs to."""
         for stage in self.stages:
             if epoch < stage.epochs:
                 return stage
@@ -49,7 +49,7 @@ class Plan:
         return self.stages[-1]
 
     def rate(self, progress: float) -> float:
-        """Give the learning rate at `progress` 0..1 of the run: warm-up, then a cosine to 0."""
+        """Return the learning rate at `progress` 0..1 of the run: warm-up, then a cosine to 0."""
         if progress < self.warmup:
             return self.peak_rate * max(progress / self.warmup, 0.02)
         return self.peak_rate * 0.5 * (1 + math.cos(math.pi * (progress - self.warmup) / (1 - self.warmup)))

@@ -52,7 +52,7 @@ def render(
     cache: Path,
     report: Callable[[str], None] = print,
 ) -> list[Renditions]:
-    """Give `count` renditions of every clip, out of `cache` where they were made before.
+    """Return `count` renditions of every clip, out of `cache` where they were made before.
 
     Raises DataError when a clip cannot be read, TrainingError when the cache cannot be written.
     """
@@ -83,7 +83,7 @@ def render(
 
 
 def _key(clips: Sequence[Utterance], features: VoiceFeatures, how: SoundAugmentation, count: int) -> str:
-    """Give what tells these renditions from all others: settings, the code that makes them, and the clips' files."""
+    """Return what tells these renditions from all others: settings, the code that makes them, and the clips' files."""
     code = (inspect.getsource(part) for part in (voice_features, sound_augment, read_samples, sys.modules[__name__]))
     files = ((clip, clip.path.stat()) for clip in clips)
     named: dict[str, Any] = {

@@ -96,7 +96,7 @@ class RunFolder:
             raise TrainingError(f"{kept}: the record of {run} cannot be copied: {error}") from error
 
     def logging(self, report: Callable[[str], None]) -> Callable[[str], None]:
-        """Give a `report` that also keeps every line in log.txt."""
+        """Return a `report` that also keeps every line in log.txt."""
 
         def both(line: str) -> None:
             report(line)
@@ -149,7 +149,7 @@ def _put(write: Callable[[Path], Any], path: Path) -> None:
 
 
 def differences(there: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
-    """Say of each setting in which the run that is there differs from the one asked for what it is; else nothing.
+    """Report of each setting in which the run that is there differs from the one asked for what it is; else nothing.
 
     Both are as config.json has them; what `asked` does not speak of at all is not compared. A setting that only
     one of them knows, because it is newer, and that is off (false, 0, null) is no difference.
@@ -168,7 +168,7 @@ def differences(there: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]
 
 
 def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """Give every setting in nested dictionaries and lists by its full name, such as plan.stages.0.size."""
+    """Return every setting in nested dictionaries and lists by its full name, such as plan.stages.0.size."""
     if not isinstance(value, (dict, list)):
         yield name, value
         return

@@ -22,7 +22,7 @@ class SmallConvolution(nn.Conv2d):  # type: ignore[misc] # torch is not there fo
         super().__init__(channels, filters, 3, padding=1, bias=False)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Give (n, filters, height, width) for images (n, channels, height, width), both channels_last."""
+        """Return (n, filters, height, width) for images (n, channels, height, width), both channels_last."""
         small = images.shape[2] * images.shape[3] <= SMALL
         if small and images.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
             product: torch.Tensor = _Product.apply(images, self.weight)
@@ -56,7 +56,7 @@ def _rows(weight: torch.Tensor) -> torch.Tensor:
 
 
 def _neighbourhoods(images: torch.Tensor) -> torch.Tensor:
-    """Give every pixel's 3x3 neighbours: (n, channels, height, width) to (n x height x width, 9 x channels)."""
+    """Return every pixel's 3x3 neighbours: (n, channels, height, width) to (n x height x width, 9 x channels)."""
     n, channels, height, width = images.shape
     padded = nn.functional.pad(images.permute(0, 2, 3, 1), (0, 0, 1, 1, 1, 1)).contiguous()
     picture, row, pixel, _ = padded.stride()
@@ -65,6 +65,6 @@ def _neighbourhoods(images: torch.Tensor) -> torch.Tensor:
 
 
 def _pictures(rows: torch.Tensor, shape: torch.Size) -> torch.Tensor:
-    """Give rows of pixels (n x height x width, channels) as pictures (n, channels, height, width), channels_last."""
+    """Return rows of pixels (n x height x width, channels) as pictures (n, channels, height, width), channels_last."""
     n, _, height, width = shape
     return rows.view(n, height, width, -1).permute(0, 3, 1, 2)

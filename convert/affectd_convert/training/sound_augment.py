@@ -45,7 +45,7 @@ def augment(
     crowd: Sequence[Samples],
     rng: np.random.Generator,
 ) -> Samples:
-    """Give a changed copy of a clip (n,) int16; its length changes with its speed.
+    """Return a changed copy of a clip (n,) int16; its length changes with its speed.
 
     `crowd` are clips of people who are in nobody's validation data: babble is made of them.
     """

@@ -24,7 +24,7 @@ PIXELS_SHARE = (0.45, 0.9)
 
 
 def spoil(face: GrayImage, rng: np.random.Generator) -> GrayImage:
-    """Give a face (side, side) spoilt in one of four ways, the same shape."""
+    """Return a face (side, side) spoilt in one of four ways, the same shape."""
     return np.asarray(WAYS[int(rng.integers(len(WAYS)))](face, rng), np.uint8)
 
 

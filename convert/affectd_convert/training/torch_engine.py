@@ -76,7 +76,7 @@ class TorchEngine:
         return loss
 
     def logits(self, inputs: FloatArray) -> FloatArray:
-        """Give the averaged network's logits."""
+        """Return the averaged network's logits."""
         with torch.inference_mode():
             parts = [self._run(self._average, inputs[i : i + 256]).cpu().numpy() for i in range(0, len(inputs), 256)]
         return np.concatenate(parts)
@@ -100,7 +100,7 @@ class TorchEngine:
         torch.save(state, path)
 
     def keras_model(self) -> Any:
-        """Give the Keras model, the averaged weights put into it."""
+        """Return the Keras model, the averaged weights put into it."""
         for layer, module in zip(_with_weights(self._keras), _modules(self._average), strict=True):
             layer.set_weights(_to_keras(module))
         return self._keras
@@ -135,7 +135,7 @@ class TorchEngine:
             module.momentum = kept
 
     def _run(self, network: nn.Module, inputs: FloatArray) -> torch.Tensor:
-        """Give float32 logits for inputs (n, height, width, channels)."""
+        """Return float32 logits for inputs (n, height, width, channels)."""
         images = torch.from_numpy(np.ascontiguousarray(inputs)).permute(0, 3, 1, 2).to(self._device)
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bfloat16):
             logits: torch.Tensor = network(images.contiguous(memory_format=torch.channels_last))
@@ -177,7 +177,7 @@ def _twin(model: Any) -> nn.Sequential:
 
 
 def _translate(layer: Any, channels: int) -> tuple[list[nn.Module], int]:
-    """Give the modules of one Keras layer, and how many channels come out of them."""
+    """Return the modules of one Keras layer, and how many channels come out of them."""
     kind = type(layer).__name__
     if kind == "Conv2D":
         side = layer.kernel_size[0]

@@ -50,7 +50,7 @@ class WindowAugmentation:
 
 
 def fit_normalization(features: VoiceFeatures, training: Sequence[Renditions]) -> VoiceFeatures:
-    """Give `features` with mean and deviation of every column over all frames of the clips as recorded."""
+    """Return `features` with mean and deviation of every column over all frames of the clips as recorded."""
     bare = replace(features, mean=(), std=())
     count, total, squares = 0, np.zeros(bare.columns), np.zeros(bare.columns)
     for renditions in training:
@@ -80,7 +80,7 @@ class VoiceBatches:
         return len(self._order) // self.batch_size
 
     def __getitem__(self, index: int) -> Batch:
-        """Give inputs (batch, window_frames, columns) and target distributions (batch, 8)."""
+        """Return inputs (batch, window_frames, columns) and target distributions (batch, 8)."""
         rows = self._order[index * self.batch_size : (index + 1) * self.batch_size]
         rng = np.random.default_rng((self.seed, self.epoch, index))
         inputs = np.stack([self._window(self.training[row], rng) for row in rows])
@@ -103,7 +103,7 @@ class VoiceBatches:
 
     @cached_property
     def _repeats(self) -> list[int]:
-        """Say of each clip how often an epoch takes it: labels that its speaker speaks less often make up for it.
+        """Report of each clip how often an epoch takes it: labels that its speaker speaks less often make up for it.
 
         RAVDESS has half as many neutral clips as of every other label.
         """
@@ -129,7 +129,7 @@ class VoiceBatches:
         return self._mask(spec.window(self._by_another(cut, rng)), rng)
 
     def _at_tempo(self, static: FloatArray, tempo: float) -> FloatArray:
-        """Give frames (n / tempo, static_columns), between those of `static`; pitch is never between two."""
+        """Return frames (n / tempo, static_columns), between those of `static`; pitch is never between two."""
         places = np.linspace(0, len(static) - 1, max(round(len(static) / tempo), 1))
         before = places.astype(np.int64)
         after = np.minimum(before + 1, len(static) - 1)
@@ -179,6 +179,6 @@ class WholeClips:
         return cls(np.concatenate(windows), counts, np.eye(len(VOICE_LABELS), dtype=np.float32)[labels])
 
     def logits(self, run: Callable[[FloatArray], FloatArray], /) -> FloatArray:
-        """Give logits (n, 8): each clip's mean over its windows, as `clips.clip_logits` does."""
+        """Return logits (n, 8): each clip's mean over its windows, as `clips.clip_logits` does."""
         starts = np.concatenate([[0], np.cumsum(self.counts)[:-1]])
         return np.asarray(np.add.reduceat(run(self.inputs), starts) / self.counts[:, np.newaxis], np.float32)

@@ -49,7 +49,7 @@ class AutoCamera:
         return None if self._camera is None else self._camera.mode
 
     def open(self) -> None:
-        """Look for a camera, and open the first that gives a picture. Raises CaptureError."""
+        """Open the first camera found that gives a picture. Raises CaptureError."""
         self.close()
         began, (sources, fault) = time.monotonic(), self._look()
         faults = [fault] if fault else []

@@ -73,7 +73,7 @@ class _Track(ABC, Generic[Item]):
 
     @abstractmethod
     def _play(self, start_s: float) -> Generator[Item, None, None]:
-        """Give what the track holds from this media time on."""
+        """Return what the track holds from this media time on."""
 
     def _next(self) -> Item:
         if self._items is None:
@@ -88,7 +88,7 @@ class _Track(ABC, Generic[Item]):
             raise
 
     def _passes(self, start_s: float) -> Iterator[tuple[float, float]]:
-        """Give (media time at which this pass through the file began, where in the file to start)."""
+        """Return (media time at which this pass through the file began, where in the file to start)."""
         if not self._loop:
             yield 0.0, start_s
             return
@@ -120,7 +120,7 @@ class ClipCamera(_Track[tuple[float, Picture]]):
         self._number = 0
 
     def read(self) -> Frame:
-        """Give the next frame when it is due. Raises CaptureError, EndOfClipError."""
+        """Return the next frame when it is due. Raises CaptureError, EndOfClipError."""
         media_time, picture = self._next()
         captured_at = self._clock.wait_for(self, media_time)
         self._number += 1
@@ -143,12 +143,12 @@ class ClipMicrophone(_Track[tuple[float, NDArray[np.int16], int]]):
     """The clip's sound in chunks of 0.1 s."""
 
     def read(self) -> AudioChunk:
-        """Give the next chunk when its last sample is due. Raises CaptureError, EndOfClipError."""
+        """Return the next chunk when its last sample is due. Raises CaptureError, EndOfClipError."""
         media_time, samples, lost = self._next()
         return AudioChunk(samples, SAMPLE_RATE, self._clock.wait_for(self, media_time), lost)
 
     def _play(self, start_s: float) -> Generator[tuple[float, NDArray[np.int16], int], None, None]:
-        """Give (media time of the last sample, samples, samples lost before them)."""
+        """Return (media time of the last sample, samples, samples lost before them)."""
         pending = np.empty(0, np.int16)
         end_s: float | None = None
         lost = 0
@@ -168,7 +168,7 @@ class ClipMicrophone(_Track[tuple[float, NDArray[np.int16], int]]):
             yield end_s, pending, lost
 
     def _blocks(self, start_s: float) -> Iterator[tuple[float, NDArray[np.int16]]]:
-        """Give the decoded sound on the media clock; between two turns of a loop it is silent."""
+        """Return the decoded sound on the media clock; between two turns of a loop it is silent."""
         end_s = start_s
         for began_s, offset_s in self._passes(start_s):
             seam = began_s > start_s

@@ -59,7 +59,7 @@ class ClipFile:
                     yield time_s, Picture(frame, _pixel_aspect(stream, first_aspect))
 
     def sound(self, start_s: float) -> Iterator[tuple[float, NDArray[np.int16]]]:
-        """Give (media time of the first sample, (n,) mono samples at 16 kHz) from `start_s` on.
+        """Return (media time of the first sample, (n,) mono samples at 16 kHz) from `start_s` on.
 
         Raises CaptureError naming the second at which the track cannot be decoded.
         """
@@ -143,7 +143,7 @@ def _opened(path: Path) -> Iterator[Any]:
 
 
 def _decoded(path: Path, container: Any, stream: Any, start_s: float) -> Iterator[tuple[float, Any]]:
-    """Give (media time, frame) from the key frame before `start_s` on."""
+    """Return (media time, frame) from the key frame before `start_s` on."""
     import av
 
     origin_s = (container.start_time or 0) / 1_000_000
@@ -170,7 +170,7 @@ def _decoded(path: Path, container: Any, stream: Any, start_s: float) -> Iterato
 
 
 def _video_stream(container: Any) -> Any:
-    """Give the first moving picture, or None; a sound file's cover is none."""
+    """Return the first moving picture, or None; a sound file's cover is none."""
     import av.stream
 
     cover = av.stream.Disposition.attached_pic

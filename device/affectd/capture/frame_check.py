@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from affectd.capture.camera_options import CameraOptions
-from affectd.capture.protocols import Camera, CameraMode
+from affectd.capture.protocols import Camera
 from affectd.capture.stillness import EVERY, Stillness
+from affectd.capture.wrapped_camera import WrappedCamera
 from affectd.errors import CaptureError
 from affectd.events import Frame
 
@@ -44,7 +45,7 @@ def is_blank(image: NDArray[np.uint8]) -> bool:
     return bool((image[::EVERY, ::EVERY] == first).all() and (image == first).all())
 
 
-class CheckedCamera:
+class CheckedCamera(WrappedCamera):
     """A live camera whose pictures are checked as they come.
 
     One whose picture stays the same to the bit for `still_s`, or is blank for so long, gives none: not for
@@ -52,27 +53,13 @@ class CheckedCamera:
     """
 
     def __init__(self, camera: Camera, options: CameraOptions) -> None:
-        self._camera = camera
+        super().__init__(camera)
         self._timeout_s = options.timeout_s
         self._still_s = options.still_s or math.inf
         self._blank_s = options.still_s or BLANK_S
         self._stillness = Stillness()
         self._seen_at: float | None = None
         """When something could last be seen, or the first picture came."""
-
-    @property
-    def name(self) -> str:
-        """What a person calls the camera."""
-        return self._camera.name
-
-    @property
-    def mode(self) -> CameraMode | None:
-        """What was agreed with the camera at opening."""
-        return self._camera.mode
-
-    def open(self) -> None:
-        """Open the camera. Raises CaptureError."""
-        self._camera.open()
 
     def read(self) -> Frame:
         """Wait for the next frame that is a picture. Raises CaptureError."""
@@ -87,10 +74,6 @@ class CheckedCamera:
                 return frame
             if frame.captured_at - asked_at > self._timeout_s:
                 raise CaptureError(f"camera {self.name}: {fault}")
-
-    def close(self) -> None:
-        """Release the camera; harmless when not open."""
-        self._camera.close()
 
     def _fault(self, frame: Frame) -> str:
         """Return why nobody could be seen, however long this goes on."""

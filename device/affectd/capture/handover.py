@@ -24,19 +24,19 @@ class _HandOver(ABC):
         self._changed = threading.Condition()
 
     def begin(self) -> int:
-        """Say that the device is being opened, and forget what waits; gives the stretch's number, for `end`."""
+        """Report that the device is being opened, and forget what waits; gives the stretch's number, for `end`."""
         with self._changed:
             self._cut()
             return self._stretch
 
     def end(self, stretch: int) -> None:
-        """Say that the device is being closed, and forget what waits, unless another stretch has begun or none will."""
+        """Report that the device is being closed; forget what waits, unless another stretch has begun or none will."""
         with self._changed:
             if stretch == self._stretch and not self._closed:
                 self._cut()
 
     def close(self) -> None:
-        """Say that nothing more comes; what waits can still be taken. Wakes whoever waits."""
+        """Report that nothing more comes; what waits can still be taken. Wakes whoever waits."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()

@@ -8,42 +8,25 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from affectd.capture.protocols import Camera, CameraMode
+from affectd.capture.protocols import Camera
+from affectd.capture.wrapped_camera import WrappedCamera
 from affectd.events import Frame
 
 TURNS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
 
 
-class TurnedCamera:
+class TurnedCamera(WrappedCamera):
     """Another camera, whose pictures are turned clockwise by `rotate` degrees and then mirrored left to right."""
 
     def __init__(self, camera: Camera, *, rotate: int, mirror: bool) -> None:
-        self._camera = camera
+        super().__init__(camera)
         self._rotate = rotate
         self._mirror = mirror
-
-    @property
-    def name(self) -> str:
-        """What a person calls the camera."""
-        return self._camera.name
-
-    @property
-    def mode(self) -> CameraMode | None:
-        """What was agreed with the camera at opening."""
-        return self._camera.mode
-
-    def open(self) -> None:
-        """Open the camera. Raises CaptureError."""
-        self._camera.open()
 
     def read(self) -> Frame:
         """Wait for the next frame, and turn it. Raises CaptureError, EndOfClipError."""
         frame = self._camera.read()
         return replace(frame, image=turned(frame.image, self._rotate, self._mirror))
-
-    def close(self) -> None:
-        """Release the camera; harmless when not open."""
-        self._camera.close()
 
 
 def turned(image: NDArray[np.uint8], degrees: int, mirror: bool = False) -> NDArray[np.uint8]:

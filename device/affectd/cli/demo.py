@@ -109,7 +109,7 @@ class Tally:
         self.latencies_ms.append(event["latency_ms"] + 1000 * (time.time() - stamped))
 
     def summary(self) -> str:
-        """Give the closing lines."""
+        """Return the closing lines."""
         if not self.emotions:
             return (
                 f"{self.events} events received, none with an emotion: no face seen, nobody heard speaking; "
@@ -145,7 +145,7 @@ def _show(
 
 
 def _demo_config(args: argparse.Namespace, clip: Path | None, folder: str, port: int) -> Config:
-    """Give settings that leave nothing behind: the embedded broker, an outbox in a temporary folder."""
+    """Return settings that leave nothing behind: the embedded broker, an outbox in a temporary folder."""
     environ = {
         **os.environ,
         "AFFECTD_DEVICE_ID": "demo",

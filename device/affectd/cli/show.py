@@ -37,7 +37,7 @@ class Shower:
         self._people: dict[str, str] = {}
 
     def line(self, message: Arrived) -> str | None:
-        """Give the message's line; None when it says nothing new."""
+        """Return the message's line; None when it says nothing new."""
         *_, device, topic = message.topic.rsplit("/", 2)
         start = f"{datetime.now().strftime('%H:%M:%S')}  {plain(device):<12.24}"
         try:

@@ -63,7 +63,7 @@ def load(path: Path | None, environ: Mapping[str, str], options: Mapping[str, st
 
 
 def warnings(config: Config) -> list[str]:
-    """Say what is allowed but probably not meant, one sentence each."""
+    """Explain what is allowed but probably not meant, one sentence each."""
     mqtt, found = config.mqtt, []
     if not mqtt.tls and mqtt.port == 8883:
         found.append("mqtt.port is 8883, which is usual with TLS, but mqtt.tls is false.")
@@ -120,7 +120,7 @@ class _Given:
         return self.path.parent if self.path.is_absolute() else working_folder() / self.path.parent
 
     def place(self, table: str, key: str) -> str:
-        """Say where a person finds the key's value, for the start of an error."""
+        """Return where a person finds the key's value, for the start of an error."""
         if variable(table, key) in self.options:
             return f"option --{key.replace('_', '-')}"
         if variable(table, key) in self.environ:

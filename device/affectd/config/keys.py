@@ -21,7 +21,7 @@ TABLES: dict[str, Any] = {table.name: table.default for table in dataclasses.fie
 
 
 def keys_of(table: str) -> dict[str, Field]:
-    """Give the keys of a table by name."""
+    """Return the keys of a table by name."""
     return {key.name: key for key in dataclasses.fields(TABLES[table])}
 
 
@@ -72,7 +72,7 @@ def _meant(key: Field, value: Any) -> Any:
 
 
 def requirement(key: Field) -> str:
-    """Say what is allowed, as it follows 'must be'."""
+    """Explain what is allowed, as it follows 'must be'."""
     rules, default = key.metadata, key.default
     if isinstance(default, bool):
         return "true or false"

@@ -47,7 +47,7 @@ class FacePreprocessing:
             raise ModelError(f"manifest: face preprocessing does not fit this affectd: {error}") from error
 
     def to_manifest(self) -> dict[str, Any]:
-        """Give the manifest's `preprocessing`."""
+        """Return the manifest's `preprocessing`."""
         return asdict(self)
 
     def crop(self, gray: GrayImage, box: PixelBox, roll_deg: float = 0.0) -> GrayImage:

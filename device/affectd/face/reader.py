@@ -22,7 +22,7 @@ class FaceModel(Protocol):
     """The expression classifier."""
 
     def probabilities(self, x: NDArray[np.float32]) -> tuple[float, ...]:
-        """Give calibrated probabilities (7) in the order of LABELS for a face (1, size, size, 1)."""
+        """Return calibrated probabilities (7) in the order of LABELS for a face (1, size, size, 1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ def _tracked_face(
 
 
 def _fractions(box: PixelBox, shape: tuple[int, ...]) -> Box:
-    """Give the part of `box` inside the picture of `shape` (height, width), as fractions of it."""
+    """Return the part of `box` inside the picture of `shape` (height, width), as fractions of it."""
     rows, columns = shape[:2]
     left, right = (min(max(value, 0.0), columns) / columns for value in (box[0], box[0] + box[2]))
     top, bottom = (min(max(value, 0.0), rows) / rows for value in (box[1], box[1] + box[3]))

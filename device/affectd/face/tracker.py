@@ -111,7 +111,7 @@ class FaceTracker:
         return due
 
     def _detect(self, picture: SmallPicture, at: float) -> list[FoundFace]:
-        """Look for faces where something has changed."""
+        """Search for faces where something has changed."""
         followed = [FoundFace(track.box, track.roll_deg) for track in self._tracks if track.visible]
         boxes = [face.box for face in followed]
         region = self._changes.look(picture, at, boxes, self.detector.attempts(picture))
@@ -180,7 +180,7 @@ class FaceTracker:
         self._tracks = alive
 
     def _in_view(self) -> list[Track]:
-        """Give the confirmed visible tracks, the one in front first, then by size; the front does not flip."""
+        """Return the confirmed visible tracks, the one in front first, then by size; the front does not flip."""
         tracks = [track for track in self._tracks if track.visible and track.number is not None]
         tracks.sort(key=lambda track: track.area, reverse=True)
         held = next((track for track in tracks if track.number == self._front), None)

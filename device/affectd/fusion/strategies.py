@@ -69,7 +69,7 @@ def weighted_average(face: Opinion, voice: Opinion) -> Fused | None:
 
 
 def hybrid(face: Opinion, voice: Opinion) -> Fused | None:
-    """Say an emotion only where both name the same (Khachatryan & Tovmasyan).
+    """Name an emotion only where both name the same (Khachatryan & Tovmasyan).
 
     When they disagree no emotion is named, and the mean of both shows what each holds for true. A
     modality that is alone is believed.
@@ -126,7 +126,7 @@ STRATEGIES: dict[Strategy, Callable[[Opinion, Opinion], Fused | None]] = {
 
 
 def agreement(face: Opinion, voice: Opinion) -> Agreement:
-    """Tell whether both name the same emotion."""
+    """Return whether both name the same emotion."""
     if face.weight > 0 and voice.weight > 0:
         return "agree" if face.label == voice.label else "disagree"
     return "single" if face.weight > 0 or voice.weight > 0 else "none"
@@ -151,7 +151,7 @@ def floored(probabilities: Vector) -> Vector:
 
 
 def softmax(logits: Vector) -> Vector:
-    """Give the distribution proportional to exp(logits)."""
+    """Return the distribution proportional to exp(logits)."""
     powers: Vector = np.exp(logits - logits.max())
     powers /= powers.sum()
     return powers

@@ -85,7 +85,7 @@ class Bundle:
         return bundle
 
     def variant(self, kind: str) -> Variant:
-        """Give a variant. Raises ModelError that names those there are."""
+        """Return a variant. Raises ModelError that names those there are."""
         if kind not in self.variants:
             raise ModelError(f"{self.folder}: no variant {kind!r}; this bundle has {', '.join(self.variants)}")
         return self.variants[kind]
@@ -95,7 +95,7 @@ class Bundle:
         return (self.folder / self.variant(kind).file).exists()
 
     def model_file(self, kind: str) -> Path:
-        """Give the path of a variant's `.tflite` after checking it. Raises ModelError if it does not fit."""
+        """Return the path of a variant's `.tflite` after checking it. Raises ModelError if it does not fit."""
         variant = self.variant(kind)
         return _checked(self.folder, variant.file, variant.sha256, variant.bytes)
 
@@ -168,7 +168,7 @@ def _read_variants(root: Section) -> Mapping[str, Variant]:
 
 
 def _checked(folder: Path, name: str, sha256: str, size: int | None = None) -> Path:
-    """Give the path of a file in the bundle once size and SHA-256 are those of the manifest."""
+    """Return the path of a file in the bundle once size and SHA-256 are those of the manifest."""
     path = folder / name
     digest = hashlib.sha256()
     try:

@@ -75,7 +75,7 @@ class _Walk:
         self._layouts: dict[tuple[str, int], _Layout] = {}
 
     def table(self, name: str, at: int) -> _Table:
-        """Give the fields that a table has; of vectors, those of tables and of ints only."""
+        """Return the fields that a table has; of vectors, those of tables and of ints only."""
         self.need(at, 4, name)
         vtable = at - _INT.unpack_from(self._data, at)[0]
         # Most tables of a kind share one.
@@ -87,7 +87,7 @@ class _Walk:
         return {field: self._value(kind, at + offset, what) for field, kind, offset, what in fields}
 
     def target(self, at: int) -> int:
-        """Give where the offset that stands at `at` points to."""
+        """Return where the offset that stands at `at` points to."""
         offset: int = _UINT.unpack_from(self._data, at)[0]
         return at + offset
 
@@ -140,7 +140,7 @@ class _Walk:
 
 
 def _width(kind: str) -> int:
-    """Give the bytes that a value takes where it stands: those of an offset, unless it is a scalar."""
+    """Return the bytes that a value takes where it stands: those of an offset, unless it is a scalar."""
     return _SCALARS[kind].size if kind in _SCALARS else _UINT.size
 
 

@@ -62,7 +62,7 @@ class Parity:
         )
 
     def shortfall(self, kind: str) -> str:
-        """Say in words which bar of `kind` is missed; empty when none is.
+        """Describe in words which bar of `kind` is missed; empty when none is.
 
         Rounding up the number of samples that may differ lets a small set hold one near tie.
         """
@@ -115,11 +115,11 @@ class Golden:
 
 
 def pack_inputs(inputs: FloatArray) -> tuple[NDArray[np.int8], np.float32]:
-    """Give inputs as int8 with one scale: a quarter of the bytes, and the samples stay real ones."""
+    """Return inputs as int8 with one scale: a quarter of the bytes, and the samples stay real ones."""
     scale = np.float32(np.abs(inputs).max() / 127 or 1.0)
     return np.rint(inputs / scale).astype(np.int8), scale
 
 
 def unpack_inputs(stored: NDArray[np.int8], scale: np.float32) -> FloatArray:
-    """Give back the float32 inputs; the parent's logits belong to exactly these."""
+    """Return back the float32 inputs; the parent's logits belong to exactly these."""
     return stored.astype(np.float32) * np.float32(scale)

@@ -9,7 +9,7 @@ from affectd.share import CHECKOUT, shared_folder
 
 
 def installed_models() -> Path:
-    """Give the folder of bundles: a checkout's `models/`, else the environment's share/affectd/models.
+    """Return the folder of bundles: a checkout's `models/`, else the environment's share/affectd/models.
 
     Raises ModelError when neither is there.
     """

@@ -67,7 +67,7 @@ def load_runtime(choice: str) -> Runtime:
 
 
 def installed_runtimes() -> dict[str, str]:
-    """Give the runtimes installed here, key to name and version, without importing them."""
+    """Return the runtimes installed here, key to name and version, without importing them."""
     found = {}
     for key, (name, _, distribution) in _MODULES.items():
         try:

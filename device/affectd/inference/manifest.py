@@ -88,7 +88,7 @@ class Section:
         self._left: dict[str, Any] = dict(value)
 
     def refuse(self, key: str, allowed: str, value: Any) -> ModelError:
-        """Give the error for a key whose value is not allowed."""
+        """Return the error for a key whose value is not allowed."""
         return ModelError(f"{self.where}: {self._path}{key} must be {allowed}, not {_shown(value)}")
 
     def take(self, key: str) -> Any:

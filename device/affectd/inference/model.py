@@ -55,11 +55,11 @@ class Model:
         return f"{self.description} on {self.runtime}, {self.delegate}"
 
     def logits(self, x: FloatArray) -> FloatArray:
-        """Give logits (labels,) float32 for one float32 input, with or without the batch axis."""
+        """Return logits (labels,) float32 for one float32 input, with or without the batch axis."""
         return self.interpreter(x)
 
     def probabilities(self, x: FloatArray) -> tuple[float, ...]:
-        """Give calibrated probabilities in the order of `labels` for one input."""
+        """Return calibrated probabilities in the order of `labels` for one input."""
         return tuple(softmax(self.logits(x), self.temperature).tolist())
 
 
@@ -98,7 +98,7 @@ def open_chosen(workload: Workload, choice: Choice) -> Model:
 
 
 def softmax(logits: FloatArray, temperature: float = 1.0) -> NDArray[np.float64]:
-    """Give softmax(logits / temperature) over the last axis."""
+    """Return softmax(logits / temperature) over the last axis."""
     scaled = np.asarray(logits, np.float64) / temperature
     scaled -= scaled.max(axis=-1, keepdims=True)
     powers = np.exp(scaled)

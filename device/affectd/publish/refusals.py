@@ -16,7 +16,7 @@ GARBAGE = "no MQTT"
 
 
 def network_sentence(error: Exception, config: MqttConfig) -> str:
-    """Say why there is no connection, and what to do."""
+    """Explain why there is no connection, and what to do."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return untrusted(error, config)
     if isinstance(error, ssl.SSLError):
@@ -32,7 +32,7 @@ def network_sentence(error: Exception, config: MqttConfig) -> str:
 
 
 def refusal_sentence(refusal: str, config: MqttConfig) -> str:
-    """Say what the broker answered to CONNECT, or did instead, and what to do."""
+    """Explain what the broker answered to CONNECT, or did instead, and what to do."""
     if refusal in {"Bad user name or password", "Not authorized", "Bad authentication method"}:
         who = f"user name {config.username!r}" if config.username else "a client without a user name"
         return f"refuses {who} ({refusal}); see mqtt.username and mqtt.password_file"

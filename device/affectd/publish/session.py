@@ -128,7 +128,7 @@ class Session:
         return replace(status, last_error=last_error, sent=sender.sent, denied=sender.denied)
 
     def wake(self) -> None:
-        """Say that the outbox holds something new."""
+        """Report that the outbox holds something new."""
         self._wake.set()
 
     def retain(self, topic: str, payload: bytes) -> None:

@@ -85,7 +85,7 @@ def _useless(error: Exception, cert_file: str, key_file: str) -> str:
 
 
 def why_hung_up(config: MqttConfig) -> str | None:
-    """Say what the broker has against us that hung up after the handshake; None when it is not about certificates.
+    """Explain what the broker has against us that hung up after the handshake; None when it is not about certificates.
 
     With TLS 1.3 it looks at our certificate after we think that all is well, and its alert is lost when we have
     sent CONNECT by then. So hands are shaken once more, and we only listen.
@@ -104,7 +104,7 @@ def why_hung_up(config: MqttConfig) -> str | None:
 
 
 def unwelcome(alert: str, config: MqttConfig) -> str | None:
-    """Say why the broker does not believe us, from OpenSSL's text of its alert; None when that says other things."""
+    """Explain why the broker does not trust us, from OpenSSL's text of its alert; None if that says other things."""
     if "CERTIFICATE_REQUIRED" in alert or ("ALERT_HANDSHAKE_FAILURE" in alert and not config.cert_file):
         return "asks for a client certificate; set mqtt.cert_file and mqtt.key_file"
     if "ALERT_CERTIFICATE_EXPIRED" in alert:

@@ -45,7 +45,7 @@ class Beat:
         self.last: float | None = None
 
     def __call__(self) -> None:
-        """Say that progress was made now."""
+        """Report that progress was made now."""
         first = self.last is None
         self.last = time.monotonic()
         if first:
@@ -97,7 +97,7 @@ class Component:
         self._said: set[str] = set()
 
     def status(self) -> ComponentStatus:
-        """Tell how it is now."""
+        """Report how it is now."""
         with self._lock:
             return ComponentStatus(
                 self.name,
@@ -236,7 +236,7 @@ class Component:
         self._failures += 1
 
     def _report(self, fault: BaseException, stop: threading.Event) -> None:
-        """Say it once per distinct sentence; the traceback of what nobody foresaw goes to the debug log."""
+        """Log it once per distinct sentence; the traceback of what nobody foresaw goes to the debug log."""
         sentence = str(fault) if isinstance(fault, AffectdError) else f"unexpected {type(fault).__name__}: {fault}"
         with self._lock:
             if stop is not self._stop:

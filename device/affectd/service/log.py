@@ -14,7 +14,7 @@ class JournalFormatter(logging.Formatter):
     """Puts sd-daemon(3)'s `<N>` before every line, so that a traceback keeps its priority too."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Give the record's lines, each with its priority; the journal adds the time."""
+        """Return the record's lines, each with its priority; the journal adds the time."""
         priority = next((number for level, number in _PRIORITIES if record.levelno >= level), 7)
         return "\n".join(f"<{priority}>{line}" for line in super().format(record).splitlines())
 
@@ -30,7 +30,7 @@ def set_up_logging(level: str = "INFO", environment: Mapping[str, str] = os.envi
 
 
 def _is_journal(stream: str) -> bool:
-    """Tell whether standard error is the stream (device:inode) that systemd.exec(5) names."""
+    """Return whether standard error is the stream (device:inode) that systemd.exec(5) names."""
     try:
         status = os.fstat(2)
     except OSError:

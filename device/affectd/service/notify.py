@@ -31,7 +31,7 @@ class Notifier:
         """How long the service manager waits for a sign of life; None: it does not."""
 
     def ready(self) -> None:
-        """Say that the daemon has started."""
+        """Report that the daemon has started."""
         self._send("READY=1")
 
     def extend_start(self, seconds: float) -> None:
@@ -45,7 +45,7 @@ class Notifier:
             self._send("STATUS=" + " ".join(sentence.split()))
 
     def stopping(self) -> None:
-        """Say that the daemon is about to end."""
+        """Report that the daemon is about to end."""
         self._send("STOPPING=1")
 
     def alive(self) -> None:

@@ -77,7 +77,7 @@ class PrivacySources:
             os.close(folder)
 
     def reason(self) -> str | None:
-        """Say what holds privacy on; None while nothing does."""
+        """Explain what holds privacy on; None while nothing does."""
         switch, command = self.switch(), self.command()
         if switch.on:
             return switch.fault or f"the switch {self.switch_file} says 1"

@@ -25,7 +25,7 @@ class Spares(Generic[Part]):
         return None if first is None else cls(first, cast(Callable[[], Part], make))
 
     def lend(self, run: Callable[[Part, threading.Event, Beat], None]) -> Callable[[threading.Event, Beat], None]:
-        """Give a component's `run` that has a part for itself for as long as it lasts. Raises what `make` does."""
+        """Return a component's `run` that has a part for itself for as long as it lasts. Raises what `make` does."""
 
         def run_with_part(stop: threading.Event, beat: Beat) -> None:
             try:

@@ -53,7 +53,7 @@ class Supervisor:
             self._components[name].resume()
 
     def statuses(self) -> list[ComponentStatus]:
-        """Tell how each is, in the order given."""
+        """Report how each is, in the order given."""
         return [component.status() for component in self._components.values()]
 
     @property

@@ -38,7 +38,7 @@ class SetAside:
     """Events of it that could not be read, known when `events` has come to its end; None if nobody can tell."""
 
     def events(self, up_to_seq: int, at_most: int, without: Collection[int] = ()) -> Iterator[Stored]:
-        """Give the events that can be read, in order, one by one: a bad page costs only what stands on it.
+        """Return the events that can be read, in order, one by one: a bad page costs only what stands on it.
 
         `up_to_seq` is the last number known to have been given, 0 for none; `at_most` how many the file can
         hold; those in `without` are left out.
@@ -99,7 +99,7 @@ def _number(db: sqlite3.Connection, query: str) -> int | None:
 
 
 def _read(db: sqlite3.Connection, seq: int) -> Stored | None:
-    """Give the event if it is there and whole: SQLite has no checksums, but what it holds is JSON with that seq."""
+    """Return the event if it is there and whole: SQLite has no checksums, but what it holds is JSON with that seq."""
     try:
         row = db.execute("SELECT payload FROM event WHERE seq = ?", (seq,)).fetchone()
         if row is not None and json.loads(row[0])["seq"] == seq:

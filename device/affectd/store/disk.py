@@ -28,7 +28,7 @@ def may_pass(error: Exception, path: Path) -> bool:
 
 
 def last_seq_in(path: Path) -> int:
-    """Give the highest seq that the file ever had, without a write; 0 when there is no file. Raises sqlite3.Error."""
+    """Return the highest seq that the file ever had, without a write; 0 when there is no file. Raises sqlite3.Error."""
     if not path.exists() or path.stat().st_size == 0:
         return 0
     log = path.with_name(path.name + "-wal")

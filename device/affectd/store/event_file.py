@@ -69,7 +69,7 @@ class EventFile:
             raise sqlite3.DatabaseError("its counts are no counts")
 
     def read(self, after_seq: int, limit: int) -> list[Stored]:
-        """Give up to `limit` events with a seq above `after_seq`, in order."""
+        """Return up to `limit` events with a seq above `after_seq`, in order."""
         query = "SELECT seq, payload FROM event WHERE seq > ? ORDER BY seq LIMIT ?"
         return [Stored(seq, payload) for seq, payload in self._db.execute(query, (after_seq, limit))]
 

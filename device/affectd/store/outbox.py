@@ -123,7 +123,7 @@ class Outbox:
         return seq
 
     def pending(self, after_seq: int, limit: int) -> list[Stored]:
-        """Give up to `limit` events with a seq above `after_seq`, in order. Raises OutboxError: try again later."""
+        """Return up to `limit` events with a seq above `after_seq`, in order. Raises OutboxError: try again later."""
         with self._lock:
             waiting: list[Stored] = []
             while self._file is not None and len(waiting) < limit:
@@ -152,7 +152,7 @@ class Outbox:
             self._delivered.add(seq)
 
     def drop(self, seq: int) -> None:
-        """Give up an event that the broker will never take; counted as dropped."""
+        """Return up an event that the broker will never take; counted as dropped."""
         self.acknowledge(seq)
         with self._lock:
             self._dropped_unsaved += 1

@@ -63,7 +63,7 @@ class VoiceFeatures:
         return features
 
     def to_manifest(self) -> dict[str, Any]:
-        """Give the manifest's `features`."""
+        """Return the manifest's `features`."""
         return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
 
     @property
@@ -96,7 +96,7 @@ class VoiceFeatures:
         return self.static_columns + self.mfcc
 
     def window(self, static: FloatArray) -> FloatArray:
-        """Give the network's input (window_frames, columns) for static frames (n, static_columns).
+        """Return the network's input (window_frames, columns) for static frames (n, static_columns).
 
         Takes the last `window_frames`; fewer are padded with zeros (the training mean) on the left.
         Deltas are the regression over +-delta_span frames of the HTK book, edges repeated.

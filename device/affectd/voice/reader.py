@@ -34,7 +34,7 @@ class VoiceModel(Protocol):
     """The speech emotion classifier."""
 
     def probabilities(self, x: FloatArray) -> tuple[float, ...]:
-        """Give calibrated probabilities (8) in the order of VOICE_LABELS for a window (1, frames, columns)."""
+        """Return calibrated probabilities (8) in the order of VOICE_LABELS for a window (1, frames, columns)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +154,7 @@ class VoiceReader:
         self._network_s += self.activity.network_s - network_s
 
     def _read(self, at: float) -> VoiceReading:
-        """Give the reading of the window that ends at `at` seconds."""
+        """Return the reading of the window that ends at `at` seconds."""
         start = time.perf_counter()
         activity = Activity(self._speech, self._background)
         loudness = (self._level - self._background)[-self._unread :] if self._unread else None
@@ -184,7 +184,7 @@ class VoiceReader:
 
 
 def voice_quality(active_share: float, snr_db: float, clipped_share: float = 0.0) -> float:
-    """Give 0..1: the share of speech in the window times the SNR, each up to where more does not help.
+    """Return 0..1: the share of speech in the window times the SNR, each up to where more does not help.
 
     Sound that is cut off at full scale counts for less: it looks clear, and is read wrongly.
     """

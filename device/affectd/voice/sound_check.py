@@ -55,7 +55,7 @@ class _Block:
 
 
 def at_full_scale(samples: NDArray[np.int16]) -> NDArray[np.bool_]:
-    """Tell which of (n,) samples the converter has cut off, or nearly so."""
+    """Return which of (n,) samples the converter has cut off, or nearly so."""
     return (samples >= FULL_SCALE - 2) | (samples <= 2 - FULL_SCALE)
 
 

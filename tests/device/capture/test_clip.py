@@ -65,13 +65,13 @@ def play(clip: Clip, until: Callable[[], bool] = lambda: False) -> tuple[list[Fr
 
 
 def flashes(frames: list[Frame]) -> list[float]:
-    """Give when the picture turned from dark to bright."""
+    """Return when the picture turned from dark to bright."""
     bright = np.array([frame.image.mean() > 128 for frame in frames])
     return [frames[i + 1].captured_at for i in np.flatnonzero(bright[1:] & ~bright[:-1])]
 
 
 def beeps(chunks: list[AudioChunk]) -> list[float]:
-    """Give when the sound turned from quiet to loud, to the sample."""
+    """Return when the sound turned from quiet to loud, to the sample."""
     samples = np.concatenate([chunk.samples for chunk in chunks])
     times = np.concatenate([chunk.captured_at - np.arange(chunk.samples.size - 1, -1, -1) / 16_000 for chunk in chunks])
     loud = np.flatnonzero(np.abs(samples) > 4000)
@@ -207,7 +207,7 @@ def test_a_track_opened_again_goes_on_in_step(kiosk: Path, realtime: bool) -> No
 
 
 def both_tracks(clip: Clip, first: str) -> tuple[Camera | Microphone, Camera | Microphone]:
-    """Give the track with this name, and the other one."""
+    """Return the track with this name, and the other one."""
     assert clip.camera is not None
     assert clip.microphone is not None
     return (clip.camera, clip.microphone) if first == "camera" else (clip.microphone, clip.camera)

@@ -45,7 +45,7 @@ class Run:
         self.state = None
 
     def play(self, seconds, reading, rate=10):
-        """Give `reading(at)`, or nothing where it is None, for so long; a step after each."""
+        """Return `reading(at)`, or nothing where it is None, for so long; a step after each."""
         for _ in range(round(seconds * rate)):
             self.now += 1 / rate
             for one in np.atleast_1d(reading(self.now)):

@@ -28,7 +28,7 @@ def name_of(file: Path) -> str:
 
 
 def refusal(data: bytes) -> str:
-    """Give the sentence with which a model is refused."""
+    """Return the sentence with which a model is refused."""
     with pytest.raises(ValueError, match=r"^(not a TFLite model|(cut or )?damaged: .+)$") as refused:
         check_model(data)
     return str(refused.value)
@@ -148,7 +148,7 @@ UNKNOWN = {
 
 
 def tables(model: Any) -> dict[str, Any]:
-    """Give one table of each kind, as the schema's own code finds it."""
+    """Return one table of each kind, as the schema's own code finds it."""
     graph, signature = model.Subgraphs(0), model.SignatureDefs(0)
     found = [
         model,
@@ -176,7 +176,7 @@ class FieldNumbers:
 
 
 def offsets_of(table: str) -> dict[str, int]:
-    """Give names and numbers of a table's fields that are offsets."""
+    """Return names and numbers of a table's fields that are offsets."""
     found = {}
     for name, add in vars(schema).items():
         if name.startswith(f"{table}Add"):
@@ -187,7 +187,7 @@ def offsets_of(table: str) -> dict[str, int]:
 
 
 def set_operator(**fields: Any) -> Callable[[Any], None]:
-    """Give a change of the first operator."""
+    """Return a change of the first operator."""
     return lambda model: vars(model.subgraphs[0].operators[0]).update(fields)
 
 
@@ -239,7 +239,7 @@ def test_a_string_without_its_end_is_refused() -> None:
 
 
 def layout_of(data: bytes) -> NDArray[np.int64]:
-    """Give the bytes of a model that are no weights."""
+    """Return the bytes of a model that are no weights."""
     is_layout = np.ones(len(data), bool)
     model = schema.Model.GetRootAs(data)
     for buffer in map(model.Buffers, range(model.BuffersLength())):

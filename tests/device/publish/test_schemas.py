@@ -204,7 +204,7 @@ def test_every_field_is_described() -> None:
 
 
 def addresses_of(topics: Topics) -> dict[str, str]:
-    """Give each topic by the name of its property."""
+    """Return each topic by the name of its property."""
     no_topics = {"root", "retained", "commands"}  # what others begin with, a list, a wildcard
     names = [name for name, value in vars(Topics).items() if isinstance(value, property) and name not in no_topics]
     return {name: getattr(topics, name) for name in names}

@@ -23,7 +23,7 @@ class Clock:
 
 
 def feed(check: SoundCheck, samples: NDArray[np.int16], times: int = 1) -> None:
-    """Give it so many times these samples, in chunks of 0.1 s."""
+    """Return it so many times these samples, in chunks of 0.1 s."""
     for _ in range(times):
         for chunk in np.split(samples, 10):
             check.take("microphone desk", chunk)

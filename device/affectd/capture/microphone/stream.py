@@ -137,7 +137,7 @@ class InputStream:
             ) from error
 
     def _say_format(self, capture: Capture) -> None:
-        """Say what was opened, once: the default may be another than the one meant."""
+        """Log what was opened, once: the default may be another than the one meant."""
         layout = capture.layout
         heard = "" if layout.channels == 1 else f" ({self._heard(layout.channels)})"
         found = f"{self.name}: opened '{capture.device.name}', {layout.rate} Hz, {layout.channels} channel(s){heard}"

@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def budgets(stages: Iterable[Stage], cost: DaemonCost | None) -> list[tuple[str, str, float, float | None]]:
-    """Give (what, unit, budget, measured) for each budget; None where it was not measured."""
+    """Return (what, unit, budget, measured) for each budget; None where it was not measured."""
     medians = {stage.name: stage.median_ms for stage in stages}
     latency, cpu, memory, start = (
         (None,) * 4

@@ -49,7 +49,7 @@ class DaemonCost:
     """The most that was resident."""
 
     def to_json(self) -> dict[str, float]:
-        """Give the numbers, two decimals."""
+        """Return the numbers, two decimals."""
         return {name: round(value, 2) for name, value in asdict(self).items()}
 
 
@@ -142,7 +142,7 @@ def _hear_out(subscriber: Subscriber, process: subprocess.Popen[str], began: flo
 
 
 def _latency_ms(payload: bytes, now: float) -> float:
-    """Give the time from the capture to now: up to the daemon's stamp as it says, and since the stamp."""
+    """Return the time from the capture to now: up to the daemon's stamp as it says, and since the stamp."""
     document = json.loads(payload)
     stamped = datetime.fromisoformat(document["time"].replace("Z", "+00:00")).timestamp()
     return float(document["latency_ms"]) + 1000 * (now - stamped)

@@ -45,7 +45,7 @@ class Stage:
     count: int
 
     def to_json(self) -> dict[str, float]:
-        """Give the numbers, three decimals."""
+        """Return the numbers, three decimals."""
         return {"median_ms": round(self.median_ms, 3), "p95_ms": round(self.p95_ms, 3), "count": self.count}
 
 
@@ -190,7 +190,7 @@ def unpaced(config: Config) -> Clip:
 
 
 def _items(open_it: Callable[[], None], read: Callable[[], Item], close: Callable[[], None]) -> Iterator[Item]:
-    """Give what a device delivers until the clip ends."""
+    """Return what a device delivers until the clip ends."""
     open_it()
     try:
         while True:

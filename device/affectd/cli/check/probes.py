@@ -237,5 +237,5 @@ def probe_temperature() -> Finding:
 
 
 def _clip(config: Config) -> Clip | None:
-    """Give a clip that nobody paces, when one stands in for the camera."""
+    """Return a clip that nobody paces, when one stands in for the camera."""
     return assembly.open_clip(config, realtime=False, loop=False)

@@ -41,18 +41,18 @@ class InUse:
                     yield from ((str(key), str(doing)) for key, doing in marked.items())
 
     def mark(self, key: str, doing: str) -> None:
-        """Say that native code of this one is about to be called: 'tried' in a child, or 'used' in this process."""
+        """Report that native code of this one is about to be called: 'tried' in a child, or 'used' in this process."""
         self._marked[key] = doing
         _marking.add(self)
         self._write()
 
     def unmark(self, key: str) -> None:
-        """Say that it is not called any more."""
+        """Report that it is not called any more."""
         if self._marked.pop(key, None):
             self._write()
 
     def clear(self) -> None:
-        """Say that this process ends in order. Harmless when nothing is marked."""
+        """Report that this process ends in order. Harmless when nothing is marked."""
         self._marked = {}
         _marking.discard(self)
         if self._descriptor >= 0:

@@ -38,7 +38,7 @@ def hear(microphone: PyAudioMicrophone, seconds: float) -> list[AudioChunk]:
 
 
 def likeness(heard: NDArray[np.int16], played: NDArray[np.float64]) -> float:
-    """Give the highest normalized correlation of what was played with any stretch of what was heard."""
+    """Return the highest normalized correlation of what was played with any stretch of what was heard."""
     signal, pattern = heard.astype(float), played - played.mean()
     energy = fftconvolve(signal**2, np.ones(pattern.size), "valid")
     peaks = np.abs(correlate(signal, pattern, "valid", method="fft"))
