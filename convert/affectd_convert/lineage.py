@@ -41,7 +41,7 @@ def commands_of(config: Mapping[str, Any], run: str, data: str) -> list[str]:
 
 
 def is_run_of(run: Path, asked: Mapping[str, Any]) -> bool:
-    """Return whether `run` is the run that `face_config` or `voice_config` describes. Raises DataError if it is none."""
+    """Return whether `run` is the run that `face_config` or `voice_config` describes. Raises DataError if none."""
     there = read_config(run)
     if "features" in there:
         there["features"] = {k: v for k, v in there["features"].items() if k not in train_voice.FITTED}
