@@ -16,9 +16,10 @@ import pytest
 
 from affectd.capture.microphone.portaudio import InputDevice, named, source_name
 from support.media import tone
+from support.processes import HEED_CTRL_C
 from support.sound_server import SoundServer
 
-COMMAND = [sys.executable, "-m", "affectd.cli.main", "microphones", "--no-config"]
+COMMAND = [*HEED_CTRL_C, sys.executable, "-m", "affectd.cli.main", "microphones", "--no-config"]
 
 
 def microphones(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
