@@ -61,6 +61,7 @@ def main() -> int:
     parser.add_argument("--pictures", type=Path, metavar="FOLDER", help="where the packages are, or are downloaded to")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes that share them (default 1)")
     args, _ = parser.parse_known_args()  # scripts/prove-senses gives every part the options of all
+    cv2.setNumThreads(1)  # a process that is forked after OpenCV's threads have begun waits for them for ever
     with tempfile.TemporaryDirectory() as scratch:
         pictures = distinct([*packaged(args.pictures or Path(scratch)), *made()])
     print(
