@@ -42,7 +42,7 @@ class Clip:
     def __init__(
         self, path: Path, *, realtime: bool, loop: bool, fps: float, pixel_aspect: Fraction | None = None
     ) -> None:
-        """Look into the file. Raises CaptureError in one sentence when it is no good."""
+        """Read what the file holds. Raises CaptureError in one sentence when it is no good."""
         file = probe_clip(path)
         clock = ClipClock(realtime=realtime)
         self.camera = ClipCamera(file, clock, loop=loop, fps=fps, pixel_aspect=pixel_aspect) if file.has_video else None

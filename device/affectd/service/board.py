@@ -39,7 +39,7 @@ class Board:
     """Reads what the kernel tells below `root`, anew at every call. What a board does not have is None."""
 
     def __init__(self, root: Path = Path("/")) -> None:
-        """Look at the device tree alone."""
+        """Read the device tree alone."""
         self._root = root
         self._is_raspberry_pi = "Raspberry Pi" in _text(root / "proc/device-tree/model")
 

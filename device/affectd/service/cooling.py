@@ -49,7 +49,7 @@ class Cooling:
         return self._rates[self._step] if self._step else None
 
     def look(self) -> None:
-        """Look at the board where that is due; call it every second or so."""
+        """Read the board's heat where that is due; call it every second or so."""
         now = self._clock()
         if now < self._look_at:
             return

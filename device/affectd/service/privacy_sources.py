@@ -95,7 +95,7 @@ class PrivacySources:
 
 
 def _read(file: Path, *, on: str, off: str) -> Demand:
-    """Look for one of two words; the fault says what is wrong with the file."""
+    """Read one of two words; the fault says what is wrong with the file."""
     try:
         word = file.read_text(encoding="utf-8-sig", errors="replace").strip()
     except OSError as fault:
