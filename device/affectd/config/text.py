@@ -22,7 +22,7 @@ _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _SAVE_AS_UTF8 = "save it as UTF-8, which editors offer under 'Save as'"
 _TYPOGRAPHIC = "“”„‟«»‘’‚‛′″"
 _BLANKS = "\u00a0\u2002\u2003\u2007\u2009\u200b\u202f\u2060\u3000\ufeff"
-"""Characters that look like a blank or like nothing; the last is a byte order mark, as stands between two files put together."""
+"""Seen as a blank or not at all; the last is a byte order mark, as stands between two files put together."""
 
 
 def read(path: Path) -> str:
