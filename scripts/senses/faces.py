@@ -32,9 +32,9 @@ from affectd.config import Config, FaceConfig
 from affectd.face.detector import FaceDetector, FoundFace, overlap
 from affectd.face.preprocess import FacePreprocessing, GrayImage, PixelBox
 from affectd.face.tracker import FaceTracker, Track
-from affectd_convert.robustness.faces import sensed
-from affectd_convert.robustness.scenes import HEIGHT, SIDE, WIDTH, Condition, compose, conditions, room
-from affectd_convert.robustness.scenes import Scene as Composed
+from affectd_convert.evaluation.robustness.faces import sensed
+from affectd_convert.evaluation.robustness.scenes import HEIGHT, SIDE, WIDTH, Condition, compose, conditions, room
+from affectd_convert.evaluation.robustness.scenes import Scene as Composed
 
 PORTRAIT = Path(__file__).parents[2] / "tests" / "media" / "astronaut.jpg"
 PORTRAIT_FACE = (225.0, 122.0, 110.0)

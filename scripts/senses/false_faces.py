@@ -28,8 +28,8 @@ from affectd.assembly import make_face_detector
 from affectd.config import Config, FaceConfig
 from affectd.face.preprocess import GrayImage
 from affectd.face.tracker import FaceTracker
-from affectd_convert.robustness.faces import sensed
-from affectd_convert.robustness.scenes import HEIGHT, WIDTH, room
+from affectd_convert.evaluation.robustness.faces import sensed
+from affectd_convert.evaluation.robustness.scenes import HEIGHT, WIDTH, room
 
 DETECTORS = ("haar", "blazeface")
 FRAMES, FPS = 12, 10.0

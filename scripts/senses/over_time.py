@@ -30,8 +30,8 @@ from affectd.face.quality import face_quality
 from affectd.fusion.fuser import Fuser
 from affectd.inference.bundle import Bundle
 from affectd.inference.model import Model, open_model
-from affectd_convert.held_out import Faces, read_labelled_faces
-from affectd_convert.robustness.faces import BOX_SCALE, BOX_SHIFT, sensed
+from affectd_convert.datasets.labelled import Faces, read_labelled_faces
+from affectd_convert.evaluation.robustness.faces import BOX_SCALE, BOX_SHIFT, sensed
 
 ROOT = Path(__file__).resolve().parents[2]
 FPS = 10

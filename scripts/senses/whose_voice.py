@@ -36,7 +36,7 @@ from affectd.fusion.speaker import WINDOW_S, SpeakerFinder
 from affectd.voice.features import VoiceFeatures
 from affectd.voice.reader import VoiceReader
 from affectd.voice.silero_activity import SileroActivity
-from affectd_convert.robustness.scenes import room
+from affectd_convert.evaluation.robustness.scenes import room
 from support.sounds import as_int16, sound
 from support.speech import speech
 from support.stage import HEIGHT, RATE, STEP, WIDTH, Actor, behaving, envelope, sensor, talking

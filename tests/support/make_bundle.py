@@ -9,8 +9,9 @@ import sys
 from pathlib import Path
 
 from affectd.events import LABELS, VOICE_LABELS
-from affectd_convert.bundle import Description, Split, write_bundle
-from affectd_convert.quantize import quantize
+from affectd_convert.bundling.write import Description, write_bundle
+from affectd_convert.conversion.quantize import quantize
+from affectd_convert.evaluation.report import Split
 from support import tiny_models
 from support.bundles import KINDS, Made
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from affectd.events import LABELS
+from affectd_convert.conversion.float_model import load_parent, parent_of, run
 from affectd_convert.errors import ConversionError
-from affectd_convert.parent import load_parent, parent_of, run
 from support import tiny_models
 
 ALPHABETICAL = sorted(LABELS)
@@ -76,7 +76,7 @@ def alphabetical(keras, parent, ending):
 
 
 def import_all(folder):
-    from affectd_convert import import_model
+    from affectd_convert.conversion import import_model
 
     def read(name, shape, output, order, out):
         out.mkdir(parents=True, exist_ok=True)

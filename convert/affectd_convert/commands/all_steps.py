@@ -62,7 +62,8 @@ def _run(options: argparse.Namespace) -> int:
             continue
         print(f"{head}: affectd-convert {shlex.join(step.arguments)}", flush=True)
         began = time.monotonic()
-        code = subprocess.run([sys.executable, "-m", "affectd_convert.cli", *step.arguments], check=False).returncode  # noqa: S603
+        command = [sys.executable, "-m", "affectd_convert.commands.main", *step.arguments]
+        code = subprocess.run(command, check=False).returncode  # noqa: S603
         if code:
             print(f"{head}: ended with exit code {code}; the same command goes on from here", file=sys.stderr)
             return code
@@ -86,7 +87,7 @@ def _face_steps(options: argparse.Namespace) -> list[Step]:
 
 def _voice_steps(options: argparse.Namespace) -> list[Step]:
     from affectd_convert.datasets import speech
-    from affectd_convert.held_out import FOLDS
+    from affectd_convert.datasets.labelled import FOLDS
 
     name = "voice-cnn-lstm"
     run = options.runs / name
@@ -128,7 +129,7 @@ def _train(options: argparse.Namespace, run: Path, *more: str) -> Step:
         return train.config_of(step_options)
 
     def trained() -> bool:
-        from affectd_convert.lineage import is_run_of
+        from affectd_convert.bundling.provenance import is_run_of
 
         return (run / "model.keras").exists() and is_run_of(run, asked())
 
@@ -137,7 +138,7 @@ def _train(options: argparse.Namespace, run: Path, *more: str) -> Step:
 
 def _bundle_steps(options: argparse.Namespace, name: str, runs: Mapping[str, Path], *more: str) -> list[Step]:
     """Return the steps from runs to the bundle; `runs` says which run is behind each folder in it, "" the bundle."""
-    from affectd_convert.reference import SHIPPED
+    from affectd_convert.bundling.reference_model import SHIPPED
 
     folder, run = options.out / name, runs[""]
     sources = ("--run", str(run), "--data", str(options.data))

@@ -32,15 +32,15 @@ def add(steps: Steps) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from affectd_convert import own_model, reference
+    from affectd_convert.bundling import custom_model, reference_model
 
-    kinds = options.kinds or reference.SHIPPED
+    kinds = options.kinds or reference_model.SHIPPED
     if options.toml is not None:
-        bundle = own_model.make_own_bundle(options.toml, options.out, kinds)
+        bundle = custom_model.make_own_bundle(options.toml, options.out, kinds)
     elif options.data is None or options.version is None:
         options.refuse("--run needs --data and --version")
     else:
-        bundle = reference.make_bundle(
+        bundle = reference_model.make_bundle(
             options.run,
             options.data,
             options.out,

@@ -15,8 +15,8 @@ from affectd_convert.commands.left_out import print_left_out
 from affectd_convert.errors import DataError
 
 if TYPE_CHECKING:
-    from affectd_convert.evaluate import Evaluation
-    from affectd_convert.score_bundle import Scores
+    from affectd_convert.evaluation.metrics import Evaluation
+    from affectd_convert.evaluation.score_bundle import Scores
 
 SPLITS = ("training", "public", "private", "fold0", "fold1", "fold2", "fold3", "fold4", "folds")
 
@@ -53,7 +53,7 @@ def add(steps: Steps) -> None:
 
 
 def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
-    from affectd_convert.score_bundle import score_bundle
+    from affectd_convert.evaluation.score_bundle import score_bundle
 
     if options.fusion:
         return evaluate_fusion.run(parser, options)
@@ -99,7 +99,7 @@ def _document(scores: Scores) -> dict[str, Any]:
 
 
 def _plot(folder: Path, evaluation: Evaluation, curves: Any, truth: Any) -> None:
-    from affectd_convert.plots import plot_confusion, plot_reliability
+    from affectd_convert.evaluation.plots import plot_confusion, plot_reliability
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -110,7 +110,7 @@ def _plot(folder: Path, evaluation: Evaluation, curves: Any, truth: Any) -> None
 
 
 def _print_tables(scores: Scores) -> None:
-    from affectd_convert.robustness.scenes import MOST_FACES
+    from affectd_convert.evaluation.robustness.scenes import MOST_FACES
 
     evaluation = scores.evaluation
     print(

@@ -15,8 +15,8 @@ from affectd_convert.commands.left_out import print_left_out
 from affectd_convert.errors import DataError
 
 if TYPE_CHECKING:
-    from affectd_convert.fusion.table import Row, WeighedRow
-    from affectd_convert.fusion.weights import WeightsRow
+    from affectd_convert.evaluation.fusion.table import Row, WeighedRow
+    from affectd_convert.evaluation.fusion.weights import WeightsRow
 
 NEEDED = ("face", "voice", "faces", "speech")
 
@@ -41,9 +41,9 @@ def run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     from affectd.assembly import make_fuser
     from affectd.events import Strategy
     from affectd.fusion.fuser import Fuser
-    from affectd_convert.fusion.readings import read_faces, read_voices
-    from affectd_convert.fusion.table import Pairs, table, weighed
-    from affectd_convert.fusion.weights import learned
+    from affectd_convert.evaluation.fusion.readings import read_faces, read_voices
+    from affectd_convert.evaluation.fusion.table import Pairs, table, weighed
+    from affectd_convert.evaluation.fusion.weights import learned
 
     if missing := [f"--{name}" for name in NEEDED if getattr(options, name) is None]:
         parser.error(f"--fusion needs {', '.join(missing)}")
@@ -81,7 +81,7 @@ def run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
 
 
 def _plot(folder: Path, rows: Sequence[Row], weights: Sequence[WeighedRow]) -> None:
-    from affectd_convert.plots import plot_fusion
+    from affectd_convert.evaluation.fusion.plot import plot_fusion
 
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -24,10 +24,10 @@ def add(steps: Steps) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from affectd_convert import verify
-    from affectd_convert.parent import parent_logits, parent_of
-    from affectd_convert.quantize import quantize
-    from affectd_convert.run_data import read_run_data
+    from affectd_convert.conversion import parity
+    from affectd_convert.conversion.float_model import parent_logits, parent_of
+    from affectd_convert.conversion.quantize import quantize
+    from affectd_convert.evaluation.run_data import read_run_data
 
     model = parent_of(options.run)
     data = read_run_data(options.run, options.data)
@@ -41,8 +41,8 @@ def _run(options: argparse.Namespace) -> int:
     )
     print(f"comparing with {model} on {data.split}, {len(data.labels)} inputs ...", flush=True)
     parent = parent_logits(model, data.inputs)
-    rows = verify.verify_variants(options.run.name, variants, data.inputs, parent, data.labels)
+    rows = parity.verify_variants(options.run.name, variants, data.inputs, parent, data.labels)
     for kind, path in variants.items():
         print(f"{kind:<9}{path.stat().st_size:>12,} bytes  {path}")
-    verify.print_table(rows)
-    return 0 if verify.passed(rows) else 9
+    parity.print_table(rows)
+    return 0 if parity.passed(rows) else 9

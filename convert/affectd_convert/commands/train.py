@@ -13,8 +13,8 @@ from affectd_convert.commands import Steps
 from affectd_convert.training.plan import Plan, Stage
 
 if TYPE_CHECKING:
-    from affectd_convert.train_face import FaceRecipe
-    from affectd_convert.train_voice import VoiceRecipe
+    from affectd_convert.training.face import FaceRecipe
+    from affectd_convert.training.voice import VoiceRecipe
 
 OF_ONE_TASK = {
     "face": ("stages", "engine", "augmentation", "mixup", "sharpness", "slim", "taught", "teacher"),
@@ -79,29 +79,29 @@ def config_of(options: argparse.Namespace) -> dict[str, Any]:
     Raises DataError or TrainingError when the data, or the run to begin with, cannot be read.
     """
     if options.task == "face":
-        from affectd_convert.train_face import face_config
+        from affectd_convert.training.face import face_config
 
         return face_config(options.data, _face_recipe(options))
-    from affectd_convert.train_voice import voice_config
+    from affectd_convert.training.voice import voice_config
 
     return voice_config(options.data, _voice_recipe(options))
 
 
 def _run(options: argparse.Namespace) -> int:
     if options.task == "face":
-        from affectd_convert.train_face import train_face
+        from affectd_convert.training.face import train_face
 
         train_face(options.data, options.run, _face_recipe(options))
     else:
-        from affectd_convert.train_voice import train_voice
+        from affectd_convert.training.voice import train_voice
 
         train_voice(options.data, options.run, _voice_recipe(options))
     return 0
 
 
 def _face_recipe(options: argparse.Namespace) -> FaceRecipe:
-    from affectd_convert.train_face import PLAN, FaceRecipe
     from affectd_convert.training import engine
+    from affectd_convert.training.face import PLAN, FaceRecipe
 
     _refuse_other_options(options)
     here = replace(PLAN, engine=engine.fastest(), precision=engine.fastest_precision())
@@ -122,7 +122,7 @@ def _teacher(options: argparse.Namespace) -> Path | None:
 
 
 def _voice_recipe(options: argparse.Namespace) -> VoiceRecipe:
-    from affectd_convert.train_voice import PLAN, VoiceRecipe
+    from affectd_convert.training.voice import PLAN, VoiceRecipe
 
     _refuse_other_options(options)
     plan = _changed(PLAN, options)

@@ -20,12 +20,12 @@ def add(steps: Steps) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from affectd_convert import verify
+    from affectd_convert.conversion import parity
 
     # Of models/* some are plain files.
     folders = [path for path in options.bundles if not path.is_file()]
     if not folders:
         raise ModelError(f"{', '.join(map(str, options.bundles))}: no bundle; name folders such as models/face-vgg16")
-    rows = verify.verify_bundles(folders)
-    verify.print_table(rows)
-    return 0 if verify.passed(rows) else MISSED
+    rows = parity.verify_bundles(folders)
+    parity.print_table(rows)
+    return 0 if parity.passed(rows) else MISSED

@@ -19,8 +19,8 @@ from affectd_convert.datasets.names import (
     USAGES,
     looks_like_split,
 )
+from affectd_convert.datasets.near_duplicates import copies
 from affectd_convert.datasets.not_itself import stands_for_data, still_packed
-from affectd_convert.datasets.same_photo import copies
 from affectd_convert.errors import DataError
 
 __all__ = [

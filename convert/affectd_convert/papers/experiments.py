@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from affectd.events import LABELS
 from affectd_convert.datasets import fer2013, speech
-from affectd_convert.evaluate import Evaluation, evaluate
+from affectd_convert.evaluation.metrics import Evaluation, evaluate
 from affectd_convert.papers import face, fitting, results, voice
 from affectd_convert.papers.splits import Split
 

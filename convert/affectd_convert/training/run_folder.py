@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from affectd_convert.errors import TrainingError
+from affectd_convert.errors import DataError, TrainingError
 from affectd_convert.training.engine import Engine
 
 Row = dict[str, float]
@@ -222,3 +222,12 @@ def _draw_curves(path: Path, rows: Sequence[Row], validation: str) -> None:
         axes.grid(alpha=0.3)
         axes.legend()
     figure.savefig(path, dpi=110, format="png")
+
+
+def read_config(run: Path) -> dict[str, Any]:
+    """Read a run's config.json. Raises DataError when it is none."""
+    try:
+        config: dict[str, Any] = json.loads((run / "config.json").read_text())
+    except (OSError, ValueError) as error:
+        raise DataError(f"{run}: not a training run: {error}") from error
+    return config

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from affectd.events import VOICE_LABELS
 from affectd.voice.features import VoiceFeatures
-from affectd_convert.clips import clip_windows
+from affectd_convert.datasets.clip_windows import clip_windows
 from affectd_convert.datasets.speech import Utterance, read_samples
 from affectd_convert.training.batch import Batch
 from affectd_convert.training.mixup import mixed

@@ -1,0 +1,259 @@
+"""From a training run and its variants to `models/<name>/`: manifest, golden samples, model card, plots."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from affectd.inference.bundle import MANIFEST, Bundle
+from affectd.inference.golden import pack_inputs, unpack_inputs
+from affectd.inference.interpreter import Interpreter, load_runtime
+from affectd.inference.manifest import SCHEMA, TensorType
+from affectd.inference.model import open_model
+from affectd.version import version
+from affectd_convert.bundling.card import write_card, write_fold_card
+from affectd_convert.conversion.float_model import parent_logits, parent_of
+from affectd_convert.conversion.parity import Row, passed, verify_bundles, verify_variants
+from affectd_convert.conversion.tflite_logits import device_logits
+from affectd_convert.errors import ConversionError
+from affectd_convert.evaluation.calibration import Calibration
+from affectd_convert.evaluation.cost import measure_costs
+from affectd_convert.evaluation.metrics import Evaluation
+from affectd_convert.evaluation.plots import plot_confusion, plot_reliability
+from affectd_convert.evaluation.report import Figures, Scored, Split, measure
+from affectd_convert.evaluation.robustness.table import Robustness
+from affectd_convert.training.run_folder import copy_record
+
+FloatArray = NDArray[np.float32]
+
+GOLDEN, ROBUSTNESS = "golden.npz", "robustness.json"
+GOLDEN_BYTES = 400_000
+GOLDEN_SAMPLES = 128
+"""At most; fewer where GOLDEN_BYTES of int8 inputs hold fewer."""
+PRIOR_SAMPLES = 50
+NEAR_TIES = 0.1
+"""Share of samples, those of which the float parent is least sure, that are no golden ones."""
+FIRST_CHOICE = ("int8", "dynamic", "float16", "float32")
+"""Whose figures stand for the bundle: the variant that the daemon takes by default, else the next."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Description:
+    """What a bundle says of itself that no file of the run can be asked."""
+
+    name: str
+    version: str
+    task: str
+    architecture: str
+    maturity: str
+    labels: tuple[str, ...]
+    parameters: Mapping[str, Any]
+    """FacePreprocessing.to_manifest() or VoiceFeatures.to_manifest()."""
+    training_data: Sequence[Mapping[str, str]]
+    """Each with name, licence, use."""
+    commands: Sequence[str] = ()
+    """What was run to make it, for the card."""
+    note: str = ""
+    """What readers of the card must know, such as how the speakers were split."""
+    protocol: str = ""
+    """Markdown for the card: how it was trained and validated, and figures beside those of the held-out split."""
+    fold_of: str = ""
+    """The bundle whose cross-validation this is a fold of: its card says that, its figures, and no more."""
+
+
+def write_bundle(
+    folder: Path,
+    description: Description,
+    *,
+    run: Path,
+    variants: Mapping[str, Path],
+    held_out: Split,
+    calibration: Calibration | None = None,
+    scored: Scored | None = None,
+    robustness: Robustness | None = None,
+    beside: Callable[[Path], object] = lambda _: None,
+) -> Bundle:
+    """Write the bundle `folder` from the run's finished model and its variants (kind to `.tflite`).
+
+    Parity is proven on `held_out`, and figures are measured there, on the device runtime; `scored` brings figures
+    of other answers instead, such as those of cross-validation where the shipped model was trained on everybody.
+    The temperature is that of `calibration`; without one it is fitted on the scored answers, and the ECE is
+    cross-fitted. `beside` is given the folder before it stands in its place, to write there what else belongs in it.
+    The folder appears, or is replaced, only when all is proven and written. Raises ConversionError when a variant
+    misses its parity bars, ModelError when the bundle does not load.
+    """
+    kinds = sorted(variants, key=FIRST_CHOICE.index)
+    model = parent_of(run)
+    parent = parent_logits(model, held_out.inputs)
+    rows = verify_variants(description.name, variants, held_out.inputs, parent, held_out.truth)
+    if not passed(rows):
+        missed = "; ".join(f"{row.kind} on {row.runtime}: {row.shortfall}" for row in rows if row.shortfall)
+        raise ConversionError(f"{description.name}: no bundle is written, parity is missed: {missed}")
+    if scored is None:
+        answers = {kind: held_out.answers(device_logits(variants[kind], held_out.inputs)) for kind in kinds}
+        scored = Scored(held_out.name, answers, held_out.command)
+    else:
+        scored = replace(scored, by_kind={kind: scored.by_kind[kind] for kind in kinds})
+    figures = measure(scored, description.labels, calibration=calibration)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
+        draft = Path(temporary, folder.name)
+        draft.mkdir()
+        write_golden(draft / GOLDEN, held_out.inputs, parent, model)
+        manifest = _manifest(description, held_out, scored.name, figures, draft)
+        manifest["variants"] = {
+            kind: _add_variant(draft, description.name, kind, variants[kind], figures.by_kind[kind], rows)
+            for kind in kinds
+        }
+        (draft / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+        bundle = _prove(draft)
+        fitted_on = None if calibration is None else calibration.fitted_on
+        if description.fold_of:
+            card = write_fold_card(
+                bundle,
+                description.fold_of,
+                windows=figures.windows,
+                calibrated_on=fitted_on,
+                figures_command=scored.command,
+            )
+        else:
+            card = write_card(
+                bundle,
+                figures.first,
+                windows=figures.windows,
+                parity=rows,
+                parity_on=held_out.described,
+                costs={kind: measure_costs(bundle.model_file(kind)) for kind in kinds},
+                robustness=robustness,
+                calibrated_on=fitted_on,
+                commands=description.commands,
+                figures_command=scored.command,
+                note=description.note,
+                protocol=description.protocol,
+            )
+        (draft / "CARD.md").write_text(card, encoding="utf-8")
+        if robustness is not None:
+            (draft / ROBUSTNESS).write_text(json.dumps(robustness.to_json(), indent=2) + "\n", encoding="utf-8")
+        copy_record(run, draft / "training")
+        plot_confusion(figures.first, draft / "training" / "confusion.png")
+        plot_reliability(figures.reliability, figures.truth, draft / "training" / "reliability.png")
+        beside(draft)
+        _replace(folder, draft)
+    return Bundle.load(folder)
+
+
+def write_golden(path: Path, inputs: FloatArray, parent: FloatArray, model: Path) -> None:
+    """Write golden samples out of held-out inputs: first, of each label, the one the parent is surest of.
+
+    The rest are drawn at random, near ties left out: they say little about a runtime. `parent` are its
+    logits for `inputs`; those stored belong to the inputs as they are stored, rounded to int8 with one scale.
+    """
+    count = min(GOLDEN_SAMPLES, max(16, GOLDEN_BYTES // inputs[0].size), len(inputs))
+    best = np.sort(parent, axis=1)
+    margin, answer = best[:, -1] - best[:, -2], parent.argmax(axis=1)
+    surest = [int(np.where(answer == label, margin, -1.0).argmax()) for label in np.unique(answer)]
+    clear = margin >= np.quantile(margin, NEAR_TIES)
+    others = [int(i) for i in np.random.default_rng(0).permutation(len(inputs)) if clear[i] and i not in set(surest)]
+    stored, scale = pack_inputs(inputs[[*surest, *others][:count]])
+    logits = parent_logits(model, unpack_inputs(stored, scale))
+    np.savez_compressed(path, inputs=stored, scale=scale, logits=logits)
+
+
+def shrunk_recall(evaluation: Evaluation) -> tuple[float, ...]:
+    """Return each label's recall, drawn towards the mean recall as if PRIOR_SAMPLES more had been seen.
+
+    A recall of nought on few samples must not silence the modality on that label.
+    """
+    counts = evaluation.confusion.sum(axis=1)
+    hits = evaluation.confusion.diagonal()
+    return tuple(((hits + PRIOR_SAMPLES * evaluation.uar) / (counts + PRIOR_SAMPLES)).tolist())
+
+
+def _manifest(
+    description: Description,
+    held_out: Split,
+    scored_on: str,
+    figures: Figures,
+    draft: Path,
+) -> dict[str, Any]:
+    return {
+        "schema": SCHEMA,
+        "name": description.name,
+        "version": description.version,
+        "task": description.task,
+        "architecture": description.architecture,
+        "maturity": description.maturity,
+        "labels": list(description.labels),
+        "input": {"shape": [1, *held_out.inputs.shape[1:]], "dtype": "float32"},
+        "preprocessing" if description.task == "face" else "features": dict(description.parameters),
+        "calibration": {"temperature": round(figures.temperature, 6)},
+        "skill": [round(value, 6) for value in shrunk_recall(figures.first)],
+        "training_data": [dict(item) for item in description.training_data],
+        "metrics": [
+            {
+                "split": scored_on,
+                "samples": figure.samples,
+                "variant": kind,
+                **{key: round(getattr(figure, key), 6) for key in ("accuracy", "macro_f1", "uar", "ece")},
+            }
+            for kind, figure in figures.by_kind.items()
+        ],
+        "golden": {"file": GOLDEN, "sha256": _sha256(draft / GOLDEN)},
+        "affectd": version(),
+    }
+
+
+def _add_variant(  # noqa: PLR0917
+    draft: Path, name: str, kind: str, source: Path, figure: Evaluation, rows: Sequence[Row]
+) -> dict[str, Any]:
+    """Copy a variant into the draft; give its part of the manifest."""
+    path = draft / f"{name}-{kind}.tflite"
+    shutil.copyfile(source, path)
+    model = Interpreter(path, load_runtime("auto"))
+    return {
+        "file": path.name,
+        "bytes": path.stat().st_size,
+        "sha256": _sha256(path),
+        "input": _tensor(model.input_type),
+        "output": _tensor(model.output_type),
+        "accuracy": round(figure.accuracy, 6),
+        # The lowest of the runtimes: what a box may count on.
+        "agreement": round(min(row.parity.agreement for row in rows if row.kind == kind), 6),
+    }
+
+
+def _tensor(tensor: TensorType) -> dict[str, Any]:
+    if tensor.dtype == "float32":
+        return {"dtype": "float32"}
+    return {"dtype": tensor.dtype, "scale": tensor.scale, "zero_point": tensor.zero_point}
+
+
+def _prove(draft: Path) -> Bundle:
+    """Open the draft as the daemon will, and run all golden samples on every runtime."""
+    bundle = Bundle.load(draft)
+    for kind in bundle.variants:
+        open_model(bundle, kind)
+    rows = verify_bundles([draft])
+    if not passed(rows):
+        missed = "; ".join(f"{row.kind} on {row.runtime}: {row.shortfall}" for row in rows if row.shortfall)
+        raise ConversionError(f"{bundle.name}: no bundle is written, the golden samples are missed: {missed}")
+    return bundle
+
+
+def _replace(folder: Path, draft: Path) -> None:
+    if folder.exists():
+        folder.rename(draft.parent / "replaced")
+    draft.rename(folder)
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,125 @@
+"""Labelled faces and clips to score a bundle on, as its user has them: an npz, a csv, folders, an index of sounds."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from affectd.voice.features import VoiceFeatures
+from affectd_convert.datasets import fer2013, speech
+from affectd_convert.datasets.clip_windows import fewest_samples
+from affectd_convert.datasets.speech import read_samples
+from affectd_convert.errors import DataError
+
+INDEX = "index.csv"
+FOLDS = "folds"
+"""Folder in a voice bundle: for each fold of RAVDESS, named as below, the model that never heard its actors."""
+SPEECH_SPLITS = {f"fold{number}": number for number in range(len(speech.RAVDESS_FOLDS))}
+SPLITS = {"training": fer2013.TRAINING, "public": fer2013.PUBLIC_TEST, "private": fer2013.PRIVATE_TEST}
+
+
+@dataclass(frozen=True, eq=False)
+class Faces:
+    """Pictures of faces with their labels."""
+
+    pixels: NDArray[np.uint8]
+    """(n, 48, 48) grey."""
+    truth: NDArray[np.int64]
+    """(n,) label numbers."""
+    skipped: tuple[str, ...] = ()
+    """What was left out and why, a sentence each."""
+
+
+@dataclass(frozen=True, eq=False)
+class Clips:
+    """Recorded clips with their labels, in memory."""
+
+    samples: tuple[NDArray[np.int16], ...]
+    """Each (samples,), mono."""
+    truth: NDArray[np.int64]
+    """(n,) label numbers."""
+    speakers: tuple[str, ...]
+    """Who speaks, n of them; the file's own name where nobody says."""
+    skipped: tuple[str, ...] = ()
+    """What was left out and why, a sentence each."""
+
+
+def read_labelled_faces(path: Path, split: str | None = None) -> Faces:
+    """Read the faces of `split` (a key of SPLITS), or all that are not FER2013's Training, from FER2013 in any form.
+
+    An npz needs `pixels` and `label` only, and may hold a few labels only. Raises DataError when none is left.
+    """
+    faces = fer2013.read_faces(path)
+    rows = faces.usage != fer2013.TRAINING if split is None else faces.usage == SPLITS[split]
+    if not rows.any():
+        there = ", ".join(name for name, usage in SPLITS.items() if np.any(faces.usage == usage))
+        wanted = "any split but training" if split is None else f"split {split}"
+        raise DataError(f"{path}: no face of {wanted}; it has {there}: choose one with --split")
+    return Faces(faces.pixels[rows], faces.label[rows], faces.skipped)
+
+
+def read_clip_index(path: Path, labels: Sequence[str], features: VoiceFeatures) -> Clips:
+    """Read the sounds that an index.csv (or the folder that holds it) names, as mono at the rate of `features`.
+
+    The columns `file` (relative to the index) and `emotion` are needed, `speaker` is read if there. Sounds with
+    a label that is not among `labels`, unreadable ones, and those too short for a frame of `features` are left out
+    and named. Raises DataError when the index is none or no sound is left.
+    """
+    index = path / INDEX if path.is_dir() else path
+    samples, truth, speakers, skipped = [], [], [], []
+    for line, row in enumerate(_rows(index), start=2):
+        file, emotion = (row["file"] or "").strip(), (row["emotion"] or "").strip().lower()
+        if emotion not in labels:
+            skipped.append(f"{index.name}:{line}: {file}: label {emotion!r} is none of {', '.join(labels)}")
+            continue
+        try:
+            sound = read_samples(index.parent / file, features.sample_rate)
+        except DataError as error:
+            skipped.append(f"{index.name}:{line}: {error}")
+            continue
+        if len(sound) < fewest_samples(features):
+            held = 1000 * len(sound) / features.sample_rate
+            skipped.append(
+                f"{index.name}:{line}: {file}: holds {held:.0f} ms of sound; too little to tell anything from"
+            )
+            continue
+        samples.append(sound)
+        truth.append(labels.index(emotion))
+        speakers.append((row.get("speaker") or file).strip())
+    if not samples:
+        raise DataError(f"{index}: no sound to score; {skipped[0] if skipped else 'it has no rows'}")
+    return Clips(tuple(samples), np.array(truth, np.int64), tuple(speakers), tuple(skipped))
+
+
+def read_fold(path: Path, split: str, labels: Sequence[str], sample_rate: int) -> Clips:
+    """Read the clips of the actors in the RAVDESS fold `split` (a key of SPEECH_SPLITS) from a folder of corpora.
+
+    Raises DataError when there is none.
+    """
+    found = speech.survey_speech(path)
+    _, held = speech.split(found.clips, SPEECH_SPLITS[split])
+    return Clips(
+        tuple(read_samples(clip.path, sample_rate) for clip in held),
+        np.array([labels.index(clip.emotion) for clip in held], np.int64),
+        tuple(clip.speaker for clip in held),
+        found.skipped,
+    )
+
+
+def _rows(index: Path) -> Iterable[Mapping[str, str | None]]:
+    try:
+        with index.open(newline="", encoding="utf-8-sig") as stream:
+            reader = csv.DictReader(stream)
+            columns = reader.fieldnames or ()
+            if not {"file", "emotion"} <= set(columns):
+                raise DataError(f"{index}: columns are {', '.join(columns) or 'none'}; expected file and emotion")
+            return list(reader)
+    except FileNotFoundError:
+        raise DataError(f"{index}: not there; expected a csv with the columns file and emotion") from None
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{index}: cannot be read: {error}") from error

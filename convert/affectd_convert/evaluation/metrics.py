@@ -1,0 +1,92 @@
+"""How good a model is: accuracy, macro-F1, recall, confusion and calibration."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from affectd.inference.model import softmax
+from affectd_convert.evaluation.calibration import FloatArray, Truth, calibration_error
+
+SHARES = ("precision", "recall", "f1")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evaluation:
+    """What a model scored on one split; shares 0..1, tuples in the order of `labels`."""
+
+    labels: tuple[str, ...]
+    confusion: NDArray[np.int64]
+    """(true label, predicted label) counts."""
+    ece: float
+
+    @property
+    def samples(self) -> int:
+        """How many were classified."""
+        return int(self.confusion.sum())
+
+    @property
+    def accuracy(self) -> float:
+        """Share classified right."""
+        return float(np.trace(self.confusion) / self.samples)
+
+    @property
+    def precision(self) -> tuple[float, ...]:
+        """Of those called so, the share that is; 0 where none was."""
+        return _shares(self.confusion.diagonal(), self.confusion.sum(axis=0))
+
+    @property
+    def recall(self) -> tuple[float, ...]:
+        """Of those that are so, the share called so; 0 where the split has none."""
+        return _shares(self.confusion.diagonal(), self.confusion.sum(axis=1))
+
+    @property
+    def f1(self) -> tuple[float, ...]:
+        """Harmonic mean of precision and recall."""
+        return _shares(2 * self.confusion.diagonal(), self.confusion.sum(axis=0) + self.confusion.sum(axis=1))
+
+    @property
+    def macro_f1(self) -> float:
+        """Mean F1 over the labels that the split has."""
+        return self._mean(self.f1)
+
+    @property
+    def uar(self) -> float:
+        """Unweighted average recall over the labels that the split has."""
+        return self._mean(self.recall)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all figures; those of a label that the split has not are null."""
+        counts = self.confusion.sum(axis=1).tolist()
+        per_class = zip(self.labels, self.precision, self.recall, self.f1, counts, strict=True)
+        return {
+            **{key: round(getattr(self, key), 6) for key in ("accuracy", "macro_f1", "uar", "ece")},
+            "n": self.samples,
+            "per_class": {
+                label: {
+                    **{key: round(v, 6) if n else None for key, v in zip(SHARES, shares, strict=True)},
+                    "n": n,
+                }
+                for label, *shares, n in per_class
+            },
+            "confusion": self.confusion.tolist(),
+            "labels": list(self.labels),
+        }
+
+    def _mean(self, values: tuple[float, ...]) -> float:
+        return float(np.mean(np.asarray(values)[self.confusion.sum(axis=1) > 0]))
+
+
+def evaluate(logits: FloatArray, truth: Truth, labels: Sequence[str], *, temperature: float = 1.0) -> Evaluation:
+    """Score logits (n, labels) against label numbers (n,)."""
+    confusion = np.zeros((len(labels), len(labels)), np.int64)
+    np.add.at(confusion, (truth, logits.argmax(axis=1)), 1)
+    return Evaluation(tuple(labels), confusion, calibration_error(softmax(logits, temperature), truth))
+
+
+def _shares(part: NDArray[np.int64], whole: NDArray[np.int64]) -> tuple[float, ...]:
+    return tuple((part / np.maximum(whole, 1)).tolist())

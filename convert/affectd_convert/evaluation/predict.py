@@ -1,0 +1,31 @@
+"""Answers of a network to labelled faces and clips, through the device's own preprocessing and features."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from affectd.face.preprocess import FacePreprocessing, GrayImage
+from affectd.voice.features import VoiceFeatures
+from affectd_convert.datasets.clip_windows import clip_logits, clip_windows
+
+FloatArray = NDArray[np.float32]
+Run = Callable[[FloatArray], FloatArray]
+"""Logits (n, labels) for inputs (n, *input), both float32: a device interpreter's `run`."""
+
+
+def logits_of_faces(run: Run, preprocessing: FacePreprocessing, crops: Iterable[GrayImage]) -> FloatArray:
+    """Return logits (n, labels) for grey crops of any side, as the daemon prepares them."""
+    return run(np.stack([preprocessing.prepare(crop) for crop in crops]))
+
+
+def logits_of_clips(run: Run, features: VoiceFeatures, clips: Iterable[NDArray[np.int16]]) -> FloatArray:
+    """Return logits (n, labels) for clips, each (samples,) mono at the features' rate; see `clips` for the rule."""
+    return np.stack([clip_logits(samples, features, run) for samples in clips])
+
+
+def logits_of_windows(run: Run, features: VoiceFeatures, clips: Iterable[NDArray[np.int16]]) -> list[FloatArray]:
+    """Return the logits (windows, labels) of each clip's windows, whose mean is the clip's answer."""
+    return [run(clip_windows(samples, features)) for samples in clips]

@@ -1,0 +1,169 @@
+"""What a bundle's variants score on held-out data, and the temperature that is shipped with them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from affectd.inference.model import softmax
+from affectd_convert.evaluation.calibration import (
+    Calibration,
+    FloatArray,
+    Truth,
+    calibrated,
+    calibration_error,
+    cross_fitted,
+    fit_temperature,
+    random_halves,
+)
+from affectd_convert.evaluation.metrics import Evaluation, evaluate
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answers:
+    """A variant's answers to labelled samples or clips."""
+
+    logits: FloatArray
+    """(n, labels)."""
+    truth: Truth
+    groups: NDArray[Any]
+    """(n,) what must stay together when the calibration is cross-fitted."""
+    windows: Answers | None = None
+    """Of clips: the answers to every single window, which are what the daemon gives; else None."""
+
+    @classmethod
+    def per_clip(cls, logits: FloatArray, truth: Truth, groups: NDArray[Any], clips: NDArray[np.int64]) -> Answers:
+        """Make one answer of each clip's windows, the mean of their logits; arrays (windows, ...)."""
+        _, first, clip = np.unique(clips, return_index=True, return_inverse=True)
+        sums = np.zeros((len(first), logits.shape[1]))
+        np.add.at(sums, clip, logits)
+        means = sums / np.bincount(clip)[:, np.newaxis]
+        return cls(means.astype(np.float32), truth[first], groups[first], cls(logits, truth, groups))
+
+    @classmethod
+    def pooled(cls, parts: Sequence[Answers]) -> Answers:
+        """Put the answers of several networks together, each network's a group of its own, numbered from 0."""
+        windows = [part.windows for part in parts if part.windows is not None]
+        return cls(
+            np.concatenate([part.logits for part in parts]),
+            np.concatenate([part.truth for part in parts]),
+            np.repeat(np.arange(len(parts)), [len(part.truth) for part in parts]),
+            cls.pooled(windows) if windows else None,
+        )
+
+    def calibration_error(self, temperature_of: Mapping[Any, float]) -> float:
+        """Return the ECE when each group has its own temperature."""
+        return calibration_error(self.calibrated(temperature_of), self.truth)
+
+    def calibrated(self, temperature_of: Mapping[Any, float]) -> NDArray[np.float64]:
+        """Return probabilities (n, labels) when each group has its own temperature."""
+        return calibrated(self.logits, np.array([temperature_of[group] for group in self.groups.tolist()]))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Split:
+    """Held-out samples as the network sees them."""
+
+    name: str
+    """What the card calls it: 'FER2013 PublicTest'."""
+    inputs: FloatArray
+    """(n, *input) float32."""
+    truth: NDArray[np.int64]
+    """(n,) label numbers."""
+    clips: NDArray[np.int64] | None = None
+    """(n,) which clip each window is of: a clip's windows make one answer (`clips.clip_logits`); None: each its own."""
+    groups: NDArray[Any] | None = None
+    """(n,) what must stay together when the calibration is cross-fitted, such as a fold of speakers; None: random
+    halves, exact copies together."""
+    command: str = ""
+    """What measures the bundle on it again, for the card: 'affectd-convert evaluate --model ... --data ...'."""
+
+    @property
+    def described(self) -> str:
+        """Explain what the inputs are: of clips, the windows."""
+        return self.name if self.clips is None else f"every window of {self.name}"
+
+    def answers(self, logits: FloatArray) -> Answers:
+        """Make a variant's logits (n, labels) for the inputs into answers, one for each clip."""
+        groups = random_halves(self.inputs) if self.groups is None else self.groups
+        if self.clips is None:
+            return Answers(logits, self.truth, groups)
+        return Answers.per_clip(logits, self.truth, groups, self.clips)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scored:
+    """The answers that a bundle's figures are of."""
+
+    name: str
+    """What was answered: 'FER2013 PublicTest'."""
+    by_kind: Mapping[str, Answers]
+    """Kind of variant to its answers, all to the same samples; the kind that stands for the bundle first."""
+    command: str = ""
+    """What measures them again, for the card."""
+
+
+@dataclass(frozen=True, slots=True)
+class WindowFigures:
+    """How well the answers to single windows are calibrated, by a temperature fitted on other clips."""
+
+    samples: int
+    ece: Mapping[str, float]
+    """Kind of variant to its calibration error."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Figures:
+    """Scores of every variant, in the order of what was scored."""
+
+    temperature: float
+    """To ship: fitted on all answers of the first variant."""
+    by_kind: Mapping[str, Evaluation]
+    """ECE on data that the temperature was not fitted on."""
+    reliability: Mapping[str, NDArray[np.float64]]
+    """What the reliability diagram shows of the first variant: a name, and probabilities (n, labels)."""
+    truth: Truth
+    """(n,) of the reliability's samples."""
+    windows: WindowFigures | None = None
+    """Of clips."""
+
+    @property
+    def first(self) -> Evaluation:
+        """Of the variant that stands for the bundle."""
+        return next(iter(self.by_kind.values()))
+
+
+def measure(scored: Scored, labels: Sequence[str], *, calibration: Calibration | None = None) -> Figures:
+    """Score the answers.
+
+    With a `calibration` fitted on other data, its temperature is shipped and measured with. Without one it is
+    fitted here on all answers, and the ECE is cross-fitted: each group's with a temperature fitted on the others.
+    Raises DataError when there is one group only.
+    """
+    first = next(iter(scored.by_kind.values()))
+    if calibration is None:
+        shipped = fit_temperature(first.logits, first.truth)
+        temperature_of = cross_fitted(first.logits, first.truth, first.groups)
+        name = f"temperature {shipped:.2f}, cross-fitted"
+    else:
+        shipped = calibration.temperature
+        temperature_of = dict.fromkeys(first.groups.tolist(), shipped)
+        name = f"temperature {shipped:.2f}"
+    evaluations = {
+        kind: replace(evaluate(answers.logits, answers.truth, labels), ece=answers.calibration_error(temperature_of))
+        for kind, answers in scored.by_kind.items()
+    }
+    curves = {"as trained": softmax(first.logits), name: first.calibrated(temperature_of)}
+    return Figures(shipped, evaluations, curves, first.truth, _window_figures(scored, temperature_of))
+
+
+def _window_figures(scored: Scored, temperature_of: Mapping[Any, float]) -> WindowFigures | None:
+    windows = {kind: answers.windows for kind, answers in scored.by_kind.items() if answers.windows is not None}
+    if not windows:
+        return None
+    samples = len(next(iter(windows.values())).truth)
+    return WindowFigures(samples, {kind: one.calibration_error(temperature_of) for kind, one in windows.items()})

@@ -1,0 +1,122 @@
+"""What a run was trained and validated on, as the network sees it; read again from the corpora."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from affectd.face.preprocess import FacePreprocessing
+from affectd.voice.features import VoiceFeatures
+from affectd_convert.datasets import fer2013, speech
+from affectd_convert.datasets.clip_windows import clip_windows
+from affectd_convert.errors import DataError
+from affectd_convert.evaluation.report import Split
+from affectd_convert.training import face_batches, voice_batches
+from affectd_convert.training.run_folder import read_config
+
+CALIBRATION_SEED = 0
+SPEECH_RANGE = 6.0
+"""Representative speech is clipped to this many deviations: int8's 256 steps are not for the rarest values."""
+
+
+@dataclass(frozen=True, eq=False)
+class RunData:
+    """Inputs drawn from the training data, and the whole validation data."""
+
+    representative: NDArray[np.float32]
+    """(n, *input): training samples, every class (and every speaker) alike; int8 takes its ranges from them."""
+    inputs: NDArray[np.float32]
+    """(m, *input): validation samples, in their own order."""
+    labels: NDArray[np.int64]
+    """(m,)."""
+    split: str
+    """What the validation samples are."""
+    clips: NDArray[np.int64] | None = None
+    """(m,) which clip each window of speech is of; None for faces."""
+    groups: NDArray[Any] | None = None
+    """(m,) the speaker; None for faces."""
+
+    @property
+    def held_out(self) -> Split:
+        """The validation data as a bundle is proven on it."""
+        return Split(self.split, self.inputs, self.labels, self.clips, self.groups)
+
+
+def read_run_data(run: Path, data: Path, *, representative: int = 400) -> RunData:
+    """Prepare what the run in `run` saw of the corpora at `data`. Raises DataError when they do not fit."""
+    config = read_config(run)
+    reader = {"face": _face, "voice": _voice}.get(str(config.get("task")))
+    if reader is None:
+        raise DataError(f"{run}/config.json: task is {config.get('task')!r}; expected face or voice")
+    return reader(config, data, representative)
+
+
+def _face(config: dict[str, Any], data: Path, count: int) -> RunData:
+    faces = fer2013.read_fer2013(data)
+    preprocessing = FacePreprocessing.from_manifest(config["preprocessing"])
+    training, validation = faces.split(fer2013.TRAINING), faces.split(fer2013.PUBLIC_TEST)
+    if not len(training.label) or not len(validation.label):
+        raise DataError(f"{data}: needs both a Training and a PublicTest split, as the run had")
+    _must_be_what_was_trained_on(
+        config,
+        data,
+        training=fer2013.describe(training),
+        validation=fer2013.describe(validation),
+    )
+    rows = _alike(training.label.tolist(), count)
+    chosen = np.stack([preprocessing.prepare(training.pixels[row]) for row in rows])
+    held = face_batches.PreparedFaces.of(validation, preprocessing)
+    return RunData(chosen, held.inputs, held.targets.argmax(axis=1), "FER2013 PublicTest")
+
+
+def _voice(config: dict[str, Any], data: Path, count: int) -> RunData:
+    features, fold = VoiceFeatures.from_manifest(config["features"]), config["data"]["fold"]
+    training, held = speech.split(speech.read_speech(data), fold)
+    _must_be_what_was_trained_on(
+        config,
+        data,
+        training=speech.describe_heard(training),
+        validation=speech.describe_held(held, fold),
+    )
+    rows = _alike([f"{clip.emotion} {clip.speaker}" for clip in training], count)
+    chosen = [_middle_window(training[row], features) for row in rows]
+    whole = voice_batches.WholeClips.of(held, features)
+    of_clip = np.repeat(np.arange(len(held)), whole.counts)
+    return RunData(
+        np.clip(np.stack(chosen), -SPEECH_RANGE, SPEECH_RANGE),
+        whole.inputs,
+        whole.targets.argmax(axis=1)[of_clip],
+        speech.describe_held(held, fold),
+        clips=of_clip,
+        groups=np.array([clip.speaker for clip in held])[of_clip],
+    )
+
+
+def _must_be_what_was_trained_on(config: dict[str, Any], data: Path, **found: Any) -> None:
+    """Raise DataError when config.json tells of other data than is found now, in the words of the corpora's readers."""
+    for name, now in found.items():
+        then = config.get("data", {}).get(name, now)
+        if then != now:
+            said = " and ".join(", ".join(one) if isinstance(one, list) else str(one) for one in (then, now))
+            raise DataError(
+                f"{data}: not the data of the run: for {name} it had, and here is: {said}; give what it was trained on"
+            )
+
+
+def _middle_window(clip: speech.Utterance, features: VoiceFeatures) -> NDArray[np.float32]:
+    windows = clip_windows(speech.read_samples(clip.path, features.sample_rate), features)
+    return np.asarray(windows[len(windows) // 2])
+
+
+def _alike(groups: list[Any], count: int) -> list[int]:
+    """Draw about `count` rows, as many of each group as there are, without repetition."""
+    order = np.random.default_rng(CALIBRATION_SEED).permutation(len(groups))
+    taken: dict[Any, list[int]] = {}
+    for row in order:
+        taken.setdefault(groups[row], []).append(int(row))
+    share = max(1, round(count / len(taken)))
+    return [row for rows in taken.values() for row in rows[:share]]

@@ -1,0 +1,156 @@
+"""Train the face network, VGG16 on FER2013: what `affectd-convert train face` runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from affectd.events import LABELS
+from affectd.face.preprocess import FacePreprocessing
+from affectd_convert.architectures import vgg16
+from affectd_convert.architectures.from_tflite import restore
+from affectd_convert.architectures.pruning import slim_down
+from affectd_convert.datasets import fer2013
+from affectd_convert.errors import DataError, TrainingError
+from affectd_convert.training import engine, face_batches
+from affectd_convert.training.initial_weights import is_bundle, record_of, refuse_itself, with_weights
+from affectd_convert.training.loop import Job, train
+from affectd_convert.training.plan import Plan, Stage
+from affectd_convert.training.run_folder import read_config
+
+FloatArray = NDArray[np.float32]
+
+PLAN = Plan(
+    stages=(Stage(epochs=12, size=24), Stage(epochs=12, size=32), Stage(epochs=30, size=40), Stage(epochs=10, size=48)),
+    batch_size=128,
+    warmup=0.05,
+)
+"""Growing images (Touvron et al. 2019, Tan & Le 2021): no epoch but the last ones at the full cost."""
+
+
+@dataclass(frozen=True, slots=True)
+class FaceRecipe:
+    """How a face network is trained, beside the data. Raises TrainingError when its parts do not go together."""
+
+    plan: Plan = PLAN
+    augmentation: float = 1.0
+    """Scales how far faces are moved away from their originals."""
+    mixup: float = 0.0
+    """Its alpha; 0: none."""
+    begin_with: Path | None = None
+    """Folder of a finished run, or of a bundle, whose weights this one begins with."""
+    slim: bool = False
+    """A narrower network, which begins with the most important channels of `begin_with`, or with it if it is slim."""
+    teacher: Path | None = None
+    """Folder of a finished run, or of a bundle, whose answers are learnt besides the labels (Hinton et al. 2015; where
+    it is what this run begins with, Furlanello et al. 2018)."""
+
+    def __post_init__(self) -> None:
+        if self.slim and self.begin_with is None:
+            raise TrainingError("--slim needs a trained network: name its run or bundle with --begin-with")
+
+    def faces_augmented(self) -> face_batches.FaceAugmentation:
+        """Return what is done to training faces."""
+        return replace(face_batches.FaceAugmentation().scaled(self.augmentation), mixup=self.mixup)
+
+
+def train_face(data: Path, run: Path, recipe: FaceRecipe) -> Path:
+    """Train VGG16 on FER2013's Training split, validated on PublicTest; give the finished model.keras.
+
+    Raises DataError or TrainingError: no such data, another run in the folder, nothing to begin with, a full disk.
+    """
+    refuse_itself(run, recipe.begin_with)
+    faces = fer2013.read_fer2013(data)
+    training, validation = _training_and_validation(faces, data)
+    preprocessing, plan = FacePreprocessing(), recipe.plan
+
+    def originals() -> Iterator[Any]:
+        return face_batches.originals(training, preprocessing)
+
+    def finished(folder: Path) -> Any:
+        network = _network(_widths(folder))
+        return restore(network, folder, next(originals())) if is_bundle(folder) else with_weights(network, folder)
+
+    def beginning() -> Any:
+        if recipe.begin_with is None:
+            return _network()
+        if recipe.slim and _widths(recipe.begin_with) != vgg16.SLIM:
+            return slim_down(finished(recipe.begin_with), _network(vgg16.SLIM))
+        return finished(recipe.begin_with)
+
+    return train(
+        Job(
+            run=run,
+            plan=plan,
+            describe=_describe(faces, data, recipe),
+            build=beginning,
+            batches=lambda stage, epoch: face_batches.FaceBatches(
+                faces=training,
+                preprocessing=preprocessing,
+                augmentation=recipe.faces_augmented(),
+                batch_size=plan.batch_size,
+                size=stage.size,
+                seed=plan.seed,
+                epoch=epoch,
+                progress=epoch / max(plan.epochs - 1, 1),
+            ),
+            validation=face_batches.PreparedFaces.of(validation, preprocessing),
+            before=None if recipe.begin_with is None else record_of(recipe.begin_with),
+            teacher=None if recipe.teacher is None else _answers(recipe.teacher, plan, finished),
+            originals=originals,
+        )
+    )
+
+
+def face_config(data: Path, recipe: FaceRecipe) -> dict[str, Any]:
+    """Return what config.json says of a run of `train_face` with the same arguments. Raises DataError."""
+    return {"plan": asdict(recipe.plan), **_describe(fer2013.read_fer2013(data), data, recipe)}
+
+
+def _describe(faces: fer2013.FaceSet, data: Path, recipe: FaceRecipe) -> dict[str, Any]:
+    training, validation = _training_and_validation(faces, data)
+    begin_with, teacher = recipe.begin_with, recipe.teacher
+    if begin_with is not None and not recipe.slim and _widths(begin_with) == vgg16.SLIM:
+        raise TrainingError(f"{begin_with}: a slim network; with --slim it is trained on")
+    return {
+        "task": "face",
+        "architecture": "vgg16-slim" if recipe.slim else "vgg16",
+        "labels": list(LABELS),
+        "preprocessing": FacePreprocessing().to_manifest(),
+        "augmentation": asdict(recipe.faces_augmented()),
+        "begins_with": None if begin_with is None else read_config(record_of(begin_with)),
+        "taught": teacher is not None,
+        # Of a teacher that is what the run begins with, all stands above.
+        "teacher": None if teacher in {None, begin_with} else read_config(record_of(teacher)),
+        "data": {
+            "training": fer2013.describe(training),
+            "validation": fer2013.describe(validation),
+            "left_out": list(faces.skipped),
+        },
+    }
+
+
+def _training_and_validation(faces: fer2013.FaceSet, data: Path) -> tuple[fer2013.FaceSet, fer2013.FaceSet]:
+    training, validation = faces.split(fer2013.TRAINING), faces.split(fer2013.PUBLIC_TEST)
+    if not len(training.label) or not len(validation.label):
+        raise DataError(f"{data}: needs both a Training and a PublicTest split")
+    return training, validation
+
+
+def _widths(folder: Path) -> vgg16.Widths:
+    """Return the widths of the network of a run or bundle. Raises DataError when its record cannot be read."""
+    return vgg16.SLIM if read_config(record_of(folder)).get("architecture") == "vgg16-slim" else vgg16.FULL
+
+
+def _answers(teacher: Path, plan: Plan, finished: Callable[[Path], Any]) -> Callable[[FloatArray], FloatArray]:
+    """Return what the network of `teacher` answers, inputs (n, size, size, 1) to logits (n, 7)."""
+    return engine.start(plan.engine, lambda: finished(teacher), plan, None).logits
+
+
+def _network(widths: vgg16.Widths = vgg16.FULL) -> Any:
+    return vgg16.build(len(LABELS), size=None, widths=widths)

@@ -1,0 +1,110 @@
+"""Bundles as they are written: whole, proven, with a card; nothing is written when parity is missed."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from affectd.inference.bundle import Bundle
+from affectd.inference.model import open_model
+from affectd_convert.bundling.write import Description, write_bundle
+from affectd_convert.errors import ConversionError
+from affectd_convert.evaluation.report import Split
+from support import tiny_models
+
+pytestmark = pytest.mark.timeout(400)
+
+
+def test_a_bundle_holds_what_the_box_and_the_reader_need(voice_model):
+    folder = voice_model.bundle
+    names = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    assert names == {
+        "manifest.json",
+        "golden.npz",
+        "CARD.md",
+        "voice-tiny-float16.tflite",
+        "voice-tiny-dynamic.tflite",
+        "voice-tiny-int8.tflite",
+        "training/config.json",
+        "training/history.csv",
+        "training/confusion.png",
+        "training/reliability.png",
+    }
+    bundle = Bundle.load(folder)
+    card = (folder / "CARD.md").read_text()
+    for metrics in bundle.metrics:
+        assert f"| {metrics.variant} | {metrics.accuracy:.4f}" in card
+    assert "none needed" in card
+    assert "the ECE is cross-fitted" in card
+    assert (folder / "golden.npz").stat().st_size < 400_000
+
+
+def test_figures_are_those_of_the_shipped_variant(face_model):
+    bundle = Bundle.load(face_model.bundle)
+    inputs, truth = tiny_models.samples("face", 200, seed=5)
+    predicted = open_model(bundle, "int8").interpreter.run(inputs).argmax(axis=1)
+    assert bundle.metrics[0].variant == "int8"
+    assert bundle.metrics[0].accuracy == pytest.approx(np.mean(predicted == truth), abs=1e-6)
+    assert bundle.variants["int8"].accuracy == bundle.metrics[0].accuracy
+    recall = [np.mean(predicted[truth == label] == label) for label in range(7)]
+    np.testing.assert_allclose(bundle.skill, recall, atol=1e-6)
+
+
+def test_the_first_golden_samples_are_one_of_each_label(face_model):
+    golden = Bundle.load(face_model.bundle).golden()
+    assert sorted(golden.logits[:7].argmax(axis=1)) == list(range(7))
+
+
+def a_description(face_model):
+    bundle = Bundle.load(face_model.bundle)
+    return Description(
+        name="another",
+        version="2",
+        task="face",
+        architecture="tiny",
+        maturity="test",
+        labels=bundle.labels,
+        parameters={},
+        training_data=[dataclasses.asdict(item) for item in bundle.training_data],
+    )
+
+
+def test_what_belongs_beside_is_written_before_the_folder_takes_its_place(face_model, tmp_path):
+    folder = tmp_path / "models" / "face"
+    folder.mkdir(parents=True)
+    (folder / "old").touch()
+
+    def write(beside):
+        write_bundle(
+            folder,
+            a_description(face_model),
+            run=face_model.model.parent,
+            variants={"int8": face_model.variants["int8"]},
+            held_out=Split("made up", *tiny_models.samples("face", 60, seed=5)),
+            beside=beside,
+        )
+
+    def half(draft):
+        (draft / "folds").mkdir()
+        raise ConversionError("stopped in the middle of its folds")
+
+    with pytest.raises(ConversionError, match="in the middle"):
+        write(half)
+    assert [path.name for path in tmp_path.rglob("*")] == ["models", "face", "old"]
+    write(lambda draft: (draft / "folds").mkdir())
+    assert (folder / "folds").is_dir()
+    assert not (folder / "old").exists()
+
+
+def test_a_variant_that_misses_parity_makes_no_bundle(face_model, tmp_path):
+    inputs, truth = tiny_models.samples("face", 60, seed=5)
+    with pytest.raises(ConversionError, match="no bundle is written, parity is missed: int8 on LiteRT"):
+        write_bundle(
+            tmp_path / "models" / "wrong",
+            a_description(face_model),
+            run=face_model.model.parent,
+            variants={"int8": face_model.variants["int8"]},
+            # Far outside the ranges that int8 was calibrated for.
+            held_out=Split("made up", 30 * inputs, truth),
+        )
+    assert not (tmp_path / "models").exists()

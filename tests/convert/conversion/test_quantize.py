@@ -1,0 +1,122 @@
+"""Conversion: the four kinds, the fused LSTM, and failures that stay in their own process."""
+
+import shutil
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from affectd.inference.interpreter import Interpreter, load_runtime
+from affectd_convert.conversion.bounded_process import run_module
+from affectd_convert.conversion.quantize import quantize
+from affectd_convert.errors import ConversionError
+from support import tiny_models
+
+pytestmark = pytest.mark.timeout(400)
+
+
+def operations(path):
+    details = load_runtime("litert").module.Interpreter(model_path=str(path))._get_ops_details()
+    return [operation["op_name"] for operation in details]
+
+
+@pytest.mark.parametrize("kind", ["dynamic", "int8"])
+def test_each_lstm_becomes_one_fused_operation(voice_model, kind):
+    names = operations(voice_model.variants[kind])
+    assert names.count("UNIDIRECTIONAL_SEQUENCE_LSTM") == 2, "forwards and backwards"
+    assert not {"WHILE", "MUL"} & set(names), "loops or batch normalization that was not folded"
+
+
+def test_in_float16_the_lstm_is_unrolled_for_gpus(voice_model):
+    names = operations(voice_model.variants["float16"])
+    steps = 40 // 4
+    assert names.count("TANH") == 2 * 2 * steps, "a cell has two, and there are two ways"
+    assert not {"WHILE", "UNIDIRECTIONAL_SEQUENCE_LSTM", "VAR_HANDLE"} & set(names)
+
+
+def test_litert_compiles_the_unrolled_form_and_answers_as_the_interpreter(voice_model):
+    # A process of its own: the compiled runtime keeps threads.
+    inputs, _ = tiny_models.samples("voice", 5, seed=4)
+    expected = Interpreter(voice_model.variants["float16"], load_runtime("litert")).run(inputs)
+    program = (
+        "import sys, numpy as np\n"
+        "from ai_edge_litert.compiled_model import CompiledModel\n"
+        "from ai_edge_litert.hardware_accelerator import HardwareAccelerator\n"
+        "model = CompiledModel.from_file(sys.argv[1], hardware_accel=HardwareAccelerator.CPU)\n"
+        "ways_in, ways_out = model.create_input_buffers(0), model.create_output_buffers(0)\n"
+        "answers = []\n"
+        "for sample in np.load(sys.argv[2]):\n"
+        "    ways_in[0].write(np.ascontiguousarray(sample))\n"
+        "    model.run_by_index(0, ways_in, ways_out)\n"
+        "    answers.append(ways_out[0].read(8, np.float32))\n"
+        "np.save(sys.argv[2], answers)\n"
+    )
+    path = voice_model.model.with_name("compiled.npy")
+    np.save(path, inputs)
+    subprocess.run([sys.executable, "-c", program, voice_model.variants["float16"], path], check=True, timeout=200)
+    np.testing.assert_allclose(np.load(path), expected, atol=0.01)
+
+
+def test_the_unrolled_form_has_no_state_to_forget(voice_model):
+    model = Interpreter(voice_model.variants["float16"], load_runtime("auto"))
+    inputs, _ = tiny_models.samples("voice", 5, seed=4)
+    np.testing.assert_array_equal(model.run(inputs), model.run(inputs[::-1])[::-1])
+
+
+def test_what_is_converted_is_not_converted_again(face_model, tmp_path, capsys):
+    inputs, _ = tiny_models.samples("face", 10, seed=1)
+    for name in ("int8.tflite", "int8.made-of"):
+        shutil.copy(face_model.variants["int8"].with_name(name), tmp_path)
+    original, _ = tiny_models.samples("face", 100, seed=2)
+    began = time.monotonic()
+    assert quantize(face_model.model, original, tmp_path, ["int8"])["int8"].exists()
+    assert time.monotonic() - began < 2
+    assert "int8: already converted" in capsys.readouterr().out
+    # Other samples give other ranges.
+    with pytest.raises(ConversionError, match=r"takes longer than 0\.1 s"):
+        quantize(face_model.model, inputs, tmp_path, ["int8"], timeout_s=0.1)
+    assert not (tmp_path / "int8.made-of").exists()
+
+
+def test_only_int8_takes_int8(face_model, voice_model):
+    runtime = load_runtime("auto")
+    for made in (face_model, voice_model):
+        for kind, path in made.variants.items():
+            model = Interpreter(path, runtime)
+            expected = "int8" if kind == "int8" else "float32"
+            assert (model.input_type.dtype, model.output_type.dtype) == (expected, expected)
+            assert model.input_shape[0] == 1
+
+
+def test_a_conversion_past_its_bounds_is_killed(face_model, tmp_path):
+    inputs, _ = tiny_models.samples("face", 10, seed=1)
+    with pytest.raises(ConversionError, match=r"holds more than 0\.1 GB"):
+        quantize(face_model.model, inputs, tmp_path, ["int8"], memory_gb=0.1)
+    began = time.monotonic()
+    with pytest.raises(ConversionError, match=r"takes longer than 0\.5 s"):
+        quantize(face_model.model, inputs, tmp_path, ["int8"], timeout_s=0.5)
+    assert time.monotonic() - began < 30
+    assert not list(tmp_path.glob("*.tflite"))
+
+
+def test_a_crash_is_a_sentence(tmp_path, monkeypatch):
+    (tmp_path / "crashing.py").write_text(
+        "import os, signal\nprint('deep in it', flush=True)\nos.kill(os.getpid(), signal.SIGSEGV)\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(ConversionError, match=r"the step crashed \(SIGSEGV\); the last it said: deep in it"):
+        run_module("crashing", [], what="the step")
+
+
+def test_what_cannot_be_converted(face_model, tmp_path):
+    inputs, _ = tiny_models.samples("face", 10, seed=1)
+    with pytest.raises(ConversionError, match=r"nothing\.keras: not there"):
+        quantize(tmp_path / "nothing.keras", inputs, tmp_path, ["int8"])
+    foreign = tmp_path / "foreign.keras"
+    foreign.write_bytes(b"PK\x03\x04 not a model")
+    with pytest.raises(ConversionError, match=r"foreign\.keras: not a Keras model"):
+        quantize(foreign, inputs, tmp_path, ["int8"])
+    with pytest.raises(ConversionError, match="NaN"):
+        quantize(face_model.model, np.full_like(inputs, np.nan), tmp_path, ["int8"])
