@@ -24,12 +24,11 @@ from affectd.face.preprocess import FacePreprocessing
 from affectd.face.reader import FaceReader
 from affectd.face.still import ALL_FACES, SMALLEST, StillReader
 from affectd.fusion.fuser import EVEN_SKILL, Fuser
-from affectd.inference.accelerators import in_use
-from affectd.inference.accelerators import memory as verdicts
+from affectd.inference.accelerators import in_use, verdict_cache
 from affectd.inference.accelerators.choice import Wanted
 from affectd.inference.accelerators.in_use import InUse
-from affectd.inference.accelerators.memory import Memory
 from affectd.inference.accelerators.trials import Trials
+from affectd.inference.accelerators.verdict_cache import VerdictCache
 from affectd.inference.bundle import Bundle
 from affectd.inference.installed import installed_models
 from affectd.inference.model import Model, open_model
@@ -158,10 +157,10 @@ def make_trials(config: Config, mark: InUse | None = None, *, anew: bool = False
     if not config.inference.tries_accelerators:
         return Trials()
     try:
-        path = outbox_path(config).with_name(verdicts.FILE)
+        path = outbox_path(config).with_name(verdict_cache.FILE)
     except ConfigError:
         return Trials()
-    return Trials(Memory(path, version()), mark, anew=anew)
+    return Trials(VerdictCache(path, version()), mark, anew=anew)
 
 
 def make_face_detector(config: Config) -> FaceDetector:

@@ -19,20 +19,20 @@ from affectd.face.reader import FaceReader
 from affectd.inference.accelerators.cpu import NAME as CPU
 from affectd.inference.model import Model
 from affectd.pipeline import Pipeline
-from affectd.publish.left_behind import LeftBehind
 from affectd.publish.publisher import Publisher
+from affectd.publish.retained_topics import RetainedTopics
 from affectd.publish.session import SessionStatus
 from affectd.service.board import Board
 from affectd.service.component import Component
 from affectd.service.component_status import ComponentStatus, State
-from affectd.service.cooling import Cooling
-from affectd.service.health import Meters
 from affectd.service.health_report import HealthReport
+from affectd.service.meters import Meters
 from affectd.service.notify import Notifier, Watchdog, first_pass_made
+from affectd.service.pool import Pool
 from affectd.service.privacy import PrivacyState, PrivacySwitch
 from affectd.service.privacy_sources import PrivacySources
-from affectd.service.spares import Spares
 from affectd.service.supervisor import Supervisor
+from affectd.service.thermal_governor import ThermalGovernor
 from affectd.version import version
 from affectd.voice.reader import VoiceReader
 
@@ -71,7 +71,7 @@ class Daemon:
         self._config = config
         self._notifier = notifier or Notifier()
         self._board = board or Board()
-        self._cooling = Cooling(self._board, config.camera.fps)
+        self._governor = ThermalGovernor(self._board, config.camera.fps)
         self._meters = Meters()
         self._health_due = time.monotonic()
         self._shown: list[tuple[str, State | float | None]] = []
@@ -100,7 +100,7 @@ class Daemon:
             outbox=self._outbox,
             replay_per_s=config.outbox.replay_per_s,
             on_privacy=self._take_privacy_command,
-            left_behind=LeftBehind(assembly.outbox_path(config).with_name("retained.json")),
+            retained_topics=RetainedTopics(assembly.outbox_path(config).with_name("retained.json")),
         )
         self._pipeline = self._make_pipeline(clip)
         self._privacy = PrivacySwitch(
@@ -115,7 +115,7 @@ class Daemon:
             outbox=self._outbox,
             models=self._models,
             board=self._board,
-            cooling=self._cooling,
+            governor=self._governor,
         )
         self._supervisor = Supervisor([*self._pipeline.components, Component("privacy", self._privacy.run)])
 
@@ -123,8 +123,8 @@ class Daemon:
         config, face, voice = self._config, self._models.get("face"), self._models.get("voice")
         pipeline = Pipeline(
             config,
-            camera=Spares.of(partial(assembly.make_camera, config, clip)),
-            microphone=Spares.of(partial(assembly.make_microphone, config, clip)),
+            camera=Pool.of(partial(assembly.make_camera, config, clip)),
+            microphone=Pool.of(partial(assembly.make_microphone, config, clip)),
             face=None if face is None else self._face_readers(face),
             voice=None if voice is None else self._voice_readers(voice),
             fuser=assembly.make_fuser(config, face, voice),
@@ -139,13 +139,13 @@ class Daemon:
             )
         return pipeline
 
-    def _face_readers(self, model: Model) -> Spares[FaceReader]:
+    def _face_readers(self, model: Model) -> Pool[FaceReader]:
         make = partial(assembly.make_face_reader, self._config)
-        return Spares(make(model), lambda: make(self._open_again("face")))
+        return Pool(make(model), lambda: make(self._open_again("face")))
 
-    def _voice_readers(self, model: Model) -> Spares[VoiceReader]:
+    def _voice_readers(self, model: Model) -> Pool[VoiceReader]:
         make = partial(assembly.make_voice_reader, self._config)
-        return Spares(make(model), lambda: make(self._open_again("voice")))
+        return Pool(make(model), lambda: make(self._open_again("voice")))
 
     def _open_again(self, task: str) -> Model:
         """Open a model once more, on the CPU, for a worker whose predecessor hangs in the one there is.
@@ -225,9 +225,9 @@ class Daemon:
         if not self._ready and first_pass_made(statuses, now):
             self._ready = True
             self._notifier.ready()
-        self._cooling.look()
-        self._pipeline.limit_frames(self._cooling.fps_limit)
-        shown = [*((status.name, status.state) for status in statuses), ("fps limit", self._cooling.fps_limit)]
+        self._governor.poll()
+        self._pipeline.limit_frames(self._governor.fps_limit)
+        shown = [*((status.name, status.state) for status in statuses), ("fps limit", self._governor.fps_limit)]
         if now >= self._health_due or shown != self._shown:
             self._health_due, self._shown = now + self._config.mqtt.health_s, shown
             self._publish_health(statuses)

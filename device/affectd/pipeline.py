@@ -10,20 +10,20 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 
-from affectd.capture.handover import AudioQueue, LatestFrame
-from affectd.capture.pace import Pace
+from affectd.capture.buffers import AudioQueue, LatestFrame
+from affectd.capture.frame_rate_limiter import FrameRateLimiter
 from affectd.capture.protocols import Camera, CameraMode, EndOfClipError, Microphone
 from affectd.capture.resample import SAMPLE_RATE
 from affectd.config import Config
 from affectd.events import EmotionState, FaceReading, VoiceReading
 from affectd.face.reader import FaceReader
 from affectd.fusion.fuser import Fuser, Fusion
-from affectd.publish.news import News
+from affectd.publish.change_filter import ChangeFilter
 from affectd.publish.publisher import Publisher
 from affectd.service.component import Beat, Component
-from affectd.service.health import Meters
-from affectd.service.senses import Senses
-from affectd.service.spares import Spares
+from affectd.service.meters import Meters
+from affectd.service.modalities import Modalities
+from affectd.service.pool import Pool
 from affectd.voice.reader import VoiceReader
 from affectd.voice.sound_check import SoundCheck
 
@@ -54,10 +54,10 @@ class Pipeline:
         self,
         config: Config,
         *,
-        camera: Spares[Camera] | None,
-        microphone: Spares[Microphone] | None,
-        face: Spares[FaceReader] | None,
-        voice: Spares[VoiceReader] | None,
+        camera: Pool[Camera] | None,
+        microphone: Pool[Microphone] | None,
+        face: Pool[FaceReader] | None,
+        voice: Pool[VoiceReader] | None,
         fuser: Fuser,
         publisher: Publisher,
         meters: Meters,
@@ -78,7 +78,7 @@ class Pipeline:
         self._frames = LatestFrame(lossless=lossless)
         self._sound = AudioQueue(capacity=LOSSLESS_CHUNKS, lossless=True) if lossless else AudioQueue()
         self._fps_limit: float | None = None
-        self._thinning: Pace | None = None
+        self._thinning: FrameRateLimiter | None = None
         self._camera: Camera | None = None
         """While it is open."""
         self._readings: queue.Queue[tuple[Reading, float]] = queue.Queue(READINGS_WAITING)
@@ -93,17 +93,17 @@ class Pipeline:
         """In the order of the flow: stopping them in it drains each into the next."""
         self.devices: list[str] = []
         """Names of the components that hold a device: what the privacy switch closes."""
-        self._senses = Senses(config.fusion.strategy, config.fusion.absent_s, clip=clip)
+        self._modalities = Modalities(config.fusion.strategy, config.fusion.absent_s, clip=clip)
         if camera is not None and face is not None:
             self._add_modality(
                 "face",
-                self._device("camera", camera.lend(self._watch), config.camera.timeout_s),
+                self._device("camera", camera.lend(self._capture_video), config.camera.timeout_s),
                 Component("face", face.lend(self._read_faces), deadline_s=WORKER_DEADLINE_S),
             )
         if microphone is not None and voice is not None:
             self._add_modality(
                 "voice",
-                self._device("microphone", microphone.lend(self._hear), config.microphone.timeout_s),
+                self._device("microphone", microphone.lend(self._capture_audio), config.microphone.timeout_s),
                 Component("voice", voice.lend(self._read_voice), deadline_s=WORKER_DEADLINE_S),
             )
         self.components.append(Component("fusion", self._fuse))
@@ -118,16 +118,16 @@ class Pipeline:
         self._working.add(name)
         self.devices.append(device.name)
         self.components += [device, worker]
-        self._senses.add(name, device, worker)
+        self._modalities.add(name, device, worker)
 
     def keep_private(self, private: bool) -> None:
         """Forget at once what was seen and heard, and take in nothing, until it is called with false."""
-        self._senses.private = private
+        self._modalities.private = private
 
     def limit_frames(self, fps: float | None) -> None:
         """Work on so many frames a second from now on, for the board's sake; None: on all that the camera gives."""
         if fps != self._fps_limit:
-            self._fps_limit, self._thinning = fps, None if fps is None else Pace(fps)
+            self._fps_limit, self._thinning = fps, None if fps is None else FrameRateLimiter(fps)
 
     @property
     def frames_dropped(self) -> int:
@@ -152,8 +152,8 @@ class Pipeline:
 
     # Devices: read, hand over.
 
-    def _watch(self, camera: Camera, stop: threading.Event, beat: Beat) -> None:
-        stretch = self._frames.begin()
+    def _capture_video(self, camera: Camera, stop: threading.Event, beat: Beat) -> None:
+        segment = self._frames.begin()
         try:
             camera.open()
             self._camera = camera
@@ -173,13 +173,13 @@ class Pipeline:
                 self._frames.close()
             raise
         finally:
-            self._frames.end(stretch)
+            self._frames.end(segment)
             if self._camera is camera:
                 self._camera = None
             camera.close()
 
-    def _hear(self, microphone: Microphone, stop: threading.Event, beat: Beat) -> None:
-        stretch = self._sound.begin()
+    def _capture_audio(self, microphone: Microphone, stop: threading.Event, beat: Beat) -> None:
+        segment = self._sound.begin()
         try:
             microphone.open()
             while not stop.is_set():
@@ -198,24 +198,24 @@ class Pipeline:
                 self._sound.close()
             raise
         finally:
-            self._sound.end(stretch)
+            self._sound.end(segment)
             microphone.close()
             self.sound_check.reset()
 
-    # Workers: perceive. What one has of a stretch is forgotten with the stretch.
+    # Workers: perceive. What one has of a segment is forgotten with the segment.
 
     def _read_faces(self, reader: FaceReader, stop: threading.Event, beat: Beat) -> None:
         known: int | None = None
         while not (stop.is_set() or self._frames.finished):
-            stretch, frame = self._frames.take(IDLE_S)
-            if stretch != known:
+            segment, frame = self._frames.take(IDLE_S)
+            if segment != known:
                 reader.reset()
-                known = stretch
+                known = segment
             if frame is not None:
                 began = time.monotonic()
                 reading = reader.read(frame)
                 self._meters.took("face", time.monotonic() - began)
-                self._hand_on(reading, began, stop, beat)
+                self._enqueue(reading, began, stop, beat)
             beat()
         if self._frames.finished:
             self._working.discard("face")
@@ -223,22 +223,22 @@ class Pipeline:
     def _read_voice(self, reader: VoiceReader, stop: threading.Event, beat: Beat) -> None:
         known: int | None = None
         while not (stop.is_set() or self._sound.finished):
-            stretch, chunk = self._sound.take(IDLE_S)
-            if stretch != known:
+            segment, chunk = self._sound.take(IDLE_S)
+            if segment != known:
                 reader.reset()
-                known = stretch
+                known = segment
             if chunk is not None:
                 began = time.monotonic()
                 readings = reader.feed(chunk)
                 if readings:
                     self._meters.took("voice", time.monotonic() - began)
                 for reading in readings:
-                    self._hand_on(reading, began, stop, beat)
+                    self._enqueue(reading, began, stop, beat)
             beat()
         if self._sound.finished:
             self._working.discard("voice")
 
-    def _hand_on(self, reading: Reading, began: float, stop: threading.Event, beat: Beat) -> None:
+    def _enqueue(self, reading: Reading, began: float, stop: threading.Event, beat: Beat) -> None:
         while not stop.is_set():
             try:
                 self._readings.put((reading, began), timeout=IDLE_S)
@@ -250,7 +250,7 @@ class Pipeline:
 
     def _fuse(self, stop: threading.Event, beat: Beat) -> None:
         newest = began = 0.0 if self._lossless else time.monotonic()
-        news = News(self._config.mqtt.heartbeat_s)
+        changes = ChangeFilter(self._config.mqtt.heartbeat_s)
         while not stop.is_set() and (self._working or not self._readings.empty()):
             try:
                 reading, began = self._readings.get(timeout=IDLE_S)
@@ -261,26 +261,26 @@ class Pipeline:
                 newest = time.monotonic()
             else:
                 newest = max(newest, reading.captured_at)
-                self._take_in(reading)
+                self._feed_fuser(reading)
             fusion = self._step(newest)
             self._unpublished.extend(fusion.events)
             self._publish_events(began)
-            if news.is_in_state(fusion.state, newest):
+            if changes.state_is_due(fusion.state, newest):
                 self._publisher.publish_state(fusion.state, newest)
-            if news.is_in_people(fusion.people, newest):
+            if changes.people_are_due(fusion.people, newest):
                 self._publisher.publish_people(fusion.people, newest)
             beat()  # the first says that the pipeline has made its first pass
 
     def _step(self, now: float) -> Fusion:
         """Fuse what there is; where nobody is seen or heard, say why."""
-        if self._senses.private:
+        if self._modalities.private:
             self._fuser.forget(now)
         elif not self._lossless:
-            if self._senses.has_failed("face", now):
+            if self._modalities.has_failed("face", now):
                 self._fuser.end_face()
-            if self._senses.has_failed("voice", now):
+            if self._modalities.has_failed("voice", now):
                 self._fuser.end_voice()
-        fusion, reason = self._fuser.step(now), self._senses.why_nobody(now)
+        fusion, reason = self._fuser.step(now), self._modalities.why_nobody(now)
 
         def explained(state: EmotionState) -> EmotionState:
             return replace(state, reason=reason) if state.reason == "nobody" else state
@@ -299,8 +299,8 @@ class Pipeline:
             since = began if self._lossless else event.captured_at
             self._meters.took("event", max(0.0, time.monotonic() - since))
 
-    def _take_in(self, reading: Reading) -> None:
-        if self._senses.private:
+    def _feed_fuser(self, reading: Reading) -> None:
+        if self._modalities.private:
             return
         if isinstance(reading, FaceReading):
             self._fuser.update_face(reading)

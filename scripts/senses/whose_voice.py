@@ -28,7 +28,7 @@ from scipy.signal import resample_poly
 from affectd.events import LABELS, VOICE_LABELS, AudioChunk, Box, FaceReading, Frame, TrackedFace, VoiceReading
 from affectd.face.detector import overlap
 from affectd.face.haar import HaarDetector
-from affectd.face.mouth import MouthWatch
+from affectd.face.mouth import MouthTracker
 from affectd.face.preprocess import FacePreprocessing
 from affectd.face.reader import FaceReader
 from affectd.fusion.fuser import Fuser
@@ -401,7 +401,7 @@ def _cost_ms() -> float:
 
     Of the processor's time, in the quickest of the seconds after the first 15: other programs disturb the rest.
     """
-    rng, watch, finder, spent = np.random.default_rng(0), MouthWatch(), SpeakerFinder(), []
+    rng, watch, finder, spent = np.random.default_rng(0), MouthTracker(), SpeakerFinder(), []
     crops = [rng.integers(0, 256, (210, 210), np.uint8) for _ in range(3)]
     for number in range(300):
         at, began = number / FPS, time.thread_time()

@@ -20,8 +20,8 @@ from affectd.face.reader import FaceReader
 from affectd.fusion.fuser import Fuser
 from affectd.pipeline import Pipeline
 from affectd.publish.publisher import Publisher
-from affectd.service.health import Meters
-from affectd.service.spares import Spares
+from affectd.service.meters import Meters
+from affectd.service.pool import Pool
 from affectd.service.supervisor import Supervisor
 from affectd.voice.features import VoiceFeatures
 from affectd.voice.level_activity import LevelActivity
@@ -103,10 +103,10 @@ class Box:
         self.voice_reader = VoiceReader(Classifier(8), VoiceFeatures(), LevelActivity())
         self._pipeline = Pipeline(
             Config(),
-            camera=Spares(self.camera, Seeing),
-            microphone=Spares(self.microphone, Hearing),
-            face=Spares(self.face_reader, lambda: self.face_reader),
-            voice=Spares(self.voice_reader, lambda: self.voice_reader),
+            camera=Pool(self.camera, Seeing),
+            microphone=Pool(self.microphone, Hearing),
+            face=Pool(self.face_reader, lambda: self.face_reader),
+            voice=Pool(self.voice_reader, lambda: self.voice_reader),
             fuser=Fuser(),
             publisher=publisher,
             meters=Meters(),

@@ -12,7 +12,7 @@ from affectd.config.file import load
 from affectd.daemon import Daemon
 from affectd.service import cooling
 from affectd.service.board import Board
-from affectd.service.health import Meters
+from affectd.service.meters import Meters
 from e2e.program import RESTLESS, Affectd, blinking_person
 from e2e.sound import ROOT, health
 from support import board_files

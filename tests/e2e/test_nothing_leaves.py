@@ -166,8 +166,8 @@ TAKES_C_LIBRARIES = {
 TALKS = {
     "affectd/publish/connection.py",  # to the broker
     "affectd/publish/tls.py",
-    "affectd/publish/untrusted.py",  # looks at the broker's certificate
-    "affectd/publish/refusals.py",
+    "affectd/publish/certificate_errors.py",  # looks at the broker's certificate
+    "affectd/publish/connect_errors.py",
     "affectd/service/notify.py",  # to systemd, over a local socket
     "affectd/cli/preview/server.py",  # to a browser on 127.0.0.1, while a person asks for it
     "affectd/cli/embedded_broker.py",  # the demo's broker, on 127.0.0.1
@@ -186,7 +186,7 @@ CALLS_FORBIDDEN = {
     "cv2.imwrite", "cv2.imencode", "cv2.VideoWriter", "np.save", "np.savez", "np.load", "numpy.save",
 }  # fmt: skip
 CALLS_NAMED = {
-    "affectd/cli/preview/senses.py": {"cv2.imencode"},  # the picture for the person's own browser
+    "affectd/cli/preview/feeds.py": {"cv2.imencode"},  # the picture for the person's own browser
     "affectd/cli/annotation.py": {
         "cv2.imencode"
     },  # a copy of the person's own photograph, for `affectd read --annotate`

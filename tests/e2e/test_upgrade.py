@@ -8,8 +8,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from affectd.cli.show import Shower
-from affectd.publish.happenings import Arrived
+from affectd.cli.message_lines import MessageFormatter
+from affectd.publish.connection_events import ReceivedMessage
 from e2e.completeness import EVENT
 from e2e.program import RESTLESS, Affectd, blinking_person
 from support.broker import Listener, Mosquitto
@@ -53,6 +53,6 @@ def test_events_of_the_version_before_arrive_as_they_were_stored(broker: Mosquit
     assert all(event["reason"] for event in new)
     assert "Traceback" not in daemon.log
     assert "damaged" not in daemon.log
-    shower = Shower(colours=False)
+    formatter = MessageFormatter(colours=False)
     for payload, word in zip(old, ("happy", "unsure", "sad"), strict=True):
-        assert word in (shower.line(Arrived(EVENT, payload)) or "")
+        assert word in (formatter.line(ReceivedMessage(EVENT, payload)) or "")

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from affectd.capture.clip_file import probe_clip
 from affectd.cli import listen as listen_command
-from affectd.cli.show import Shower
+from affectd.cli.message_lines import MessageFormatter
 from affectd.config import MqttConfig
 from affectd.config.file import load
 from affectd.config.keys import ENVIRONMENT_PREFIX
@@ -35,7 +35,7 @@ from affectd.face.reader import FaceReader
 from affectd.inference.bundle import MANIFEST, Bundle
 from affectd.inference.flatbuffer import check_model
 from affectd.inference.golden import Golden
-from affectd.publish.happenings import Arrived
+from affectd.publish.connection_events import ReceivedMessage
 from affectd.publish.publisher import Publisher
 from affectd.service.board import Board
 from affectd.service.privacy import PrivacySwitch
@@ -148,7 +148,7 @@ def message(data: bytes) -> None:
     kind, payload = data[0] if data else 0, data[1:]
     topics = publisher.topics
     topic = (topics.privacy_command, topics.home_assistant_status, topics.privacy_command + "/x")[kind // 2 % 3]
-    publisher._on_message(Arrived(topic, payload, retained=kind % 2 == 1))
+    publisher._on_message(ReceivedMessage(topic, payload, retained=kind % 2 == 1))
     may = topic == topics.privacy_command and kind % 2 == 0
     if obeyed and not (may and obeyed[0] in {"on", "off"} and obeyed[0] == payload.decode().strip().lower()):
         raise UnclearAnswerError(f"obeyed {payload[:40]!r} on {topic}")
@@ -157,10 +157,12 @@ def message(data: bytes) -> None:
 def listen(data: bytes) -> None:
     """Show a person a message of another device: device and kind in the first line, then the payload."""
     topic, _, payload = data.partition(b"\n")
-    arrived = Arrived("affectd/" + topic.decode("utf-8", "replace").replace("/", "", topic.count(b"/") - 1), payload)
+    arrived = ReceivedMessage(
+        "affectd/" + topic.decode("utf-8", "replace").replace("/", "", topic.count(b"/") - 1), payload
+    )
     if arrived.topic.count("/") != 2:  # what `affectd listen` subscribes to has two
         return
-    line = Shower(colours=False).line(arrived)
+    line = MessageFormatter(colours=False).line(arrived)
     if line is not None and not line.isprintable():
         raise UnclearAnswerError(f"shows what steers the terminal: {line[:200]!r}")
     if "\n" in (text := listen_command._as_json(arrived)) or json.loads(text)["topic"] != arrived.topic:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from affectd.capture.clip_clock import ClipClock
 from affectd.capture.clip_file import ClipFile, Imager, Picture, probe_clip
 from affectd.capture.frame_check import shape_fault
-from affectd.capture.pace import Pace
+from affectd.capture.frame_rate_limiter import FrameRateLimiter
 from affectd.capture.protocols import CameraMode, EndOfClipError
 from affectd.capture.resample import SAMPLE_RATE
 from affectd.errors import CaptureError
@@ -130,12 +130,12 @@ class ClipCamera(_Track[tuple[float, Picture]]):
         return Frame(image, captured_at, self._number)
 
     def _play(self, start_s: float) -> Generator[tuple[float, Picture], None, None]:
-        pace = Pace(self._fps)
+        limiter = FrameRateLimiter(self._fps)
         for began_s, offset_s in self._passes(start_s):
             for time_s, picture in self._file.pictures(offset_s):
                 if self._loop and time_s >= self._file.duration_s:
                     break
-                if pace.take(began_s + time_s):
+                if limiter.take(began_s + time_s):
                     yield began_s + time_s, picture
 
 

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from affectd.capture.camera_options import CameraOptions
+from affectd.capture.freeze_detector import EVERY, FreezeDetector
 from affectd.capture.protocols import Camera
-from affectd.capture.stillness import EVERY, Stillness
 from affectd.capture.wrapped_camera import WrappedCamera
 from affectd.errors import CaptureError
 from affectd.events import Frame
@@ -57,7 +57,7 @@ class CheckedCamera(WrappedCamera):
         self._timeout_s = options.timeout_s
         self._still_s = options.still_s or math.inf
         self._blank_s = options.still_s or BLANK_S
-        self._stillness = Stillness()
+        self._freeze_detector = FreezeDetector()
         self._seen_at: float | None = None
         """When something could last be seen, or the first picture came."""
 
@@ -78,7 +78,7 @@ class CheckedCamera(WrappedCamera):
     def _fault(self, frame: Frame) -> str:
         """Return why nobody could be seen, however long this goes on."""
         image, at = frame.image, frame.captured_at
-        if self._stillness.seconds(image, at) > self._still_s:
+        if self._freeze_detector.frozen_s(image, at) > self._still_s:
             return (
                 f"sends the very same picture for more than {self._still_s:g} s, as a frozen one does; restart it, or, "
                 "if its picture is meant to stand still, set camera.still_s = 0"

@@ -12,7 +12,7 @@ import numpy as np
 from affectd.capture.address import without_any_secrets
 from affectd.capture.camera_options import CameraOptions
 from affectd.capture.crash_marker import CrashMarker
-from affectd.capture.pace import Pace
+from affectd.capture.frame_rate_limiter import FrameRateLimiter
 from affectd.capture.pixel_aspect import SQUARE, believed, with_square_pixels
 from affectd.capture.pixel_format import gray_picture
 from affectd.capture.protocols import CameraMode
@@ -41,7 +41,7 @@ class GStreamerCamera:
         self._pipeline: Any = None
         self._sink: Any = None
         self._size = (0, 0)
-        self._pace = Pace(options.fps)
+        self._rate_limiter = FrameRateLimiter(options.fps)
         self._number = 0
         self.name = f"gst {without_any_secrets(self._text).split()[0]}"
 
@@ -67,7 +67,7 @@ class GStreamerCamera:
         while True:
             sample = self._pull()
             captured_at = time.monotonic()
-            if self._pace.take(captured_at):
+            if self._rate_limiter.take(captured_at):
                 break
         caps = sample.get_caps().get_structure(0)
         size = caps.get_value("width"), caps.get_value("height")
@@ -105,7 +105,7 @@ class GStreamerCamera:
             raise CaptureError(f"camera {self.name}: {self._parse_fault(gst, error)}") from None
         self._sink = self._pipeline.get_by_name(SINK)
         self._size = (0, 0)
-        self._pace = Pace(self._options.fps)
+        self._rate_limiter = FrameRateLimiter(self._options.fps)
         self._number = 0
         self._pipeline.set_state(gst.State.PLAYING)
         changed = self._pipeline.get_state(round(self._options.timeout_s * gst.SECOND))[0]

@@ -12,10 +12,10 @@ import cv2
 
 from affectd.capture.address import encoded, encoding_advice, without_secrets
 from affectd.capture.camera_options import CameraOptions
-from affectd.capture.pace import Pace
+from affectd.capture.frame_rate_limiter import FrameRateLimiter
+from affectd.capture.freeze_detector import EVERY, FreezeDetector
 from affectd.capture.pixel_aspect import JFIF_BYTES, SQUARE, aspect_of_jpeg, believed, with_square_pixels
 from affectd.capture.protocols import CameraMode
-from affectd.capture.stillness import EVERY, Stillness
 from affectd.errors import CaptureError
 from affectd.events import Frame
 
@@ -45,11 +45,11 @@ class OpenCvCamera:
         self._pixel_aspect = options.pixel_aspect
         self._jpeg_aspect: Fraction | None = None
         """What the newest JPEG of a stream tells."""
-        self._edge = Stillness()
+        self._edge = FreezeDetector()
         self._edge_blamed = False
         self._capture: Any = None
         self._gives_jpeg = False
-        self._pace = Pace(options.fps)
+        self._rate_limiter = FrameRateLimiter(options.fps)
         self._number = 0
         self.name = without_secrets(source)
         self.mode: CameraMode | None = None
@@ -67,7 +67,7 @@ class OpenCvCamera:
         if self._gives_jpeg:
             self._gives_jpeg = capture.set(cv2.CAP_PROP_FORMAT, -1)  # as it comes, undecoded
         self._capture = capture
-        self._pace = Pace(self._options.fps)
+        self._rate_limiter = FrameRateLimiter(self._options.fps)
         self._number = 0
 
     def read(self) -> Frame:
@@ -77,7 +77,7 @@ class OpenCvCamera:
         asked_at = time.monotonic()
         while True:
             captured_at = self._grab()
-            if not self._pace.take(captured_at):
+            if not self._rate_limiter.take(captured_at):
                 continue
             image = self._retrieve()
             if image is not None:
@@ -128,7 +128,7 @@ class OpenCvCamera:
 
     def _look_at_edge(self, image: Any, captured_at: float) -> None:
         """Raise once when the lower edge stands still; if that is still so when opened again, it is a caption."""
-        still_s = self._edge.seconds(image[-EVERY:], captured_at)
+        still_s = self._edge.frozen_s(image[-EVERY:], captured_at)
         if still_s == 0:
             self._edge_blamed = False
         elif still_s > self._edge_still_s and not self._edge_blamed:

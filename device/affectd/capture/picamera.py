@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from affectd.capture.camera_options import CameraOptions
 from affectd.capture.crash_marker import CrashMarker
-from affectd.capture.pace import Pace
+from affectd.capture.frame_rate_limiter import FrameRateLimiter
 from affectd.capture.picamera_library import LIBRARY, Connected, choose, connected, load
 from affectd.capture.picamera_modes import SensorMode, choose_mode, picture_size
 from affectd.capture.pixel_aspect import SQUARE, with_square_pixels
@@ -65,7 +65,7 @@ class PiCamera:
         """Degrees clockwise, and whether mirrored: what is left to do here."""
         self._crops_here = False
         self._camera: Any = None
-        self._pace = Pace(options.fps)
+        self._rate_limiter = FrameRateLimiter(options.fps)
         self._number = 0
         self.name = f"picamera:{wanted}" if wanted else "picamera"
         self.mode: CameraMode | None = None
@@ -87,7 +87,7 @@ class PiCamera:
             raise CaptureError(
                 f"camera {self.name}: cannot be started ({_words(error)}); another program may hold it"
             ) from error
-        self._pace = Pace(self._options.fps)
+        self._rate_limiter = FrameRateLimiter(self._options.fps)
         self._number = 0
 
     def read(self) -> Frame:
@@ -215,7 +215,7 @@ class PiCamera:
             try:
                 captured_at = _captured_at(request.get_metadata(), self._options.timeout_s)
                 # The frame duration is a wish: some sensors cannot be as slow, and a virtual camera ignores it.
-                if not self._pace.take(captured_at):
+                if not self._rate_limiter.take(captured_at):
                     continue
                 image = self._picture(request.make_buffer("main"), camera.camera_configuration())
             finally:

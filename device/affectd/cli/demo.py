@@ -19,15 +19,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from affectd.cli.caller import Caller
+from affectd.cli.exit_monitor import ExitMonitor
 from affectd.cli.options import existing_clip
 from affectd.config import Config
 from affectd.config.file import load
 
 if TYPE_CHECKING:
-    from affectd.cli.show import Shower
+    from affectd.cli.message_lines import MessageFormatter
     from affectd.cli.subscriber import Subscriber
-    from affectd.publish.happenings import Arrived
+    from affectd.publish.connection_events import ReceivedMessage
 
 HELP = "show the whole pipeline at work, with a broker of its own"
 LOOPBACK = "127.0.0.1"
@@ -47,12 +47,12 @@ def run(args: argparse.Namespace) -> int:
     """Run the pipeline against an embedded broker and show its events; 0 if at least one emotion arrived."""
     from affectd import assembly
     from affectd.cli.embedded_broker import EmbeddedBroker
-    from affectd.cli.show import Shower
+    from affectd.cli.message_lines import MessageFormatter
     from affectd.cli.subscriber import Subscriber
     from affectd.daemon import Daemon
     from affectd.service.log import set_up_logging
 
-    caller = Caller()
+    monitor = ExitMonitor()
     set_up_logging("WARNING")
     live = args.camera or args.microphone
     clip = None if live and args.video is None else existing_clip(args.video, option="--video")
@@ -63,10 +63,10 @@ def run(args: argparse.Namespace) -> int:
         if privacy is None:
             return True
         privacy.require_off()
-        return caller.farewell() is None
+        return monitor.exit_reason() is None
 
     go_on()
-    shower = Shower(colours=sys.stdout.isatty())
+    formatter = MessageFormatter(colours=sys.stdout.isatty())
     tally = Tally()
     with tempfile.TemporaryDirectory(prefix="affectd-demo-") as folder, EmbeddedBroker() as broker:
         config = _demo_config(args, clip, folder, broker.port)
@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
             stop = threading.Event()
             daemon = executor.submit(Daemon(config, privacy=assembly.own_privacy(config)).run, stop)
             try:
-                _show(subscriber, shower, tally, daemon, args.seconds, go_on=go_on)
+                _show(subscriber, formatter, tally, daemon, args.seconds, go_on=go_on)
             except KeyboardInterrupt:
                 print()
             finally:
@@ -98,7 +98,7 @@ class Tally:
     latencies_ms: list[float] = field(default_factory=list)
     """From the capture of the newest evidence to the subscriber."""
 
-    def count(self, message: Arrived) -> None:
+    def count(self, message: ReceivedMessage) -> None:
         """Take in a message of any topic."""
         if not message.topic.endswith("/event"):
             return
@@ -124,7 +124,7 @@ class Tally:
 
 def _show(
     subscriber: Subscriber,
-    shower: Shower,
+    formatter: MessageFormatter,
     tally: Tally,
     daemon: Future[None],
     seconds: float | None,
@@ -139,7 +139,7 @@ def _show(
         message = subscriber.receive(0.2)
         if message is not None:
             tally.count(message)
-            line = shower.line(message)
+            line = formatter.line(message)
             if line:
                 print(line, flush=True)
 

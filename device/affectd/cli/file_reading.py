@@ -15,7 +15,7 @@ from affectd import assembly
 from affectd.capture.file_kind import HEAD, kind_of, open_file
 from affectd.capture.picture_file import read_picture
 from affectd.capture.sound_file import open_sound
-from affectd.cli.show import BAR
+from affectd.cli.message_lines import BAR
 from affectd.cli.terminal import plain
 from affectd.config import Config
 from affectd.errors import CaptureError, ConfigError
@@ -42,7 +42,7 @@ class FileReading:
     """Why the file could not be read."""
 
 
-class Senses:
+class FileReader:
     """Reads files by the models of the settings, which are opened when the first file needs them."""
 
     def __init__(self, config: Config) -> None:

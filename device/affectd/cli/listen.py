@@ -14,7 +14,7 @@ from affectd.cli.options import add_broker_options, add_config_option, load_clie
 
 if TYPE_CHECKING:
     from affectd.cli.subscriber import Subscriber
-    from affectd.publish.happenings import Arrived
+    from affectd.publish.connection_events import ReceivedMessage
 
 HELP = "show events live as they arrive over MQTT"
 TOPICS = ("event", "state", "people", "availability", "health", "info", "privacy", "faces", "voice")
@@ -42,26 +42,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Show messages until told to end."""
-    from affectd.cli.show import Shower
+    from affectd.cli.message_lines import MessageFormatter
     from affectd.cli.subscriber import Subscriber
     from affectd.service.log import set_up_logging
 
     set_up_logging("WARNING")
     config = load_client_config(args)
-    shower = Shower(colours=sys.stdout.isatty())
+    formatter = MessageFormatter(colours=sys.stdout.isatty())
     end = float("inf") if args.seconds is None else time.monotonic() + args.seconds
     topics = [f"{config.base_topic}/{args.device}/{topic}" for topic in args.topics or DEFAULT_TOPICS]
     with Subscriber(config, topics, patience_s=args.seconds) as subscriber:
         if not args.json and sys.stdout.isatty():
             print(f"listening at {config.host}:{config.port} to {config.base_topic}/{args.device} (Ctrl-C ends)")
         for message in _until(subscriber, args.count, end):
-            line = _as_json(message) if args.json else shower.line(message)
+            line = _as_json(message) if args.json else formatter.line(message)
             if line:
                 print(line, flush=True)
     return 0
 
 
-def _until(subscriber: Subscriber, count: int | None, end: float) -> Iterator[Arrived]:
+def _until(subscriber: Subscriber, count: int | None, end: float) -> Iterator[ReceivedMessage]:
     """Yield messages until `count` events came or the monotonic second `end` is there; None means without end."""
     while (count is None or count > 0) and (left := end - time.monotonic()) > 0:
         message = subscriber.receive(min(POLL_S, left))
@@ -72,7 +72,7 @@ def _until(subscriber: Subscriber, count: int | None, end: float) -> Iterator[Ar
             count -= 1
 
 
-def _as_json(message: Arrived) -> str:
+def _as_json(message: ReceivedMessage) -> str:
     at = datetime.fromtimestamp(message.received, timezone.utc).isoformat(timespec="milliseconds")
     line = {"received": at.replace("+00:00", "Z"), "topic": message.topic, "retained": message.retained}
     text = message.payload.decode("utf-8", errors="replace")

@@ -11,8 +11,8 @@ from contextlib import suppress
 
 from affectd.cli import cameras, config, demo, fetch, forget, listen, microphones, read, run, schemas
 from affectd.cli.bench import command as bench
-from affectd.cli.caller import INTERRUPTED
 from affectd.cli.check import command as check
+from affectd.cli.exit_monitor import INTERRUPTED
 from affectd.cli.fleet import command as fleet
 from affectd.cli.options import ShowVersion
 from affectd.cli.preview import command as preview

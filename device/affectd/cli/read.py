@@ -40,16 +40,16 @@ def run(args: argparse.Namespace) -> int:
     # Read by OpenCV when it is loaded: a picture of more pixels is refused, not decoded.
     os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MOST_PIXELS))
     from affectd.cli.annotation import write_annotated
-    from affectd.cli.file_reading import Senses, rows, to_json
+    from affectd.cli.file_reading import FileReader, rows, to_json
 
     config = load_service_config(args)
     if args.detector is not None:
         config = dataclasses.replace(config, face=dataclasses.replace(config.face, detector=args.detector))
-    senses = Senses(config)
+    reader = FileReader(config)
     width = max(len(plain(str(path))) for path in args.files)
     code = 0
     for path in args.files:
-        reading = senses.read(path)
+        reading = reader.read(path)
         if reading.error is not None:
             code = CaptureError.exit_code
         if args.json:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from affectd.config import MqttConfig
 from affectd.errors import BrokerError
 from affectd.publish.connection import Connection, connect
-from affectd.publish.happenings import Arrived, Closed, Delivered, Happening
+from affectd.publish.connection_events import Acknowledged, ConnectionEvent, Disconnected, ReceivedMessage
 from affectd.publish.topics import Topics
 
 QUIET_S = 1.0
@@ -28,11 +28,11 @@ def kept(config: MqttConfig, topics: Topics) -> dict[str, bytes]:
             connection.subscribe(topics.discovery)
         found: dict[str, bytes] = {}
         end = time.monotonic() + DEADLINE_S
-        while (happening := _next(connection, min(QUIET_S, end - time.monotonic()))) is not None:
-            if isinstance(happening, Closed):
-                raise BrokerError(f"the broker ended the connection: {happening.reason}")
-            if isinstance(happening, Arrived) and happening.retained:
-                found[happening.topic] = happening.payload
+        while (event := _next(connection, min(QUIET_S, end - time.monotonic()))) is not None:
+            if isinstance(event, Disconnected):
+                raise BrokerError(f"the broker ended the connection: {event.reason}")
+            if isinstance(event, ReceivedMessage) and event.retained:
+                found[event.topic] = event.payload
         return found
     finally:
         connection.close()
@@ -64,11 +64,11 @@ def clear(config: MqttConfig, topics: Sequence[str]) -> dict[str, str]:
 def _answer(connection: Connection, mid: int) -> str | None:
     """Return why a message was refused, None when it was taken. Raises BrokerError."""
     end = time.monotonic() + DEADLINE_S
-    while (happening := _next(connection, end - time.monotonic())) is not None:
-        if isinstance(happening, Delivered) and happening.mid == mid:
-            return happening.refusal
-        if isinstance(happening, Closed):
-            return happening.reason
+    while (event := _next(connection, end - time.monotonic())) is not None:
+        if isinstance(event, Acknowledged) and event.mid == mid:
+            return event.refusal
+        if isinstance(event, Disconnected):
+            return event.reason
     raise BrokerError(f"the broker gave no answer within {DEADLINE_S:g} s; try again")
 
 
@@ -76,9 +76,9 @@ def _connected(config: MqttConfig) -> Connection:
     return connect(config, client_id=f"affectd-forget-{secrets.token_hex(4)}", will=None, wake=lambda: None)
 
 
-def _next(connection: Connection, timeout_s: float) -> Happening | None:
-    """Return what happens next on the connection; None when nothing does in time."""
+def _next(connection: Connection, timeout_s: float) -> ConnectionEvent | None:
+    """Return the next event of the connection; None when none comes in time."""
     try:
-        return connection.happenings.get(timeout=max(0.0, timeout_s))
+        return connection.events.get(timeout=max(0.0, timeout_s))
     except queue.Empty:
         return None

@@ -13,7 +13,7 @@ from types import TracebackType
 from affectd.config import MqttConfig
 from affectd.errors import BrokerError
 from affectd.publish.connection import Connection, connect
-from affectd.publish.happenings import Arrived, Closed, Unsubscribed
+from affectd.publish.connection_events import Disconnected, ReceivedMessage, SubscriptionRefused
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ class Subscriber:
         """'MQTT 5' or 'MQTT 3.1.1'; empty while there is no connection."""
         return "" if self._connection is None else self._connection.protocol
 
-    def receive(self, timeout_s: float) -> Arrived | None:
+    def receive(self, timeout_s: float) -> ReceivedMessage | None:
         """Wait for the next message; None when none came in time, also while the broker is away."""
         end = time.monotonic() + timeout_s
         while (left := end - time.monotonic()) > 0:
@@ -77,15 +77,15 @@ class Subscriber:
                 if self._connection is None:
                     self._take(self._tried.get(timeout=left))
                     continue
-                happening = self._connection.happenings.get(timeout=left)
+                event = self._connection.events.get(timeout=left)
             except queue.Empty:
                 return None
-            if isinstance(happening, Arrived):
-                return happening
-            if isinstance(happening, Unsubscribed):
-                log.warning("the broker refuses %s: %s", happening.topic, happening.reason)
-            elif isinstance(happening, Closed):
-                log.warning("broker lost (%s); connecting again", happening.reason)
+            if isinstance(event, ReceivedMessage):
+                return event
+            if isinstance(event, SubscriptionRefused):
+                log.warning("the broker refuses %s: %s", event.topic, event.reason)
+            elif isinstance(event, Disconnected):
+                log.warning("broker lost (%s); connecting again", event.reason)
                 self._connection.close()
                 self._connection = None
                 self._try(after_s=0)

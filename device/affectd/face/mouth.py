@@ -42,7 +42,7 @@ class _Seen:
 
 
 @dataclass
-class MouthWatch:
+class MouthTracker:
     """Follows the mouths of the faces in a stream of frames. Not thread-safe."""
 
     _seen: dict[int, _Seen] = field(default_factory=dict, init=False)

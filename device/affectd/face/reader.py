@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from affectd.events import Box, FaceReading, Frame, Mouth, TrackedFace
 from affectd.face.detector import FaceDetector
-from affectd.face.mouth import MouthWatch
+from affectd.face.mouth import MouthTracker
 from affectd.face.preprocess import FacePreprocessing, GrayImage, PixelBox, to_gray
 from affectd.face.quality import face_quality
 from affectd.face.tracker import FaceTracker, Track
@@ -49,7 +49,7 @@ class FaceReader:
     """Faces classified in one frame: the one in front, then the largest."""
     last_timings: FaceTimings | None = field(default=None, init=False)
     """Of the newest frame; None before the first."""
-    _mouths: MouthWatch = field(default_factory=MouthWatch, init=False)
+    _mouths: MouthTracker = field(default_factory=MouthTracker, init=False)
 
     @classmethod
     def create(
@@ -78,7 +78,7 @@ class FaceReader:
         tracked = time.perf_counter()
         crops = [self.preprocessing.crop(gray, track.box, track.roll_deg) for track in tracks]
         qualities = [face_quality(crop) for crop in crops]
-        mouths = self._watch_mouths(tracks, crops, frame.captured_at)
+        mouths = self._measure_mouths(tracks, crops, frame.captured_at)
         judged = time.perf_counter()
         inputs = [self.preprocessing.prepare(crop) for crop in crops]
         prepared = time.perf_counter()
@@ -92,7 +92,7 @@ class FaceReader:
         )
         return FaceReading(frame.captured_at, faces)
 
-    def _watch_mouths(self, tracks: list[Track], crops: list[GrayImage], at: float) -> dict[int, Mouth]:
+    def _measure_mouths(self, tracks: list[Track], crops: list[GrayImage], at: float) -> dict[int, Mouth]:
         """Return what is seen of the mouths, by track; nothing while one person is in view, whose the voice then is."""
         if len(tracks) < 2:
             self._mouths.reset()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import cv2
 import numpy as np
 
-from affectd.face.changes import Changes
+from affectd.face.change_map import ChangeMap
 from affectd.face.detector import FaceDetector, FoundFace, SmallPicture, cut_around, overlap
 from affectd.face.preprocess import GrayImage, PixelBox
 
@@ -70,7 +70,7 @@ class FaceTracker:
     _since_detection: int = IDLE_EVERY
     _frames: int = 0
     """Since the start."""
-    _changes: Changes = field(default_factory=Changes)
+    _changes: ChangeMap = field(default_factory=ChangeMap)
     _attempts: int = 0
     """Full detections since the start, or since all faces were forgotten."""
 
@@ -114,7 +114,7 @@ class FaceTracker:
         """Search for faces where something has changed."""
         followed = [FoundFace(track.box, track.roll_deg) for track in self._tracks if track.visible]
         boxes = [face.box for face in followed]
-        region = self._changes.look(picture, at, boxes, self.detector.attempts(picture))
+        region = self._changes.region_to_search(picture, at, boxes, self.detector.attempts(picture))
         if region is None:
             return []
         self._attempts += 1

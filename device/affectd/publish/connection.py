@@ -26,8 +26,14 @@ from paho.mqtt.reasoncodes import ReasonCode
 from affectd.config import MqttConfig
 from affectd.errors import BrokerError
 from affectd.publish import tls
-from affectd.publish.happenings import Arrived, Closed, Delivered, Happening, Unsubscribed
-from affectd.publish.refusals import GARBAGE, HUNG_UP, SILENCE, network_sentence, refusal_sentence
+from affectd.publish.connect_errors import GARBAGE, HUNG_UP, SILENCE, network_sentence, refusal_sentence
+from affectd.publish.connection_events import (
+    Acknowledged,
+    ConnectionEvent,
+    Disconnected,
+    ReceivedMessage,
+    SubscriptionRefused,
+)
 
 CONNECT_S = 8.0
 CONNACK_S = {MQTTProtocolVersion.MQTTv5: 3.0, MQTTProtocolVersion.MQTTv311: 8.0}
@@ -98,7 +104,7 @@ class _Client(paho.Client):
 
 
 class Connection:
-    """Publishes and subscribes; what happens comes out of `happenings`, in order, for one thread to take."""
+    """Publishes and subscribes; what the broker does comes out of `events`, in order, for one thread to take."""
 
     def __init__(
         self,
@@ -114,7 +120,7 @@ class Connection:
 
         A broker that speaks 5 keeps packets of more than `largest_arriving` bytes from us.
         """
-        self.happenings: queue.SimpleQueue[Happening] = queue.SimpleQueue()
+        self.events: queue.SimpleQueue[ConnectionEvent] = queue.SimpleQueue()
         self.version = version
         self.round_trip_s = 0.0
         """How long CONNECT took to be answered."""
@@ -202,7 +208,7 @@ class Connection:
         return self._client.publish(topic, payload, qos=qos, retain=retain, properties=described).mid
 
     def subscribe(self, topic: str, *, qos: int = 1) -> None:
-        """Ask for the messages of this topic; a refusal comes as `Unsubscribed`."""
+        """Ask for the messages of this topic; a refusal comes as `SubscriptionRefused`."""
         with self._subscribing_lock:
             _, mid = self._client.subscribe(topic, qos=qos)
             self._subscribing[mid] = topic
@@ -263,27 +269,27 @@ class Connection:
             reason = "another client has the same client id; give each device an id of its own (device.id)"
         elif not spoken and code.is_failure:
             reason = "the connection broke off"
-        self._happen(Closed(reason, complaint, hung_up))
+        self._emit(Disconnected(reason, complaint, hung_up))
 
     def _on_publish(self, _client: Any, _data: Any, mid: int, code: ReasonCode, _properties: Any) -> None:
-        self._happen(Delivered(mid, str(code) if code.is_failure else None))
+        self._emit(Acknowledged(mid, str(code) if code.is_failure else None))
 
     def _on_message(self, _client: Any, _data: Any, message: paho.MQTTMessage) -> None:
-        self._happen(Arrived(message.topic, bytes(message.payload), message.retain))
+        self._emit(ReceivedMessage(message.topic, bytes(message.payload), message.retain))
 
     def _on_subscribe(self, _client: Any, _data: Any, mid: int, codes: list[ReasonCode], _properties: Any) -> None:
         with self._subscribing_lock:
             topic = self._subscribing.pop(mid, None)
         if topic is not None and any(code.is_failure for code in codes):
-            self._happen(Unsubscribed(topic, str(codes[0])))
+            self._emit(SubscriptionRefused(topic, str(codes[0])))
         self._subscribe_next()
 
     def _on_garbage(self, error: Exception) -> None:
         self._accepted.put(GARBAGE)  # before CONNACK
-        self._happen(Closed(f"the broker sent what is no MQTT ({type(error).__name__}: {error})", hung_up=True))
+        self._emit(Disconnected(f"the broker sent what is no MQTT ({type(error).__name__}: {error})", hung_up=True))
 
-    def _happen(self, happening: Happening) -> None:
-        self.happenings.put(happening)
+    def _emit(self, event: ConnectionEvent) -> None:
+        self.events.put(event)
         self._wake()
 
 

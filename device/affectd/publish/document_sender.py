@@ -1,4 +1,4 @@
-"""Sends what is only worth something while it is new: retained documents, and readings that pass by."""
+"""Sends what is only worth something while it is new: retained documents, and readings with QoS 0."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from affectd.publish.connection import Connection, TooLargeError
-from affectd.publish.happenings import Delivered
+from affectd.publish.connection_events import Acknowledged
 from affectd.publish.in_flight import InFlight
 from affectd.publish.size_limit import TRIES
 
 log = logging.getLogger(__name__)
 
-PASSING_KEPT = 32
+TRANSIENT_KEPT = 32
 REFUSED_WAIT_S = 30.0
 """Documents that the broker refused are offered again so often: its ACL may have been mended since."""
 LONGEST_REFUSED_WAIT_S = 3600.0
@@ -49,9 +49,9 @@ class DocumentSender:
     """The newest document of each topic, sent on change and over every new connection; and readings.
 
     Of a topic whose document is still on its way the newest is kept until that one has arrived: a slow network
-    sees fewer of them, and events do not queue behind. `retain` and `pass_on` may be called from any thread.
-    A refusal is told once, and again when the topic's messages were taken between. What the broker hangs up at is
-    withheld like what it refuses.
+    sees fewer of them, and events do not queue behind. `retain` and `publish_at_most_once` may be called from
+    any thread. A refusal is logged once, and again when the topic's messages were taken between. What the broker hangs
+    up at is withheld like what it refuses.
     """
 
     def __init__(
@@ -70,8 +70,8 @@ class DocumentSender:
         self._retained = {self._last: payload}
         self._unsent: dict[str, bytes] = {}
         """In the order they were made."""
-        self._passing: deque[tuple[str, bytes]] = deque(maxlen=PASSING_KEPT)
-        self._on_way: dict[int, str] = {}
+        self._transient: deque[tuple[str, bytes]] = deque(maxlen=TRANSIENT_KEPT)
+        self._unacknowledged: dict[int, str] = {}
         """mid to topic of documents that are not acknowledged yet."""
         self._refused: dict[str, _Refused] = {}
         """By topic, for as long as none of its messages is taken."""
@@ -89,9 +89,9 @@ class DocumentSender:
         with self._lock:
             self._retained[topic] = self._unsent[topic] = payload
 
-    def pass_on(self, topic: str, payload: bytes) -> None:
+    def publish_at_most_once(self, topic: str, payload: bytes) -> None:
         """Publish with QoS 0 when the network takes it; the oldest is dropped while it does not."""
-        self._passing.append((topic, payload))
+        self._transient.append((topic, payload))
 
     def begin(self) -> None:
         """Start over with a new connection: it has seen nothing yet."""
@@ -99,15 +99,15 @@ class DocumentSender:
             last = self._retained.pop(self._last)
             self._retained[self._last] = last  # behind those that were made since the last connection
             self._unsent = dict(self._retained)
-        self._on_way.clear()
+        self._unacknowledged.clear()
 
     def end(self) -> bool:
-        """Forget what passes by: the connection has gone. Return whether a refusal ended it.
+        """Drop the readings that wait: the connection has gone. Return whether a refusal ended it.
 
         So does mosquitto 2.0.11 where max_queued_messages is 0. The topic is then withheld for a while, longer every
         time: the others and the events must get through.
         """
-        self._passing.clear()
+        self._transient.clear()
         now = time.monotonic()
         if now - self._last_refused_at > ENDED_BY_S:
             return False
@@ -117,9 +117,9 @@ class DocumentSender:
             self._offer_again_at = now + self._costly_wait_s
         return True
 
-    def settle(self, answer: Delivered) -> bool:
+    def settle(self, answer: Acknowledged) -> bool:
         """Take the broker's answer; tell whether it was to one of these documents."""
-        topic = self._on_way.pop(answer.mid, None)
+        topic = self._unacknowledged.pop(answer.mid, None)
         if topic is None:
             return False
         if answer.refusal is not None:
@@ -142,12 +142,12 @@ class DocumentSender:
         self.on_cleared(topic)
 
     def send(self, connection: Connection) -> float:
-        """Send what has changed and what passes by; give in how many seconds to call again at the latest."""
+        """Send changed documents and readings; return in how many seconds to call again at the latest."""
         if self._refused and time.monotonic() >= self._offer_again_at:
             self.offer_again()
-        all_went = self._send_retained(connection, set(self._on_way.values()))
-        while self._passing and not connection.congested:
-            self._pass(connection, *self._passing.popleft())
+        all_went = self._send_retained(connection, set(self._unacknowledged.values()))
+        while self._transient and not connection.congested:
+            self._send_transient(connection, *self._transient.popleft())
         return _IDLE_S if all_went else _SOON_S
 
     def send_last(self, connection: Connection) -> None:
@@ -176,15 +176,15 @@ class DocumentSender:
                     self._refuse(topic, _Refused(len(payload), str(error), _RAISE_LIMIT))
                 else:
                     if mid is not None:
-                        self._on_way[mid] = topic
+                        self._unacknowledged[mid] = topic
                         self._in_flight.sent(mid, topic, len(payload))
             with self._lock:
                 if self._unsent.get(topic) is payload:  # not replaced since
                     del self._unsent[topic]
         return True
 
-    def _pass(self, connection: Connection, topic: str, payload: bytes) -> None:
-        """Send what passes by, or drop what the broker does not take or what would have to wait."""
+    def _send_transient(self, connection: Connection, topic: str, payload: bytes) -> None:
+        """Send a reading, or drop what the broker does not take or what would have to wait."""
         size = len(payload)
         if self._must_withhold(topic, size) or not self._in_flight.may_send(topic, size):
             return

@@ -8,9 +8,9 @@ from contextlib import suppress
 
 from affectd.errors import OutboxError
 from affectd.publish.connection import Connection, TooLargeError
-from affectd.publish.happenings import Delivered
+from affectd.publish.connection_events import Acknowledged
 from affectd.publish.in_flight import InFlight
-from affectd.publish.pace import MOST, Pace
+from affectd.publish.replay_rate import MOST, ReplayRate
 from affectd.store.event_file import Stored
 from affectd.store.outbox import Outbox
 
@@ -52,7 +52,7 @@ class EventSender:
         self._refused_times: dict[int, int] = {}
         self._shared = in_flight
         """What is on its way, documents too."""
-        self._pace = Pace(at_most_per_s)
+        self._rate = ReplayRate(at_most_per_s)
         self._offer_again = False
         self._accepted_up_to = 0
         """The highest seq that the broker ever took."""
@@ -69,7 +69,7 @@ class EventSender:
         if self._in_flight:
             self._at_once = 1
         self._in_flight.clear()
-        self._pace.begin()
+        self._rate.begin()
         self._begin_round()
 
     def blame(self, mid: int) -> None:
@@ -98,12 +98,12 @@ class EventSender:
         """When the event was sent that has waited longest for its PUBACK; None while none waits."""
         return next((sent_at for _, sent_at in self._in_flight.values()), None)
 
-    def settle(self, answer: Delivered) -> bool:
+    def settle(self, answer: Acknowledged) -> bool:
         """Take the broker's answer; tell whether it was to an event."""
         seq, sent_at = self._in_flight.pop(answer.mid, (None, 0.0))
         if seq is None:
             return False
-        self._pace.acknowledged(time.monotonic() - sent_at)
+        self._rate.acknowledged(time.monotonic() - sent_at)
         if answer.refusal is not None:
             self._refuse(seq, answer.refusal)
         else:
@@ -139,7 +139,7 @@ class EventSender:
             if now < self._resume_at:
                 return min(_IDLE_S, self._resume_at - now)
             self._begin_round()
-        allowed = min(min(self._at_once, self._pace.window) - len(self._in_flight), self._pace.allowed())
+        allowed = min(min(self._at_once, self._rate.window) - len(self._in_flight), self._rate.allowed())
         if allowed < 1:
             return _BATCH_S
         try:
@@ -153,7 +153,7 @@ class EventSender:
                 return _BATCH_S
         if len(waiting) < allowed:
             return _IDLE_S
-        self._pace.held_back()
+        self._rate.held_back()
         return _BATCH_S
 
     def _send_one(self, connection: Connection, event: Stored, now: float) -> bool:
@@ -171,7 +171,7 @@ class EventSender:
         if self._shared.full or not self._shared.may_send(self._topic, size):
             return False
         self._sent_up_to = event.seq
-        self._pace.spend()
+        self._rate.spend()
         try:
             mid = connection.publish(self._topic, event.payload, qos=1, retain=False)
         except TooLargeError as error:

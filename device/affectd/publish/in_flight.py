@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 
-from affectd.publish.happenings import Closed
+from affectd.publish.connection_events import Disconnected
 from affectd.publish.size_limit import SizeLimit
 
 HANG_UP_S = 1.0
@@ -31,7 +31,7 @@ class Sent:
 
 
 class InFlight:
-    """Knows what was sent and not answered, for events, documents and passing messages together.
+    """Knows what was sent and not answered, for events, documents and readings together.
 
     After a connection that ended without goodbye whatever was on its way is suspected, and goes alone over the next
     ones: the one at which the connection then ends is to blame.
@@ -42,8 +42,8 @@ class InFlight:
         self.limit = SizeLimit()
         self.suspicious = False
         """Whether something was on its way when the last connection broke off."""
-        self._on_way: dict[int, Sent] = {}
-        self._passing: dict[str, Sent] = {}
+        self._unacknowledged: dict[int, Sent] = {}
+        self._transient: dict[str, Sent] = {}
         """Topic to the newest with QoS 0."""
         self._suspected: dict[str, int] = {}
         """Topic to bytes: messages there of that size or more go alone."""
@@ -59,7 +59,7 @@ class InFlight:
         """Start over with a new connection that takes so many unacknowledged messages."""
         self._hang_up_s, self._at_most = HANG_UP_S + 2 * round_trip_s, at_most
         self._waits = None
-        for kept in (self._on_way, self._passing, self._taken):
+        for kept in (self._unacknowledged, self._transient, self._taken):
             kept.clear()
 
     def suspects(self, topic: str, size: int) -> bool:
@@ -80,12 +80,12 @@ class InFlight:
     @property
     def full(self) -> bool:
         """Whether the broker wants to acknowledge something before it gets more with QoS 1."""
-        return len(self._on_way) >= self._at_most
+        return len(self._unacknowledged) >= self._at_most
 
     def may_send(self, topic: str, size: int) -> bool:
         """Whether it may go now; one that is suspected waits until nothing else is on its way."""
         now = time.monotonic()
-        self._look_at_the_clock(now)
+        self._expire_suspects(now)
         recent = self._recent(now)
         if any(sent.alone for sent in recent):
             return False
@@ -103,21 +103,21 @@ class InFlight:
         if self._waits is not None and self._waits[0] == topic:
             self._waits = None
         if mid is not None:
-            self._on_way[mid] = sent
+            self._unacknowledged[mid] = sent
         elif size > self._taken.get(topic, -1):
-            self._passing[topic] = sent
+            self._transient[topic] = sent
 
     def settle(self, mid: int) -> None:
         """The broker has answered."""
-        sent = self._on_way.pop(mid, None)
+        sent = self._unacknowledged.pop(mid, None)
         if sent is not None:
             self._took(sent)
 
-    def ended(self, closed: Closed) -> Sent | None:
+    def ended(self, disconnected: Disconnected) -> Sent | None:
         """Return the message at which the connection ended; None when it was none, or cannot be told yet."""
-        at_hand = self._recent(closed.at) if closed.hung_up else []
-        if closed.complaint:
-            at_hand = [*self._on_way.values(), *self._passing.values()]
+        at_hand = self._recent(disconnected.at) if disconnected.hung_up else []
+        if disconnected.complaint:
+            at_hand = [*self._unacknowledged.values(), *self._transient.values()]
         to_blame = [sent for sent in at_hand if sent.size >= SMALL]
         self.suspicious = bool(to_blame)
         for sent in to_blame:
@@ -132,24 +132,28 @@ class InFlight:
         return sent
 
     def _recent(self, now: float) -> list[Sent]:
-        return [sent for sent in (*self._on_way.values(), *self._passing.values()) if now - sent.at < self._hang_up_s]
+        return [
+            sent
+            for sent in (*self._unacknowledged.values(), *self._transient.values())
+            if now - sent.at < self._hang_up_s
+        ]
 
-    def _look_at_the_clock(self, now: float) -> None:
+    def _expire_suspects(self, now: float) -> None:
         """Whoever had its time is suspected no more: the broker would have hung up by now."""
-        for topic, sent in list(self._passing.items()):
+        for topic, sent in list(self._transient.items()):
             if now - sent.at >= self._hang_up_s:
-                self._took(self._passing.pop(topic))
-        for mid, sent in list(self._on_way.items()):
+                self._took(self._transient.pop(topic))
+        for mid, sent in list(self._unacknowledged.items()):
             if sent.alone and now - sent.at >= self._hang_up_s:
-                self._on_way[mid] = replace(sent, alone=False)
-                self._acquit(sent)
+                self._unacknowledged[mid] = replace(sent, alone=False)
+                self._clear_suspicion(sent)
 
     def _took(self, sent: Sent) -> None:
         self._taken[sent.topic] = max(sent.size, self._taken.get(sent.topic, 0))
         self.limit.took(sent.topic, sent.size)
-        self._acquit(sent)
+        self._clear_suspicion(sent)
 
-    def _acquit(self, sent: Sent) -> None:
+    def _clear_suspicion(self, sent: Sent) -> None:
         if sent.size >= self._suspected.get(sent.topic, sent.size + 1):
             del self._suspected[sent.topic]
             self._blamed.pop(sent.topic, None)

@@ -22,11 +22,11 @@ from affectd.events import (
     voice_json,
 )
 from affectd.publish.clock import stamp
+from affectd.publish.connection_events import ReceivedMessage
 from affectd.publish.discovery import discovery_document
-from affectd.publish.happenings import Arrived
 from affectd.publish.health_document import HealthDocument
 from affectd.publish.info_document import info_document
-from affectd.publish.left_behind import LeftBehind
+from affectd.publish.retained_topics import RetainedTopics
 from affectd.publish.session import Session, SessionStatus
 from affectd.publish.topics import Topics
 from affectd.store.outbox import Outbox
@@ -50,7 +50,7 @@ class Publisher:
         outbox: Outbox,
         replay_per_s: float,
         on_privacy: Callable[[str], None],
-        left_behind: LeftBehind | None = None,
+        retained_topics: RetainedTopics | None = None,
     ) -> None:
         """Prepare; events go out at most `replay_per_s` a second.
 
@@ -64,7 +64,7 @@ class Publisher:
         self._config, self._outbox = config, outbox
         self._device_name, self._version, self._on_privacy = device_name, version, on_privacy
         self._has: Sequence[str] = ()
-        self._left_behind = left_behind or LeftBehind(None)
+        self._retained_topics = retained_topics or RetainedTopics(None)
         self._session = Session(
             config,
             self.topics,
@@ -77,7 +77,7 @@ class Publisher:
 
     def start(self) -> None:
         """Begin to connect; a broker that is away is waited for. What earlier runs left there is cleared."""
-        self._session.clear(self._left_behind.begin(self.topics.retained), self._left_behind.cleared)
+        self._session.clear(self._retained_topics.begin(self.topics.retained), self._retained_topics.cleared)
         self._session.start()
 
     def stop(self, flush_s: float) -> None:
@@ -130,13 +130,13 @@ class Publisher:
         """Publish the per-face readings of a frame, if that is asked for."""
         if self._config.faces:
             document = faces_json(reading, self.origin, stamp(reading.captured_at))
-            self._session.pass_on(self.topics.faces, _encode(document))
+            self._session.publish_at_most_once(self.topics.faces, _encode(document))
 
     def publish_voice(self, reading: VoiceReading) -> None:
         """Publish a voice reading, if that is asked for."""
         if self._config.voice:
             document = voice_json(reading, self.origin, stamp(reading.captured_at))
-            self._session.pass_on(self.topics.voice, _encode(document))
+            self._session.publish_at_most_once(self.topics.voice, _encode(document))
 
     def publish_health(self, document: HealthDocument) -> None:
         """Make this the retained health."""
@@ -153,7 +153,7 @@ class Publisher:
             )
             self._session.retain(self.topics.discovery, _encode(document))
 
-    def _on_message(self, message: Arrived) -> None:
+    def _on_message(self, message: ReceivedMessage) -> None:
         topic, payload = message.topic, message.payload
         if topic in {self.topics.home_assistant_status, self.topics.discovery_status}:
             if payload == b"online":

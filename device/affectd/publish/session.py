@@ -14,11 +14,17 @@ from typing import Any
 from affectd.config import MqttConfig
 from affectd.errors import BrokerError
 from affectd.publish.connection import Connection, connect
+from affectd.publish.connection_events import (
+    Acknowledged,
+    ConnectionEvent,
+    Disconnected,
+    ReceivedMessage,
+    SubscriptionRefused,
+)
 from affectd.publish.document_sender import DocumentSender
 from affectd.publish.event_sender import EventSender
-from affectd.publish.happenings import Arrived, Closed, Delivered, Happening, Unsubscribed
 from affectd.publish.in_flight import InFlight
-from affectd.publish.inbox import Inbox
+from affectd.publish.message_throttle import MessageThrottle
 from affectd.publish.topics import Topics
 from affectd.store.outbox import Outbox
 
@@ -61,10 +67,10 @@ class SessionStatus:
 
 
 class Session:
-    """Keeps one connection alive in a thread of its own and sends what waits over it.
+    r"""Keeps one connection alive in a thread of its own and sends what waits over it.
 
     Events come from the outbox, in order, and leave it with their PUBACK. Of retained documents the newest of
-    each topic is sent on change and after every connect. Passing messages (QoS 0) are dropped while there is
+    each topic is sent on change and after every connect. Readings \(QoS 0\) are dropped while there is
     no connection.
     """
 
@@ -76,7 +82,7 @@ class Session:
         *,
         replay_per_s: float,
         client_id: str,
-        on_message: Callable[[Arrived], None],
+        on_message: Callable[[ReceivedMessage], None],
         on_connected: Callable[[], None],
     ) -> None:
         """Prepare; events go out at most `replay_per_s` a second.
@@ -96,7 +102,7 @@ class Session:
         )
         self._sender = EventSender(outbox, topics.event, self._in_flight, at_most_per_s=replay_per_s)
         known = (topics.privacy_command, topics.home_assistant_status, topics.discovery_status)
-        self._inbox = Inbox(on_message, known)
+        self._throttle = MessageThrottle(on_message, known)
         self._rival: str | None = None
         """A sentence while it looks as if another client had our id."""
         now = time.monotonic()
@@ -142,10 +148,10 @@ class Session:
         for topic in topics:
             self._documents.retain(topic, b"")
 
-    def pass_on(self, topic: str, payload: bytes) -> None:
+    def publish_at_most_once(self, topic: str, payload: bytes) -> None:
         """Publish with QoS 0 if there is a connection; else it is dropped."""
         if self._status.connected:
-            self._documents.pass_on(topic, payload)
+            self._documents.publish_at_most_once(topic, payload)
             self._wake.set()
 
     def _run(self) -> None:
@@ -251,10 +257,10 @@ class _Conversation:
             session._wake.wait(wait_s)
             session._wake.clear()
             session._went_round()
-            self._take_happenings()
+            self._take_events()
             self._look_for_silence()
             self._look_for_peace()
-            wait_s = min(self._send(), session._inbox.deliver_late())
+            wait_s = min(self._send(), session._throttle.deliver_late())
         if self._closed is None:
             self._say_goodbye()
         return self._closed or "stopped"
@@ -275,20 +281,20 @@ class _Conversation:
         deadline = time.monotonic() + 1.0
         while time.monotonic() < deadline:
             try:
-                happening = self._connection.happenings.get(timeout=0.1)
+                event = self._connection.events.get(timeout=0.1)
             except queue.Empty:
                 continue
-            self._handle(happening)
-            if isinstance(happening, Closed) or (isinstance(happening, Delivered) and happening.mid == mid):
+            self._handle(event)
+            if isinstance(event, Disconnected) or (isinstance(event, Acknowledged) and event.mid == mid):
                 return
 
-    def _take_happenings(self) -> None:
+    def _take_events(self) -> None:
         for _ in range(TAKEN_AT_ONCE):
             try:
-                happening = self._connection.happenings.get_nowait()
+                event = self._connection.events.get_nowait()
             except queue.Empty:
                 return
-            self._handle(happening)
+            self._handle(event)
         self._session._wake.set()  # there may be more
 
     def _look_for_silence(self) -> None:
@@ -305,20 +311,20 @@ class _Conversation:
         if session._rival is not None and time.monotonic() - session._status.since > LONGEST_WAIT_S:
             session._rival = None
 
-    def _handle(self, happening: Happening) -> None:
-        if isinstance(happening, Closed):
-            self._closed, self.cut_off = happening.reason, True
-            self._look_for_the_cause(happening)
-        elif isinstance(happening, Arrived):
-            self._session._inbox.take(happening)
-        elif isinstance(happening, Unsubscribed):
-            self._not_subscribed(happening)
+    def _handle(self, event: ConnectionEvent) -> None:
+        if isinstance(event, Disconnected):
+            self._closed, self.cut_off = event.reason, True
+            self._look_for_the_cause(event)
+        elif isinstance(event, ReceivedMessage):
+            self._session._throttle.take(event)
+        elif isinstance(event, SubscriptionRefused):
+            self._not_subscribed(event)
         else:
-            self._session._in_flight.settle(happening.mid)
-            if self._session._documents.settle(happening) or self._session._sender.settle(happening):
+            self._session._in_flight.settle(event.mid)
+            if self._session._documents.settle(event) or self._session._sender.settle(event):
                 self._answered_at = time.monotonic()
 
-    def _look_for_the_cause(self, closed: Closed) -> None:
+    def _look_for_the_cause(self, closed: Disconnected) -> None:
         """Hold the end of the connection against the message at which it ended, if there is one."""
         sent = self._session._in_flight.ended(closed)
         if sent is not None:
@@ -326,7 +332,7 @@ class _Conversation:
             if sent.mid is not None:
                 self._session._sender.blame(sent.mid)
 
-    def _not_subscribed(self, refused: Unsubscribed) -> None:
+    def _not_subscribed(self, refused: SubscriptionRefused) -> None:
         if refused.topic == self._session._topics.commands:  # its ACL may name the one that there is
             self._connection.subscribe(self._session._topics.privacy_command)
             return

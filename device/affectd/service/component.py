@@ -60,7 +60,7 @@ class Component:
     and raises when it cannot go on: it is then called again after the backoff, unless `restart` is false.
 
     With a `deadline_s`, one that did not beat for so long is called again in another thread while the first
-    still hangs in it: such a `run` must not share what it works with among its calls (see `Spares`).
+    still hangs in it: such a `run` must not share what it works with among its calls (see `Pool`).
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class Component:
         self._restarts = 0
         self._last_error: str | None = None
         self._beat = Beat(lambda: None)
-        self._said: set[str] = set()
+        self._logged: set[str] = set()
 
     def status(self) -> ComponentStatus:
         """Report how it is now."""
@@ -216,7 +216,7 @@ class Component:
                 break
             if beat.last is not None and beat.last - began >= self._backoff.steady_s:
                 self._failures = 0
-                self._said.clear()
+                self._logged.clear()
             self._wait(stop)
         self._enter("off", stop)
 
@@ -244,10 +244,10 @@ class Component:
             self._last_error = sentence
         if not isinstance(fault, AffectdError):
             log.debug("%s ended with", self.name, exc_info=fault)
-        if sentence not in self._said:
-            if len(self._said) >= _SENTENCES_KEPT:
-                self._said.clear()
-            self._said.add(sentence)
+        if sentence not in self._logged:
+            if len(self._logged) >= _SENTENCES_KEPT:
+                self._logged.clear()
+            self._logged.add(sentence)
             log.error("%s", naming(self.name, sentence))
 
     def _came_up(self, stop: threading.Event) -> None:

@@ -14,9 +14,9 @@ from affectd.publish.health_document import CameraHealth, ComponentHealth, Healt
 from affectd.publish.session import SessionStatus
 from affectd.service.board import Board
 from affectd.service.component_status import ComponentStatus
-from affectd.service.cooling import Cooling
-from affectd.service.health import Meters, rss_mb
+from affectd.service.meters import Meters, rss_mb
 from affectd.service.privacy import PrivacyState
+from affectd.service.thermal_governor import ThermalGovernor
 from affectd.store.outbox import Outbox
 from affectd.version import version
 
@@ -32,10 +32,10 @@ class HealthReport:
         outbox: Outbox,
         models: Mapping[str, Model],
         board: Board,
-        cooling: Cooling,
+        governor: ThermalGovernor,
     ) -> None:
         self._meters, self._pipeline, self._outbox, self._models = meters, pipeline, outbox, models
-        self._board, self._cooling = board, cooling
+        self._board, self._governor = board, governor
         self._began = time.monotonic()
 
     def document(
@@ -80,7 +80,7 @@ class HealthReport:
             broker_error=session.last_error,
             temperature_c=self._board.temperature_c(),
             throttled=self._board.throttled(),
-            thermal_notice=self._cooling.notice,
+            thermal_notice=self._governor.notice,
             rss_mb=rss_mb(),
             camera=_camera_health(self._pipeline.camera_mode),
             components={status.name: _component_health(status, now) for status in statuses},

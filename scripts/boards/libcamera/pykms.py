@@ -1,7 +1,6 @@
 """Stands in for pykms, of which picamera2 wants the pixel formats when it is imported, though nothing is displayed."""
 
 
-
 class _Formats(type):
     def __getattr__(cls, name: str) -> str:
         return name

@@ -13,9 +13,9 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from affectd.cli.show import Shower
+from affectd.cli.message_lines import MessageFormatter
 from affectd.events import Box, EmotionEvent, EmotionState, Origin, Stamp, TrackedFace, VoiceReading, state_json
-from affectd.publish.happenings import Arrived
+from affectd.publish.connection_events import ReceivedMessage
 from affectd.publish.schema_bundle import message_schema
 from support.broker import Listener, Mosquitto, free_port
 from support.processes import HEED_CTRL_C
@@ -220,17 +220,19 @@ def test_a_wrong_password_is_one_sentence_without_it(tmp_path):
 
 
 def arrived(topic, document):
-    return Arrived(f"affectd/hall/{topic}", document if isinstance(document, bytes) else json.dumps(document).encode())
+    return ReceivedMessage(
+        f"affectd/hall/{topic}", document if isinstance(document, bytes) else json.dumps(document).encode()
+    )
 
 
 def test_people_are_told_when_there_are_several_and_that_changes():
     example = message_schema("people")["examples"][0]
     one = example["people"][0]
     another = {**one, "person": "be445e6b-2", "emotion": None, "held_s": 1.0}
-    shower = Shower(colours=False)
+    formatter = MessageFormatter(colours=False)
 
     def line(*people):
-        return shower.line(arrived("people", {**example, "count": len(people), "people": list(people)}))
+        return formatter.line(arrived("people", {**example, "count": len(people), "people": list(people)}))
 
     assert line(one) is None  # the state says it
     assert line(one, another).endswith("people 2: happy, unsure")
@@ -240,7 +242,7 @@ def test_people_are_told_when_there_are_several_and_that_changes():
 
 
 def test_the_other_topics_are_one_line_each():
-    shower = Shower(colours=False)
+    formatter = MessageFormatter(colours=False)
     for kind, words in (
         ("info", "affectd 0.1.0"),
         ("faces", "happy 98%"),
@@ -248,15 +250,15 @@ def test_the_other_topics_are_one_line_each():
         ("health", "health"),
     ):
         (example,) = message_schema(kind)["examples"]
-        assert words in shower.line(arrived(kind, example))
-    assert shower.line(arrived("privacy", b"on")).endswith("privacy on")
-    assert "not affectd's" in shower.line(arrived("privacy", b"maybe"))
+        assert words in formatter.line(arrived(kind, example))
+    assert formatter.line(arrived("privacy", b"on")).endswith("privacy on")
+    assert "not affectd's" in formatter.line(arrived("privacy", b"maybe"))
 
 
 def test_the_state_document_is_understood_too():
     state = EmotionState(1.0, None, 0.0, HAPPY, None, 0.0, 0.0, "none", "adaptive", "nobody")
     document = state_json(state, Origin("hall", "boot", "0badcafe"), STAMP, now=2.0)
-    line = Shower(colours=True).line(Arrived("affectd/hall/state", json.dumps(document).encode()))
+    line = MessageFormatter(colours=True).line(ReceivedMessage("affectd/hall/state", json.dumps(document).encode()))
     assert line is not None
     assert "nobody" in line
     assert "\033[" in line

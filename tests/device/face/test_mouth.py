@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from affectd.face.mouth import MouthWatch
+from affectd.face.mouth import MouthTracker
 from support.stage import HEIGHT, STEP, WIDTH, Actor, Curves, sensor
 
 SIDE = 120
@@ -23,7 +23,7 @@ def drawn(curves, seconds, light=None):
 
 
 def watched(curves, seconds=3, **options):
-    watch = MouthWatch()
+    watch = MouthTracker()
     return [watch.measure({1: crop}, at).get(1) for at, crop in drawn(curves, seconds, **options)]
 
 
@@ -60,7 +60,7 @@ def test_a_lamp_that_flickers_does_not_count():
 
 def test_what_cannot_be_compared_is_not_told():
     (first, crop), (second, after), *_ = drawn(Curves(STEP), 1)
-    watch = MouthWatch()
+    watch = MouthTracker()
     assert watch.measure({1: crop, 2: crop[::2, ::2]}, first) == {}
     assert watch.measure({1: after}, first + 0.02) == {}  # another frame so soon
     assert set(watch.measure({1: after, 2: crop[::2, ::2]}, second)) == {1}  # the second is small

@@ -20,10 +20,10 @@ from affectd.inference.accelerators.cpu import Cpu
 from affectd.inference.accelerators.external import External
 from affectd.inference.accelerators.gpu import Gpu
 from affectd.inference.accelerators.in_use import InUse
-from affectd.inference.accelerators.memory import Memory
 from affectd.inference.accelerators.options import parse_options
 from affectd.inference.accelerators.trial import Verdict
 from affectd.inference.accelerators.trials import Trials
+from affectd.inference.accelerators.verdict_cache import VerdictCache
 from affectd.inference.bundle import Bundle
 from affectd.inference.interpreter import installed_runtimes, load_runtime
 from affectd.inference.model import Model, open_model
@@ -101,7 +101,7 @@ def test_a_verdict_is_remembered_for_what_it_is_of(
     monkeypatch.setattr(trials, "try_out", counted)
 
     def verdict(options: str = "") -> Verdict:
-        return Trials(Memory(file, "1")).verdict(workload, External(str(library), options))
+        return Trials(VerdictCache(file, "1")).verdict(workload, External(str(library), options))
 
     assert verdict().good
     assert verdict() == verdict()
@@ -119,13 +119,17 @@ def test_a_verdict_is_remembered_for_what_it_is_of(
 def test_what_failed_in_use_is_left_alone_until_it_is_checked(
     face_model: Made, library: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    bundle, wanted, memory = Bundle.load(face_model.bundle), Wanted(library), Memory(tmp_path / "delegates.json", "1")
+    bundle, wanted, cache = (
+        Bundle.load(face_model.bundle),
+        Wanted(library),
+        VerdictCache(tmp_path / "delegates.json", "1"),
+    )
     mark = tmp_path / "delegate-in-use"
 
     def start(*, stop: bool = True) -> Model:
         """Open the model as a daemon does, and stop in order or not."""
         marks = InUse(mark)
-        model = open_model(bundle, "int8", wanted=wanted, trials=Trials(memory, marks))
+        model = open_model(bundle, "int8", wanted=wanted, trials=Trials(cache, marks))
         if stop:
             marks.clear()
         return model
@@ -146,7 +150,7 @@ def test_what_failed_in_use_is_left_alone_until_it_is_checked(
     assert model.delegate_reason in caplog.text
     assert start().delegate == "cpu"
     workload = Workload(bundle, "int8", load_runtime("auto"))
-    assert not choose(wanted, workload, Trials(memory, anew=True)).fell_back
+    assert not choose(wanted, workload, Trials(cache, anew=True)).fell_back
     assert start().delegate == library
 
 
@@ -156,15 +160,15 @@ def test_a_trial_that_fills_the_memory_of_the_service_is_ended_before_the_kernel
     group = tmp_path / "unit"
     group.mkdir()
     for name, content in (("max", "503316480"), ("current", "500000000"), ("stat", "anon 1\ninactive_file 20000000\n")):
-        (group / f"memory.{name}").write_text(content)
+        (group / f"cache.{name}").write_text(content)
     (tmp_path / "own").write_text("0::/unit\n")
     monkeypatch.setattr(limits, "_OWN", tmp_path / "own")
     monkeypatch.setattr(limits, "_GROUPS", tmp_path)
     assert limits.memory_left() == 23_316_480
     assert trial.try_out(workload, External(library)).fault == (
-        "needs more memory than this service may hold (MemoryMax=, 480 MB)"
+        "needs more cache than this service may hold (MemoryMax=, 480 MB)"
     )
-    (group / "memory.max").write_text("max\n")
+    (group / "cache.max").write_text("max\n")
     assert limits.memory_left() is None
     assert trial.try_out(workload, External(library)).good
 
@@ -172,31 +176,31 @@ def test_a_trial_that_fills_the_memory_of_the_service_is_ended_before_the_kernel
 def test_auto_keeps_the_fastest_that_is_right(
     workload: Workload, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    memory = Memory(tmp_path / "delegates.json", "1")
+    cache = VerdictCache(tmp_path / "delegates.json", "1")
     monkeypatch.setenv("LD_LIBRARY_PATH", str(tmp_path))
-    assert choose(Wanted("auto"), workload, Trials(memory)).reason == "no accelerator is here"
+    assert choose(Wanted("auto"), workload, Trials(cache)).reason == "no accelerator is here"
 
     def auto(cpu: float, teflon: float, vx: float) -> str:
         """Choose from what these took, in milliseconds."""
         for accelerator, ms in ((Cpu(), cpu), (External("teflon"), teflon), (External("vx"), vx)):
-            memory.keep(memory.key(workload, accelerator), Verdict("" if ms else "answers wrongly", ms, "some"))
-        return str(choose(Wanted("auto"), workload, Trials(memory)))
+            cache.store(cache.key(workload, accelerator), Verdict("" if ms else "answers wrongly", ms, "some"))
+        return str(choose(Wanted("auto"), workload, Trials(cache)))
 
     for name in ("libteflon.so", "libvx_delegate.so"):
         (tmp_path / name).write_text(name)
     assert auto(10.0, 5.0, 4.0) == "vx (some, 4 ms)"
     assert auto(10.0, 5.0, 0.0) == "teflon (some, 5 ms)"
     assert auto(10.0, 9.5, 11.0) == "cpu (some, 10 ms)"
-    assert choose(Wanted("auto"), workload, Trials(memory)).reason == "cpu: 10 ms; teflon: 9.5 ms; vx: 11 ms"
+    assert choose(Wanted("auto"), workload, Trials(cache)).reason == "cpu: 10 ms; teflon: 9.5 ms; vx: 11 ms"
 
 
 def test_no_threads_means_as_many_as_are_fastest(workload: Workload, tmp_path: Path) -> None:
-    memory = Memory(tmp_path / "delegates.json", "1")
+    cache = VerdictCache(tmp_path / "delegates.json", "1")
 
     def fastest(*ms: float) -> int:
         for threads, each in zip((1, 2, 4), ms, strict=True):
-            memory.keep(memory.key(workload, Cpu(threads)), Verdict("", each, "all operations"))
-        choice = choose(Wanted(threads=0), workload, Trials(memory))
+            cache.store(cache.key(workload, Cpu(threads)), Verdict("", each, "all operations"))
+        choice = choose(Wanted(threads=0), workload, Trials(cache))
         return choice.accelerator.threads
 
     assert fastest(10.0, 9.5, 9.4) == 1

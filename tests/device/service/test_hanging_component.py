@@ -5,7 +5,7 @@ import time
 
 from affectd.errors import CaptureError
 from affectd.service.component import STUCK_MOST, Backoff, Component
-from affectd.service.spares import Spares
+from affectd.service.pool import Pool
 from support.components import QUICK, state_of, working
 from support.waiting import DEADLINE_S, until
 
@@ -183,9 +183,9 @@ def test_each_thread_has_a_part_of_its_own(supervise, hang):
             raise CaptureError("unplugged")
         working(stop, beat)
 
-    camera = Component("camera", Spares("first", make).lend(read), backoff=QUICK, deadline_s=IMPATIENT_S)
+    camera = Component("camera", Pool("first", make).lend(read), backoff=QUICK, deadline_s=IMPATIENT_S)
     supervisor = supervise(camera)
     supervisor.start()
     watch_until(supervisor, lambda: len(used) == 3)
     assert used == ["first", "another 1", "another 1"]
-    assert Spares.of(lambda: None) is None
+    assert Pool.of(lambda: None) is None

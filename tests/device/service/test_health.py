@@ -6,7 +6,7 @@ import threading
 import numpy as np
 import pytest
 
-from affectd.service.health import Meters, rss_mb
+from affectd.service.meters import Meters, rss_mb
 
 
 class Clock:

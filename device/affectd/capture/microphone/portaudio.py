@@ -14,7 +14,7 @@ from math import ceil
 from typing import Any
 
 from affectd.capture.driver_thread import DriverThread
-from affectd.capture.microphone.inbox import QUEUE_S, Inbox
+from affectd.capture.microphone.block_queue import QUEUE_S, BlockQueue
 from affectd.capture.resample import SAMPLE_RATE
 from affectd.errors import CaptureError
 
@@ -61,7 +61,7 @@ class Capture:
 
     audio: Any
     stream: Any
-    inbox: Inbox
+    queue: BlockQueue
     device: InputDevice
     layout: StreamFormat
 
@@ -149,7 +149,7 @@ def open_stream(library: Any, audio: Any, device: InputDevice, channels: Iterabl
     tries = list(product(dict.fromkeys((SAMPLE_RATE, device.default_rate)), dict.fromkeys(channels), SAMPLE_TYPES))
     while tries:
         rate, count, sample_type = tries.pop(0)
-        inbox = Inbox(ceil(QUEUE_S / chunk_s), rate, library.paInputOverflow)
+        queue = BlockQueue(ceil(QUEUE_S / chunk_s), rate, library.paInputOverflow)
         try:
             stream = audio.open(
                 rate=rate,
@@ -158,13 +158,13 @@ def open_stream(library: Any, audio: Any, device: InputDevice, channels: Iterabl
                 input=True,
                 input_device_index=device.index,
                 frames_per_buffer=round(rate * chunk_s),
-                stream_callback=inbox.on_audio,
+                stream_callback=queue.on_audio,
             )
         except (OSError, ValueError) as error:
             refusal = error
             tries = _left(tries, rate, count, error)
         else:
-            return Capture(audio, stream, inbox, device, StreamFormat(rate, count, sample_type))
+            return Capture(audio, stream, queue, device, StreamFormat(rate, count, sample_type))
     raise OSError(str(refusal))
 
 

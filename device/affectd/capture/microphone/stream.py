@@ -8,8 +8,8 @@ import time
 from concurrent.futures import TimeoutError as FutureTimeoutError
 
 from affectd.capture.microphone import portaudio
+from affectd.capture.microphone.block_queue import Block
 from affectd.capture.microphone.channels import counts_to_try
-from affectd.capture.microphone.inbox import Block
 from affectd.capture.microphone.portaudio import PORTAUDIO, Capture, StreamFormat
 from affectd.capture.resample import SAMPLE_RATE
 from affectd.errors import CaptureError
@@ -70,7 +70,7 @@ class InputStream:
         capture, self._capture = self._capture, None
         if capture is None:
             return
-        capture.inbox.closed = True
+        capture.queue.closed = True
         try:
             PORTAUDIO.post(capture.shut).result(CLOSE_S)
         except FutureTimeoutError:
@@ -80,7 +80,7 @@ class InputStream:
         deadline = self._first_by or time.monotonic() + self._timeout_s
         while True:
             try:
-                block = capture.inbox.blocks.get(timeout=POLL_S)
+                block = capture.queue.blocks.get(timeout=POLL_S)
             except queue.Empty:
                 pass
             else:

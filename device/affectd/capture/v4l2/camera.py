@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from affectd.capture.camera_options import CameraOptions
-from affectd.capture.pace import Pace
+from affectd.capture.frame_rate_limiter import FrameRateLimiter
 from affectd.capture.pixel_aspect import SQUARE, with_square_pixels
 from affectd.capture.pixel_format import FORMATS, JPEG, gray_picture, shown
 from affectd.capture.protocols import CameraMode
@@ -49,7 +49,7 @@ class V4l2Camera:
         self._device: Device | None = None
         self._stream: Stream | None = None
         self._layout = Layout("", 0, 0, 0, full_range=False)
-        self._pace = Pace(options.fps)
+        self._rate_limiter = FrameRateLimiter(options.fps)
         self._number = 0
 
     def open(self) -> None:
@@ -66,7 +66,7 @@ class V4l2Camera:
         except CaptureError:
             self.close()
             raise
-        self._pace = Pace(self._options.fps)
+        self._rate_limiter = FrameRateLimiter(self._options.fps)
         self._number = 0
 
     def read(self) -> Frame:
@@ -76,7 +76,7 @@ class V4l2Camera:
         began = time.monotonic()
         while True:
             captured_at = self._wait(self._stream)
-            if not self._pace.take(captured_at):
+            if not self._rate_limiter.take(captured_at):
                 continue
             layout = self._layout
             try:

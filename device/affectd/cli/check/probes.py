@@ -31,9 +31,9 @@ from affectd.inference.model import open_chosen
 from affectd.publish.clock import clock_synced
 from affectd.publish.topics import Topics
 from affectd.service.board import Board
-from affectd.service.cooling import STEP_DOWN_C
 from affectd.service.installed import AS_SERVICE, OUTBOX, PASSWORD, is_there
-from affectd.store.at_rest import look_at
+from affectd.service.thermal_governor import STEP_DOWN_C
+from affectd.store.inspection import inspect_outbox
 from affectd.store.outbox import OutboxInUseError
 from affectd.voice.sound_check import loudness
 
@@ -166,7 +166,7 @@ def probe_outbox(config: Config) -> Finding:
     """Read the store of events, unless the daemon that runs has it; nothing of it is made or changed."""
     path = assembly.outbox_path(config)
     try:
-        found = look_at(path)
+        found = inspect_outbox(path)
     except OutboxInUseError as error:
         return Finding("outbox", "ok", str(error))
     except OutboxError as error:

@@ -15,7 +15,7 @@ from affectd.cli.options import add_broker_options, add_config_option, load_clie
 
 if TYPE_CHECKING:
     from affectd.cli.subscriber import Subscriber
-    from affectd.publish.happenings import Arrived
+    from affectd.publish.connection_events import ReceivedMessage
 
 HELP = "show all boxes in one table"
 ONE_SHOT_S = 3.0
@@ -91,10 +91,10 @@ class Boxes:
         message = subscriber.receive(end - time.monotonic())
         if message is None:
             return False
-        self.hear(message)
+        self.update(message)
         return True
 
-    def hear(self, message: Arrived) -> None:
+    def update(self, message: ReceivedMessage) -> None:
         """Take in a message; an empty one clears what was said before on its topic."""
         *_, box, topic = message.topic.split("/")
         said = self._said.setdefault(box, {})

@@ -14,8 +14,8 @@ from affectd.cli.options import add_config_option, load_service_config
 from affectd.errors import AffectdError, CaptureError
 
 if TYPE_CHECKING:
-    from affectd.cli.caller import Caller, Farewell
-    from affectd.cli.preview.senses import Sense
+    from affectd.cli.exit_monitor import ExitMonitor, ExitReason
+    from affectd.cli.preview.feeds import Feed
     from affectd.cli.preview.view import View
     from affectd.config import Config
     from affectd.service.privacy_sources import PrivacySources
@@ -43,69 +43,71 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Serve until the caller ends it or leaves, privacy is switched on, or no browser has watched for a while."""
     from affectd import assembly
-    from affectd.cli.caller import Caller
+    from affectd.cli.exit_monitor import ExitMonitor
     from affectd.cli.preview.server import serving
     from affectd.cli.preview.view import View
 
-    caller = Caller()
+    monitor = ExitMonitor()
     config = load_service_config(args)
     privacy = assembly.privacy_sources(config)
     privacy.require_off()
     view = View()
-    senses = _senses(config, view)
-    caller.take_signals()
+    feeds = _feeds(config, view)
+    monitor.take_signals()
     with serving(view, args.port) as port:
         try:
             with ExitStack() as devices:
-                for sense in senses:
-                    devices.enter_context(sense)
-                _introduce(" and ".join(dict.fromkeys(sense.device for sense in senses)), port, args.unwatched)
-                farewell = _wait(senses, privacy, caller, view, args.unwatched)
+                for feed in feeds:
+                    devices.enter_context(feed)
+                _introduce(" and ".join(dict.fromkeys(feed.device for feed in feeds)), port, args.unwatched)
+                ending = _wait(feeds, privacy, monitor, view, args.unwatched)
         except AffectdError as error:
             _tell_browsers(view, str(error))
             raise
-        _tell_browsers(view, farewell.reason)
+        _tell_browsers(view, ending.reason)
     with suppress(OSError):  # the caller may have left
-        print(f"affectd: the preview has ended: {farewell.reason}", file=sys.stderr)
-    return farewell.exit_code
+        print(f"affectd: the preview has ended: {ending.reason}", file=sys.stderr)
+    return ending.exit_code
 
 
-def _senses(config: Config, view: View) -> list[Sense]:
+def _feeds(config: Config, view: View) -> list[Feed]:
     """Build what looks and what listens; nothing is opened yet. Raises CaptureError when there is neither."""
     from affectd import assembly
-    from affectd.cli.preview.senses import Listening, Looking
+    from affectd.cli.preview.feeds import CameraFeed, MicrophoneFeed
 
-    senses: list[Sense] = []
+    feeds: list[Feed] = []
     clip = assembly.open_clip(config, realtime=True, loop=True)
     camera = assembly.make_camera(config, clip)
     face = assembly.open_configured_model(config, "face")
     if camera is not None and face is not None:
-        senses.append(Looking(camera, assembly.make_face_reader(config, face), view, config))
+        feeds.append(CameraFeed(camera, assembly.make_face_reader(config, face), view, config))
     microphone = assembly.make_microphone(config, clip)
     if microphone is not None:
         voice = assembly.open_configured_model(config, "voice")
         reader = None if voice is None else assembly.make_voice_reader(config, voice)
-        senses.append(Listening(microphone, reader, view))
-    if not senses:
+        feeds.append(MicrophoneFeed(microphone, reader, view))
+    if not feeds:
         raise CaptureError(
             "nothing to preview: camera.source or inference.face is off, or the clip has no pictures, and "
             "microphone.source is off, or the clip has no sound"
         )
-    return senses
+    return feeds
 
 
-def _wait(senses: Sequence[Sense], privacy: PrivacySources, caller: Caller, view: View, unwatched_s: float) -> Farewell:
+def _wait(
+    feeds: Sequence[Feed], privacy: PrivacySources, monitor: ExitMonitor, view: View, unwatched_s: float
+) -> ExitReason:
     """Wait for a reason to end. Raises CaptureError, also when privacy is switched on."""
-    from affectd.cli.caller import Farewell
+    from affectd.cli.exit_monitor import ExitReason
 
-    while (farewell := caller.farewell()) is None:
+    while (ending := monitor.exit_reason()) is None:
         privacy.require_off()
-        for sense in senses:
-            sense.raise_fault()
+        for feed in feeds:
+            feed.raise_fault()
         if view.unwatched_s > unwatched_s:
-            return Farewell(f"no browser has watched for {_duration(unwatched_s)}")
+            return ExitReason(f"no browser has watched for {_duration(unwatched_s)}")
         time.sleep(POLL_S)
-    return farewell
+    return ending
 
 
 def _tell_browsers(view: View, reason: str) -> None:

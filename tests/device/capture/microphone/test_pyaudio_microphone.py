@@ -14,8 +14,8 @@ import pytest
 from numpy.typing import NDArray
 from scipy.signal import correlate, fftconvolve, resample_poly
 
-from affectd.capture.microphone import inbox as sound_inbox
 from affectd.capture.microphone import portaudio
+from affectd.capture.microphone import queue as sound_inbox
 from affectd.capture.microphone.pyaudio_microphone import PyAudioMicrophone
 from affectd.errors import CaptureError
 from affectd.events import AudioChunk
@@ -38,7 +38,7 @@ def hear(microphone: PyAudioMicrophone, seconds: float) -> list[AudioChunk]:
 
 
 def likeness(heard: NDArray[np.int16], played: NDArray[np.float64]) -> float:
-    """Return the highest normalized correlation of what was played with any stretch of what was heard."""
+    """Return the highest normalized correlation of what was played with any segment of what was heard."""
     signal, pattern = heard.astype(float), played - played.mean()
     energy = fftconvolve(signal**2, np.ones(pattern.size), "valid")
     peaks = np.abs(correlate(signal, pattern, "valid", method="fft"))
@@ -134,15 +134,15 @@ def test_sound_that_was_not_read_in_time_is_counted(
 
 
 def test_a_jump_of_the_capture_time_is_a_gap_and_jitter_is_not() -> None:
-    inbox = sound_inbox.Inbox(1000, 16_000, pyaudio.paInputOverflow)
+    queue = sound_inbox.BlockQueue(1000, 16_000, pyaudio.paInputOverflow)
     skipped_s = 0.0
     for i in range(100):
         if i == 60:
             skipped_s = 0.5
         adc = 7.0 + i * 0.1 + skipped_s + (0.1 if i % 7 == 0 else 0.0) + i * 1e-5
         times = {"input_buffer_adc_time": adc, "current_time": adc + 0.1}
-        inbox.on_audio(bytes(3200), 1600, times, pyaudio.paInputOverflow if i == 30 else 0)
-    lost = [inbox.blocks.get_nowait().lost for _ in range(100)]
+        queue.on_audio(bytes(3200), 1600, times, pyaudio.paInputOverflow if i == 30 else 0)
+    lost = [queue.blocks.get_nowait().lost for _ in range(100)]
     assert lost[30] == 1  # flagged, without a word about how many
     assert lost[60] == pytest.approx(8000, abs=1600)
     assert sum(lost) == lost[30] + lost[60]

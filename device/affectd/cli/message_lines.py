@@ -11,7 +11,7 @@ from affectd.cli import summaries
 from affectd.cli.terminal import plain
 
 if TYPE_CHECKING:
-    from affectd.publish.happenings import Arrived
+    from affectd.publish.connection_events import ReceivedMessage
 
 BAR = 8
 COLOURS = {
@@ -27,7 +27,7 @@ COLOURS = {
 GREY, RED = "90", "31"
 
 
-class Shower:
+class MessageFormatter:
     """Writes a message's line; remembers each device's state so that heartbeats stay silent."""
 
     def __init__(self, *, colours: bool) -> None:
@@ -36,7 +36,7 @@ class Shower:
         self._shown: dict[str, tuple[Any, ...]] = {}
         self._people: dict[str, str] = {}
 
-    def line(self, message: Arrived) -> str | None:
+    def line(self, message: ReceivedMessage) -> str | None:
         """Return the message's line; None when it says nothing new."""
         *_, device, topic = message.topic.rsplit("/", 2)
         start = f"{datetime.now().strftime('%H:%M:%S')}  {plain(device):<12.24}"
@@ -47,36 +47,36 @@ class Shower:
             return f"{start}  {self._in(RED, foreign)}"
         return None if text is None else f"{start}  {text}"
 
-    def _text(self, device: str, topic: str, message: Arrived) -> str | None:
+    def _text(self, device: str, topic: str, message: ReceivedMessage) -> str | None:
         if topic == "availability":
             return self._availability(message)
         if topic == "privacy":
             return self._in(GREY, summaries.privacy(message.payload.decode("utf-8")))
         return self._document(device, topic, message)
 
-    def _availability(self, message: Arrived) -> str:
+    def _availability(self, message: ReceivedMessage) -> str:
         text = message.payload.decode("utf-8")
         if text not in ("online", "offline"):
             raise ValueError(text)
         return self._in(GREY, text)
 
-    def _document(self, device: str, topic: str, message: Arrived) -> str | None:
+    def _document(self, device: str, topic: str, message: ReceivedMessage) -> str | None:
         document = json.loads(message.payload)
         if topic == "event":
-            self._shown[device] = _gist(document)
+            self._shown[device] = _shown_part(document)
             return self._emotion(document) + f"  {document['latency_ms']:.0f} ms  #{document['seq']:d}"
         if topic == "state":
-            gist = _gist(document)
-            shown = self._shown.get(device, gist[:1])
-            if shown == gist or shown[0] != gist[0]:  # a change of emotion comes as an event of its own
+            shown_part = _shown_part(document)
+            shown = self._shown.get(device, shown_part[:1])
+            if shown == shown_part or shown[0] != shown_part[0]:  # a change of emotion comes as an event of its own
                 return None
-            self._shown[device] = gist
+            self._shown[device] = shown_part
             return self._emotion(document) + self._in(GREY, "  (state)")
         if topic == "people":
-            return self._crowd(device, document)
+            return self._changed_people(device, document)
         return self._in(GREY, plain(SUMMARIES[topic](document)))
 
-    def _crowd(self, device: str, document: Mapping[str, Any]) -> str | None:
+    def _changed_people(self, device: str, document: Mapping[str, Any]) -> str | None:
         """Return who is in view when that has changed; of one person alone the state says it all."""
         text = summaries.people(document)
         before = self._people.get(device)
@@ -96,7 +96,7 @@ class Shower:
         return f"\033[{colour}m{text}\033[0m" if self._colours else text
 
 
-def _gist(document: Mapping[str, Any]) -> tuple[Any, ...]:
+def _shown_part(document: Mapping[str, Any]) -> tuple[Any, ...]:
     """What has to differ for a state to be worth a line."""
     return document["emotion"], _reason(document), document["face"]["present"], document["voice"]["active"]
 

@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 
-from affectd.capture.handover import AudioQueue, LatestFrame
+from affectd.capture.buffers import AudioQueue, LatestFrame
 from affectd.events import AudioChunk, Frame
 
 
@@ -48,14 +48,14 @@ def test_lossless_hand_overs_deliver_everything_in_order() -> None:
     slot, sound = LatestFrame(lossless=True), AudioQueue(capacity=2, lossless=True)
 
     def deliver() -> None:
-        stretches = slot.begin(), sound.begin()
+        segments = slot.begin(), sound.begin()
         for number in range(50):
             slot.put(frame(number))
             sound.put(chunk(number))
         slot.close()
         sound.close()
-        slot.end(stretches[0])
-        sound.end(stretches[1])
+        slot.end(segments[0])
+        sound.end(segments[1])
 
     device = threading.Thread(target=deliver)
     device.start()
@@ -103,11 +103,11 @@ def test_what_waits_is_forgotten_when_the_device_closes_and_a_new_stretch_is_tol
         second = hand_over.begin()
         assert len({first, between, second}) == 3
         hand_over.put(item(9))
-        stretch, taken = hand_over.take(0)
-        assert stretch == second
+        segment, taken = hand_over.take(0)
+        assert segment == second
         assert taken is not None
         assert taken.captured_at == 9
-    assert taken.lost == 0  # what fell out before was of another stretch
+    assert taken.lost == 0  # what fell out before was of another segment
 
 
 def test_a_device_left_behind_ends_no_stretch_but_its_own() -> None:
@@ -116,6 +116,6 @@ def test_a_device_left_behind_ends_no_stretch_but_its_own() -> None:
     current = slot.begin()
     slot.put(frame(1))
     slot.end(left_behind)
-    stretch, taken = slot.take(0)
-    assert stretch == current
+    segment, taken = slot.take(0)
+    assert segment == current
     assert taken is not None

@@ -18,14 +18,14 @@ _SAMPLE = bytes(64 * 1024)
 
 
 @dataclass(frozen=True, slots=True)
-class AtRest:
+class OutboxContents:
     """What a file of events holds."""
 
     waiting: int
     dropped: int
 
 
-def look_at(path: Path) -> AtRest | None:
+def inspect_outbox(path: Path) -> OutboxContents | None:
     """Return what an outbox holds that nobody has open, None where there is no file yet; and try its folder.
 
     The file is copied and the copy read: SQLite itself would leave files beside it. Raises OutboxInUseError,
@@ -49,7 +49,7 @@ def look_at(path: Path) -> AtRest | None:
     return found
 
 
-def _read_copy(path: Path) -> AtRest:
+def _read_copy(path: Path) -> OutboxContents:
     with tempfile.TemporaryDirectory(prefix="affectd-check-") as folder:
         copy = Path(folder) / "outbox.db"
         shutil.copyfile(path, copy)
@@ -58,10 +58,10 @@ def _read_copy(path: Path) -> AtRest:
             shutil.copyfile(log, copy.with_name(copy.name + "-wal"))
         with closing(sqlite3.connect(copy)) as db:
             if copy.stat().st_size == 0 or not db.execute("SELECT 1 FROM sqlite_schema").fetchone():
-                return AtRest(0, 0)
+                return OutboxContents(0, 0)
             (waiting,) = db.execute("SELECT COUNT(*) FROM event").fetchone()
             (dropped,) = db.execute("SELECT value FROM meta WHERE key = 'dropped'").fetchone()
-            return AtRest(waiting, dropped)
+            return OutboxContents(waiting, dropped)
 
 
 def _try_folder(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Thins a source that is faster than asked to about so many frames a second."""
+"""Limits a source that is faster than asked to about so many frames a second."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ EARLY = 0.25
 """A frame may come this fraction of an interval early: a source at the asked rate jitters."""
 
 
-class Pace:
+class FrameRateLimiter:
     """Chooses which frames to take so that `rate` a second remain on average."""
 
     def __init__(self, rate: float) -> None:

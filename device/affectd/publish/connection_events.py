@@ -1,4 +1,4 @@
-"""What may happen on a connection to the broker."""
+"""The events of a connection to the broker."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
-class Delivered:
+class Acknowledged:
     """The broker's answer to one publish."""
 
     mid: int
@@ -16,7 +16,7 @@ class Delivered:
 
 
 @dataclass(frozen=True, slots=True)
-class Arrived:
+class ReceivedMessage:
     """A message on a topic subscribed to."""
 
     topic: str
@@ -28,7 +28,7 @@ class Arrived:
 
 
 @dataclass(frozen=True, slots=True)
-class Closed:
+class Disconnected:
     """The connection has ended."""
 
     reason: str
@@ -42,11 +42,11 @@ class Closed:
 
 
 @dataclass(frozen=True, slots=True)
-class Unsubscribed:
+class SubscriptionRefused:
     """The broker would not let us subscribe."""
 
     topic: str
     reason: str
 
 
-Happening = Delivered | Arrived | Closed | Unsubscribed
+ConnectionEvent = Acknowledged | ReceivedMessage | Disconnected | SubscriptionRefused

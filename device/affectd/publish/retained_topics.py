@@ -11,7 +11,7 @@ from pathlib import Path
 log = logging.getLogger(__name__)
 
 
-class LeftBehind:
+class RetainedTopics:
     """Remembers, in a file beside the outbox, on which topics something may be retained.
 
     So another device.id, base topic or discovery prefix leaves no ghost behind. A file that cannot be read or

@@ -6,8 +6,8 @@ import logging
 import time
 from collections.abc import Callable, Collection
 
-from affectd.publish.happenings import Arrived
-from affectd.publish.rate import Rate
+from affectd.publish.connection_events import ReceivedMessage
+from affectd.publish.token_bucket import TokenBucket
 
 log = logging.getLogger(__name__)
 
@@ -19,13 +19,13 @@ UNKNOWN_TOLD = 5
 _LATE_S, _IDLE_S = 0.2, 1.0
 
 
-class Inbox:
+class MessageThrottle:
     """Hands on every message while they are few; in a flood only the newest of each topic, when its turn comes.
 
     So the last command of a flood is always obeyed. For one thread.
     """
 
-    def __init__(self, on_message: Callable[[Arrived], None], known: Collection[str]) -> None:
+    def __init__(self, on_message: Callable[[ReceivedMessage], None], known: Collection[str]) -> None:
         """Hand on to `on_message` what comes on a topic that is `known`; the rest is told in the log alone."""
         self.unknown = 0
         """Messages on topics that mean nothing to us."""
@@ -36,12 +36,12 @@ class Inbox:
         self.passed_over = 0
         """Messages that a newer one overtook."""
         self._on_message = on_message
-        self._rate = Rate(TAKEN_PER_S, TAKEN_AT_ONCE)
+        self._rate = TokenBucket(TAKEN_PER_S, TAKEN_AT_ONCE)
         self._silent_until = 0.0
-        self._late: dict[str, Arrived] = {}
+        self._late: dict[str, ReceivedMessage] = {}
         """By topic, and so no more of them than known topics."""
 
-    def take(self, message: Arrived) -> None:
+    def take(self, message: ReceivedMessage) -> None:
         """Hand the message on, now or later."""
         if message.topic not in self._known:
             self._tell_unknown(message.topic)
@@ -72,6 +72,6 @@ class Inbox:
             self._told.add(topic)
             log.warning("ignored a message on %.200r: there is no such command", topic)
 
-    def _hand_on(self, message: Arrived) -> None:
+    def _hand_on(self, message: ReceivedMessage) -> None:
         self._rate.spend()
         self._on_message(message)

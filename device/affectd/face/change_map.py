@@ -29,7 +29,7 @@ Region = tuple[int, int, int, int]
 
 
 @dataclass(slots=True)
-class Changes:
+class ChangeMap:
     """Remembers, cell by cell, how the picture looked when it last changed, and how often it was looked at since."""
 
     _seen: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), np.float32))
@@ -41,7 +41,9 @@ class Changes:
         """Take the next picture for new everywhere."""
         self._seen = np.zeros((0, 0), np.float32)
 
-    def look(self, picture: SmallPicture, at: float, followed: Iterable[PixelBox], attempts: int) -> Region | None:
+    def region_to_search(
+        self, picture: SmallPicture, at: float, followed: Iterable[PixelBox], attempts: int
+    ) -> Region | None:
         """Return what of a picture of `at` seconds is to be looked at: left, top, right, bottom; None for nothing.
 
         `followed` are the faces, in full-picture pixels, that are followed anyway; `attempts` is how many it takes the

@@ -22,7 +22,7 @@ _RENEW_CA = (
 )
 
 
-def untrusted(error: ssl.SSLCertVerificationError, config: MqttConfig) -> str:
+def certificate_error(error: ssl.SSLCertVerificationError, config: MqttConfig) -> str:
     """Return why we do not believe the broker's certificate, and what to do."""
     what, code = error.verify_message.rstrip("."), error.verify_code
     if code in _WRONG_NAMES:

@@ -18,7 +18,7 @@ FILE = "delegates.json"
 Key = str
 
 
-class Memory:
+class VerdictCache:
     """The file of verdicts. One that cannot be read counts as empty, one that cannot be written is not: it is a cache.
 
     But for the verdicts on accelerators that failed in use, which hold until a trial that was asked for passes.
@@ -41,7 +41,7 @@ class Memory:
         )
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
-    def recall(self, key: Key) -> Verdict | None:
+    def find(self, key: Key) -> Verdict | None:
         """Return the verdict that holds here: what failed in use, else the last trial's under the same limits."""
         verdicts = self._read()
         for each in (key, _here(key)):
@@ -50,19 +50,19 @@ class Memory:
                     return Verdict(fault, ms, share)
         return None
 
-    def keep(self, key: Key, verdict: Verdict) -> None:
+    def store(self, key: Key, verdict: Verdict) -> None:
         """Keep a trial's verdict for this system and these limits."""
         self._write({**self._read(), _here(key): _stored(verdict)})
 
-    def convict(self, key: Key, fault: str) -> None:
+    def store_failure(self, key: Key, fault: str) -> None:
         """Keep that it failed in use, whatever its trial had shown."""
         self._write({**self._read(), key: _stored(Verdict(fault))})
 
-    def acquit(self, key: Key) -> None:
+    def drop_failure(self, key: Key) -> None:
         """Forget that it failed in use."""
         self._drop(key)
 
-    def forget(self, key: Key) -> None:
+    def drop_trial(self, key: Key) -> None:
         """Forget what its last trial here showed."""
         self._drop(_here(key))
 

@@ -7,20 +7,20 @@ from collections.abc import Sequence
 from affectd.events import EmotionState, Person
 
 
-class News:
+class ChangeFilter:
     """Remembers what was sent last. For one thread."""
 
     def __init__(self, heartbeat_s: float) -> None:
         self._heartbeat_s = heartbeat_s
         self._sent: dict[str, tuple[object, float]] = {}
 
-    def is_in_state(self, state: EmotionState, now: float) -> bool:
+    def state_is_due(self, state: EmotionState, now: float) -> bool:
         """Whether a subscriber of the state must hear of this one at `now`."""
         track = None if state.face is None else state.face.track
         speaking = state.voice is not None and state.voice.active
         return self._is_due("state", (state.emotion, state.reason, state.person, track, speaking), now)
 
-    def is_in_people(self, people: Sequence[Person], now: float) -> bool:
+    def people_are_due(self, people: Sequence[Person], now: float) -> bool:
         """Whether somebody has come, gone, moved to the front, or shows another emotion."""
         return self._is_due("people", [(person.number, person.emotion) for person in people], now)
 

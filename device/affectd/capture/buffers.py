@@ -1,7 +1,7 @@
 """What stands between a device's thread and the worker of its modality: a one-frame slot, a sound queue.
 
 Both have a lossless mode for clips played as fast as possible: `put` then waits until there is room. Both tell
-stretches apart: between the closing of a device and its next opening anything may have happened.
+segments apart: between the closing of a device and its next opening anything may have happened.
 """
 
 from __future__ import annotations
@@ -14,25 +14,25 @@ from dataclasses import replace
 from affectd.events import AudioChunk, Frame
 
 
-class _HandOver(ABC):
-    """Stretches and the end, the same for both."""
+class _Buffer(ABC):
+    """Segments and the end, the same for both."""
 
     def __init__(self, *, lossless: bool) -> None:
         self._lossless = lossless
-        self._stretch = 0
+        self._segment = 0
         self._closed = False
         self._changed = threading.Condition()
 
     def begin(self) -> int:
-        """Report that the device is being opened, and forget what waits; gives the stretch's number, for `end`."""
+        """Report that the device is being opened, and forget what waits; gives the segment's number, for `end`."""
         with self._changed:
             self._cut()
-            return self._stretch
+            return self._segment
 
-    def end(self, stretch: int) -> None:
-        """Report that the device is being closed; forget what waits, unless another stretch has begun or none will."""
+    def end(self, segment: int) -> None:
+        """Report that the device is being closed; forget what waits, unless another segment has begun or none will."""
         with self._changed:
-            if stretch == self._stretch and not self._closed:
+            if segment == self._segment and not self._closed:
                 self._cut()
 
     def close(self) -> None:
@@ -42,7 +42,7 @@ class _HandOver(ABC):
             self._changed.notify_all()
 
     def _cut(self) -> None:
-        self._stretch += 1
+        self._segment += 1
         self._forget()
         self._changed.notify_all()
 
@@ -51,7 +51,7 @@ class _HandOver(ABC):
         """Empty it."""
 
 
-class LatestFrame(_HandOver):
+class LatestFrame(_Buffer):
     """Keeps the newest frame only: an old picture is worthless, and is counted when dropped."""
 
     def __init__(self, *, lossless: bool = False) -> None:
@@ -79,7 +79,7 @@ class LatestFrame(_HandOver):
             self._changed.notify_all()
 
     def take(self, timeout_s: float) -> tuple[int, Frame | None]:
-        """Wait for a frame; give the number of its stretch, and it.
+        """Wait for a frame; give the number of its segment, and it.
 
         No frame when none came in time or none will come (see `finished`); the number is then that of now.
         """
@@ -87,13 +87,13 @@ class LatestFrame(_HandOver):
             self._changed.wait_for(lambda: self._frame is not None or self._closed, timeout_s)
             frame, self._frame = self._frame, None
             self._changed.notify_all()
-            return self._stretch, frame
+            return self._segment, frame
 
     def _forget(self) -> None:
         self._frame = None
 
 
-class AudioQueue(_HandOver):
+class AudioQueue(_Buffer):
     """Keeps the newest `capacity` chunks; what falls out is counted in `lost` of the chunk that follows."""
 
     def __init__(self, *, capacity: int = 50, lossless: bool = False) -> None:
@@ -129,18 +129,18 @@ class AudioQueue(_HandOver):
             self._changed.notify_all()
 
     def take(self, timeout_s: float) -> tuple[int, AudioChunk | None]:
-        """Wait for the oldest chunk; give the number of its stretch, and it.
+        """Wait for the oldest chunk; give the number of its segment, and it.
 
         No chunk when none came in time or none will come (see `finished`); the number is then that of now.
         """
         with self._changed:
             self._changed.wait_for(lambda: bool(self._chunks) or self._closed, timeout_s)
             if not self._chunks:
-                return self._stretch, None
+                return self._segment, None
             chunk = self._chunks.popleft()
             lost, self._lost_before_first = chunk.lost + self._lost_before_first, 0
             self._changed.notify_all()
-            return self._stretch, replace(chunk, lost=lost)
+            return self._segment, replace(chunk, lost=lost)
 
     def _forget(self) -> None:
         self._chunks.clear()

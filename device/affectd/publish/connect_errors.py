@@ -6,7 +6,7 @@ import ssl
 
 from affectd.config import MqttConfig
 from affectd.publish import tls
-from affectd.publish.untrusted import untrusted
+from affectd.publish.certificate_errors import certificate_error
 
 HUNG_UP = "Unspecified error"
 """How paho names a connection that ended without a word."""
@@ -18,7 +18,7 @@ GARBAGE = "no MQTT"
 def network_sentence(error: Exception, config: MqttConfig) -> str:
     """Explain why there is no connection, and what to do."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        return untrusted(error, config)
+        return certificate_error(error, config)
     if isinstance(error, ssl.SSLError):
         unwelcome = tls.unwelcome(str(error), config)
         return unwelcome or f"TLS failed: {error.reason or error}; is {config.port} the port for TLS?"

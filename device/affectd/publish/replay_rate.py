@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from affectd.publish.rate import Rate
+from affectd.publish.token_bucket import TokenBucket
 
 BEGINNING_PER_S, LEAST_PER_S = 50.0, 10.0
 FASTER_PER_S = 50.0
@@ -17,7 +17,7 @@ FEWEST, MOST = 4, 100
 _WINDOW_S = 0.4
 
 
-class Pace:
+class ReplayRate:
     """Begins modestly, goes `FASTER_PER_S` faster as long as the broker keeps up, and half as fast when it does not.
 
     The events on their way grow and shrink with it. For one thread.
@@ -26,7 +26,7 @@ class Pace:
     def __init__(self, ceiling_per_s: float) -> None:
         """Never go faster than `ceiling_per_s` events a second."""
         self._ceiling_per_s = ceiling_per_s
-        self._rate = Rate(1.0, 1)
+        self._bucket = TokenBucket(1.0, 1)
         self.begin()
 
     def begin(self) -> None:
@@ -48,11 +48,11 @@ class Pace:
 
     def allowed(self) -> int:
         """Return how many may go now."""
-        return self._rate.allowed()
+        return self._bucket.allowed()
 
     def spend(self) -> None:
         """Count one that went."""
-        self._rate.spend()
+        self._bucket.spend()
 
     def held_back(self) -> None:
         """Note that more could have gone."""
@@ -73,4 +73,4 @@ class Pace:
 
     def _set(self, per_s: float) -> None:
         self._per_s = min(self._ceiling_per_s, max(LEAST_PER_S, per_s))
-        self._rate.change(self._per_s, self.window)
+        self._bucket.change(self._per_s, self.window)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from affectd.face.changes import ANEW_S, Changes
+from affectd.face.change_map import ANEW_S, ChangeMap
 from affectd.face.detector import SmallPicture
 
 ROWS, COLUMNS = 240, 320
@@ -16,14 +16,14 @@ class Room:
     def __init__(self) -> None:
         self.rng = np.random.default_rng(0)
         self.picture = self.rng.integers(40, 200, (ROWS // 40, COLUMNS // 40)).repeat(40, 0).repeat(40, 1).astype(float)
-        self.changes = Changes()
+        self.changes = ChangeMap()
         self.looks = 0
 
     def look(self, *followed):
         noisy = self.picture + self.rng.normal(0, 3, self.picture.shape)
         small = SmallPicture(np.clip(noisy, 0, 255).astype(np.uint8), 2.0)
         self.looks += 1
-        return self.changes.look(small, self.looks / 10, followed, ATTEMPTS)
+        return self.changes.region_to_search(small, self.looks / 10, followed, ATTEMPTS)
 
     def put(self, x, y, side, grey=0):
         self.picture[y : y + side, x : x + side] = grey
@@ -92,4 +92,4 @@ def test_a_picture_of_another_size_and_one_after_forgetting_are_new() -> None:
     room.changes.forget()
     assert room.look() == WHOLE
     small = SmallPicture(np.zeros((100, 60), np.uint8), 1.0)
-    assert room.changes.look(small, 9.0, [], ATTEMPTS) == (0, 0, 60, 100)
+    assert room.changes.region_to_search(small, 9.0, [], ATTEMPTS) == (0, 0, 60, 100)

@@ -24,7 +24,7 @@ class Block:
     lost: int
 
 
-class Inbox:
+class BlockQueue:
     """The callback's side of one opening: queues blocks and counts what is missing between them."""
 
     def __init__(self, capacity: int, sample_rate: int, overflow_flag: int) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from affectd.service.board import Board
-from affectd.service.cooling import LOOK_S, RECOVER_S, SETTLE_S, Cooling
+from affectd.service.thermal_governor import LOOK_S, RECOVER_S, SETTLE_S, ThermalGovernor
 from support import board_files
 
 
@@ -19,7 +19,7 @@ class Room:
         self.now = 1000.0
         self._root = board_files.raspberry_pi(root, 50.0)
         self._temperature = 50.0
-        self.cooling = Cooling(Board(root), fps, clock=lambda: self.now)
+        self.governor = ThermalGovernor(Board(root), fps, clock=lambda: self.now)
 
     def at(self, temperature: float, seconds: float = LOOK_S) -> float | None:
         """Let so many seconds pass at a temperature, and return the limit then."""
@@ -29,17 +29,17 @@ class Room:
         end = self.now + seconds
         while self.now < end:
             self.now += 0.5
-            self.cooling.look()
-        return self.cooling.fps_limit
+            self.governor.poll()
+        return self.governor.fps_limit
 
 
 def test_the_rate_falls_before_the_limit_and_rises_once_cool(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     room = Room(tmp_path)
     assert room.at(75.0, 60) is None
-    assert room.cooling.notice is None
+    assert room.governor.notice is None
     assert room.at(76.5) == 5
-    assert room.cooling.notice == (
+    assert room.governor.notice == (
         "throttled by affectd: 5 fps at 76 °C; from 80 °C on the board slows itself down: give it more air"
     )
     assert room.at(77.0, 300) == 5, "it holds the temperature below the second step"
@@ -49,7 +49,7 @@ def test_the_rate_falls_before_the_limit_and_rises_once_cool(tmp_path: Path, cap
     assert room.at(70.0, RECOVER_S - LOOK_S) == 2
     assert room.at(70.0, 2 * LOOK_S) == 5
     assert room.at(70.0, RECOVER_S + LOOK_S) is None
-    assert room.cooling.notice is None
+    assert room.governor.notice is None
     said = [record.getMessage().split(";")[0] for record in caplog.records]
     assert said == [
         "throttled by affectd: 5 fps at 76 °C",
@@ -80,14 +80,14 @@ def test_the_firmware_that_slows_down_is_believed_and_a_weak_power_supply_is_no_
     assert room.at(60.0) is None
     board_files.write(tmp_path, board_files.FIRMWARE, "20002\n")
     assert room.at(60.0) == 5
-    assert "5 fps at 60 °C; the firmware slows the board down" in str(room.cooling.notice)
+    assert "5 fps at 60 °C; the firmware slows the board down" in str(room.governor.notice)
 
 
 def test_a_board_without_a_limit_is_left_alone_and_few_frames_stay_enough_to_see_somebody(tmp_path: Path) -> None:
     board_files.zone(tmp_path / "x86", 0, 95.0, critical_0=110.0)
-    cooling = Cooling(Board(tmp_path / "x86"), 10.0)
-    cooling.look()
-    assert cooling.fps_limit is None
+    governor = ThermalGovernor(Board(tmp_path / "x86"), 10.0)
+    governor.poll()
+    assert governor.fps_limit is None
     slow = Room(tmp_path / "pi", fps=3.0)
     assert slow.at(90.0) == 2
     assert slow.at(90.0, 300) == 2

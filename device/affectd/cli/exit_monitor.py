@@ -13,15 +13,15 @@ _STREAMS = {0: "standard input", 1: "standard output"}
 
 
 @dataclass(frozen=True, slots=True)
-class Farewell:
+class ExitReason:
     """Why to end, and with which exit code."""
 
     reason: str
     exit_code: int = 0
 
 
-class Caller:
-    """Ask for its `farewell` every tenth of a second or so."""
+class ExitMonitor:
+    """Ask for its `exit_reason` every tenth of a second or so."""
 
     def __init__(self) -> None:
         """Remember the parent process and the streams that are open: make it before anything that takes time."""
@@ -36,18 +36,18 @@ class Caller:
     def take_signals(self) -> None:
         """Have SIGINT, SIGTERM and SIGHUP, also where a shell had them ignored, end nothing by themselves any more."""
         for number in _ENDING:
-            signal.signal(number, self._take)
+            signal.signal(number, self._on_signal)
 
-    def farewell(self) -> Farewell | None:
-        """Return why to end; None while the caller is there and content."""
+    def exit_reason(self) -> ExitReason | None:
+        """Return why to end; None while the caller is there and has not asked for it."""
         if self._signals:
             number = self._signals[0]
-            return Farewell(number.name, INTERRUPTED if number == signal.SIGINT else 0)
+            return ExitReason(number.name, INTERRUPTED if number == signal.SIGINT else 0)
         for descriptor, _ in self._hang_ups.poll(0):
-            return Farewell(f"{_STREAMS[descriptor]} was closed at its other end")
+            return ExitReason(f"{_STREAMS[descriptor]} was closed at its other end")
         if os.getppid() != self._parent:
-            return Farewell("the calling process has ended")
+            return ExitReason("the calling process has ended")
         return None
 
-    def _take(self, number: int, _frame: object) -> None:
+    def _on_signal(self, number: int, _frame: object) -> None:
         self._signals.append(signal.Signals(number))

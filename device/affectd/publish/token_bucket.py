@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 
-class Rate:
+class TokenBucket:
     """So many a second; after a pause up to `burst` at once. For one thread."""
 
     def __init__(self, per_s: float, burst: int) -> None:

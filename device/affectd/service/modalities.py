@@ -10,7 +10,7 @@ _IGNORED_BY: dict[str, Strategy] = {"face": "voice", "voice": "face"}
 """The strategy that a modality has no part in."""
 
 
-class Senses:
+class Modalities:
     """The device and the worker of each modality, judged by how they are."""
 
     def __init__(self, strategy: str, silent_s: float, *, clip: bool) -> None:

@@ -28,8 +28,8 @@ LEAST_FPS = 2.0
 """Below, whoever is seen would seem to be gone between two frames."""
 
 
-class Cooling:
-    """Looks at the board now and then, and says how many frames a second it bears."""
+class ThermalGovernor:
+    """Reads the temperature now and then, and limits the frames a second to what the board bears."""
 
     def __init__(self, board: Board, fps: float, *, clock: Callable[[], float] = time.monotonic) -> None:
         """Begin at the full `fps`; `clock` counts seconds."""
@@ -48,7 +48,7 @@ class Cooling:
         """Frames a second to work on; None for all."""
         return self._rates[self._step] if self._step else None
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """Read the board's heat where that is due; call it every second or so."""
         now = self._clock()
         if now < self._look_at:

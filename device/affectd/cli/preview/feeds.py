@@ -41,7 +41,7 @@ JUDGED_S = 10.0
 """Sound that is judged: long enough for whoever speaks to pause in it."""
 
 
-class Sense(ABC):
+class Feed(ABC):
     """A context manager: inside, a thread reads a device. `raise_fault` raises what ended it."""
 
     def __init__(self, name: str, device: str) -> None:
@@ -51,7 +51,7 @@ class Sense(ABC):
         self._fault: BaseException | None = None
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
 
-    def __enter__(self) -> Sense:
+    def __enter__(self) -> Feed:
         """Begin."""
         self._thread.start()
         return self
@@ -77,7 +77,7 @@ class Sense(ABC):
         """Read until `stop` is set."""
 
 
-class Looking(Sense):
+class CameraFeed(Feed):
     """Has every frame read, judged and shown."""
 
     def __init__(self, camera: Camera, reader: FaceReader, view: View, config: Config) -> None:
@@ -135,7 +135,7 @@ class Looking(Sense):
         return [verdict.to_json() for verdict in verdicts]
 
 
-class Listening(Sense):
+class MicrophoneFeed(Feed):
     """Has the sound judged and shown; a microphone that fails is opened again: the camera can be aimed meanwhile."""
 
     def __init__(self, microphone: Microphone, reader: VoiceReader | None, view: View) -> None:
@@ -150,12 +150,12 @@ class Listening(Sense):
         """Show chunk after chunk."""
         while not self.stop.is_set():
             try:
-                self._listen()
+                self._read()
             except CaptureError as fault:
                 self._view.put("microphone", {"name": self._microphone.name, "fault": str(fault)})
                 self.stop.wait(RETRY_S)
 
-    def _listen(self) -> None:
+    def _read(self) -> None:
         self._blocks.clear()
         self._newest = None
         if self._reader is not None:
@@ -165,11 +165,11 @@ class Listening(Sense):
             while not self.stop.is_set():
                 chunk = self._microphone.read()
                 if chunk.samples.size and not self.stop.is_set():
-                    self._hear(chunk)
+                    self._process(chunk)
         finally:
             self._microphone.close()
 
-    def _hear(self, chunk: AudioChunk) -> None:
+    def _process(self, chunk: AudioChunk) -> None:
         self._blocks.append(loudness(chunk.samples))
         for reading in [] if self._reader is None else self._reader.feed(chunk):
             self._newest = reading

@@ -1,4 +1,4 @@
-"""What a component works with, one for each of its threads: one that hangs keeps its own for itself."""
+"""A pool of what a component works with, one for each of its threads: one that hangs keeps its own."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from affectd.service.component import Beat
 Part = TypeVar("Part")
 
 
-class Spares(Generic[Part]):
+class Pool(Generic[Part]):
     """A device or a reader that one thread uses at a time; `make` gives another while all there are, are in use."""
 
     def __init__(self, first: Part, make: Callable[[], Part]) -> None:
@@ -19,7 +19,7 @@ class Spares(Generic[Part]):
         self._make = make
 
     @classmethod
-    def of(cls, make: Callable[[], Part | None]) -> Spares[Part] | None:
+    def of(cls, make: Callable[[], Part | None]) -> Pool[Part] | None:
         """Make the first; None where there is none, and then there never is."""
         first = make()
         return None if first is None else cls(first, cast(Callable[[], Part], make))
