@@ -10,7 +10,7 @@ import pytest
 
 from affectd.config.file import load
 from affectd.daemon import Daemon
-from affectd.service import cooling
+from affectd.service import thermal_governor
 from affectd.service.board import Board
 from affectd.service.meters import Meters
 from e2e.program import RESTLESS, Affectd, blinking_person
@@ -23,9 +23,9 @@ def test_a_hot_board_is_given_fewer_frames_and_all_of_them_again_once_it_is_cool
     broker: Mosquitto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("affectd.daemon.Meters", partial(Meters, window_s=2.0))
-    monkeypatch.setattr(cooling, "LOOK_S", 0.2)
-    monkeypatch.setattr(cooling, "RECOVER_S", 1.0)
-    monkeypatch.setattr(cooling, "SETTLE_S", 1.0)
+    monkeypatch.setattr(thermal_governor, "LOOK_S", 0.2)
+    monkeypatch.setattr(thermal_governor, "RECOVER_S", 1.0)
+    monkeypatch.setattr(thermal_governor, "SETTLE_S", 1.0)
     clip = blinking_person(tmp_path / "blinking.mp4")
     program = Affectd(tmp_path, broker, camera={"source": str(clip)}, clip={"loop": True}, **RESTLESS)
     board = Board(board_files.raspberry_pi(tmp_path / "board", 55.0))

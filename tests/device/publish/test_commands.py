@@ -12,7 +12,7 @@ import pytest
 from paho.mqtt.publish import single
 
 from affectd.cli.embedded_broker import EmbeddedBroker
-from affectd.publish import inbox
+from affectd.publish import message_throttle
 from affectd.publish.publisher import LONGEST_COMMAND
 from affectd.publish.session import LARGEST_ARRIVING
 from support.broker import Listener, Mosquitto
@@ -54,7 +54,7 @@ def test_commands_that_there_are_not_are_told_once_and_not_obeyed(
             until(lambda: box.commands)
             assert (box.commands, box.publisher.commands_ignored) == (["on"], 0)
     assert caplog.text.count(f"ignored a message on '{reboot}': there is no such command") == 1
-    assert caplog.text.count("there is no such command") == inbox.UNKNOWN_TOLD
+    assert caplog.text.count("there is no such command") == message_throttle.UNKNOWN_TOLD
 
 
 @pytest.mark.parametrize("payload", [b"", b"ON\x00", b"toggle", b"0", b"on off", b"on" + b" " * LONGEST_COMMAND])
@@ -106,10 +106,10 @@ def test_a_flood_of_commands_is_slowed_down_its_last_obeyed_and_events_flow(
         listener.wait_for(lambda messages: len(messages) == 5)
         listener.publish(TOPICS.privacy_command, "ON")
         until(lambda: len(re.findall("Sending PUBLISH to affectd-box", broker.log)) > flood)
-        time.sleep(2 / inbox.TAKEN_PER_S)  # its turn
+        time.sleep(2 / message_throttle.TAKEN_PER_S)  # its turn
         until(lambda: box.commands[-1] == "on")
         took = time.monotonic() - began
-        assert len(box.commands) <= inbox.TAKEN_AT_ONCE + inbox.TAKEN_PER_S * took + 1
+        assert len(box.commands) <= message_throttle.TAKEN_AT_ONCE + message_throttle.TAKEN_PER_S * took + 1
         assert box.connected
     assert "come too fast: of each topic only the newest is looked at" in caplog.text
     assert caplog.text.count("come too fast") == 1

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from affectd.publish import event_sender, in_flight, pace, session
+from affectd.publish import event_sender, in_flight, replay_rate, session
 from support import publishing
 from support.broker import Listener, Mosquitto
 from support.odd_broker import PACKET_TOO_LARGE, SERVER_SHUTTING_DOWN, SESSION_TAKEN_OVER, OddBroker, disconnect
@@ -44,7 +44,7 @@ def test_events_that_the_acl_denies_stay_and_everything_else_flows(
         until(lambda: box.outbox.depth == 0)
         assert box.last_error == ""
         # A denied event ends the round: not all that wait are thrown at the broker.
-        assert box.publisher.status.denied <= pace.MOST * 15
+        assert box.publisher.status.denied <= replay_rate.MOST * 15
 
 
 def test_an_event_that_the_broker_never_takes_holds_up_nobody(

@@ -14,8 +14,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.signal import correlate, fftconvolve, resample_poly
 
-from affectd.capture.microphone import portaudio
-from affectd.capture.microphone import queue as sound_inbox
+from affectd.capture.microphone import block_queue, portaudio
 from affectd.capture.microphone.pyaudio_microphone import PyAudioMicrophone
 from affectd.errors import CaptureError
 from affectd.events import AudioChunk
@@ -134,7 +133,7 @@ def test_sound_that_was_not_read_in_time_is_counted(
 
 
 def test_a_jump_of_the_capture_time_is_a_gap_and_jitter_is_not() -> None:
-    queue = sound_inbox.BlockQueue(1000, 16_000, pyaudio.paInputOverflow)
+    queue = block_queue.BlockQueue(1000, 16_000, pyaudio.paInputOverflow)
     skipped_s = 0.0
     for i in range(100):
         if i == 60:
