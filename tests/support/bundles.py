@@ -4,6 +4,7 @@ In tests/: python -m support.bundles FOLDER makes them all, for pytest --tiny-mo
 """
 
 import fcntl
+import hashlib
 import json
 import shutil
 import subprocess
@@ -12,6 +13,8 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 KINDS = {"face": ("float32", "int8"), "voice": ("float16", "dynamic", "int8")}
 
@@ -46,6 +49,18 @@ def broken(bundle: Path, folder: Path, change: Callable[[dict[str, Any]], object
     copy = Path(shutil.copytree(bundle, folder / bundle.name))
     manifest = json.loads((copy / "manifest.json").read_text())
     change(manifest)
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    return copy
+
+
+def answering_wrongly(bundle: Path, folder: Path) -> Path:
+    """Copy a bundle and let its golden samples want other answers."""
+    copy = broken(bundle, folder, lambda _: None)
+    with np.load(copy / "golden.npz") as arrays:
+        stored = dict(arrays)
+    np.savez(copy / "golden.npz", **{**stored, "logits": np.roll(stored["logits"], 1, axis=1)})
+    manifest = json.loads((copy / "manifest.json").read_text())
+    manifest["golden"]["sha256"] = hashlib.sha256((copy / "golden.npz").read_bytes()).hexdigest()
     (copy / "manifest.json").write_text(json.dumps(manifest))
     return copy
 

@@ -10,17 +10,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from affectd.cli.options import add_broker_options, add_config_option, existing_clip, load_config, with_clip
+from affectd.errors import CaptureError
 
 if TYPE_CHECKING:
     from affectd.cli.bench.daemon import DaemonCost
     from affectd.cli.bench.stages import Stage
     from affectd.config import Config
 
-HELP = "measure latency stage by stage, and the whole daemon"
+HELP = "measure latency stage by stage, and the whole daemon; or a model"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command line of `affectd bench`."""
+    parser.add_argument(
+        "--model",
+        type=Path,
+        metavar="FOLDER",
+        help="measure this bundle instead: each variant, runtime and accelerator by itself, and its share of the work",
+    )
     parser.add_argument("--clip", type=Path, metavar="FILE", help="instead of the bundled clip")
     parser.add_argument("--json", action="store_true", help="measurements as JSON")
     add_config_option(parser)
@@ -28,14 +35,44 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure the stages in this process, then the daemon in one of its own."""
+    """Measure the bundle that was named; else the stages in this process, then the daemon in one of its own."""
+    from affectd.service.log import set_up_logging
+
+    set_up_logging("ERROR")
+    return _run_daemon(args) if args.model is None else _run_bundle(args)
+
+
+def _run_bundle(args: argparse.Namespace) -> int:
+    from affectd.cli.bench.alone import measure_alone, refuse_wrong
+    from affectd.cli.bench.at_work import measure_at_work
+    from affectd.cli.bench.bundle_report import document, table
+    from affectd.cli.bench.stages import unpaced
+    from affectd.inference.bundle import Bundle
+
+    config, bundle = load_config(args), Bundle.load(args.model)
+    try:
+        config = with_clip(config, existing_clip(args.clip, option="--clip"))
+        unpaced(config)
+        has_clip = True
+    except CaptureError as error:
+        if args.clip is not None:
+            raise
+        _say(f"by itself only: {error}")
+        has_clip = False
+    _say("measuring every variant, runtime and accelerator ...")
+    alone = measure_alone(bundle, config.inference)
+    at_work = measure_at_work(alone, config) if has_clip else []
+    print((document if args.json else table)(bundle, alone, at_work))
+    refuse_wrong(bundle, alone)
+    return 0
+
+
+def _run_daemon(args: argparse.Namespace) -> int:
     from affectd import assembly
     from affectd.cli.bench.broker import bench_broker
     from affectd.cli.bench.daemon import decoding_percent, measure_daemon
     from affectd.cli.bench.stages import measure_stages, unpaced
-    from affectd.service.log import set_up_logging
 
-    set_up_logging("ERROR")
     clip = existing_clip(args.clip, option="--clip")
     config = load_config(args)
     config = with_clip(assembly.identified(config, assembly.identity(config)), clip)

@@ -6,7 +6,7 @@ import dataclasses
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -66,6 +66,10 @@ class Samples:
         self.add(stage, 1000 * (time.perf_counter() - began))
         return result
 
+    def total_ms(self, stage: str) -> float:
+        """Return the sum of one stage."""
+        return sum(self._samples[stage])
+
     def stages(self) -> list[Stage]:
         """Sum them up."""
         stages = []
@@ -85,22 +89,23 @@ def measure_stages(config: Config) -> tuple[list[Stage], dict[str, str]]:
     voice = samples.time("open voice model", lambda: assembly.open_configured_model(config, "voice"))
     readings: list[FaceReading | VoiceReading] = []
     if face is not None:
-        readings += _measure_face(config, face, samples)
+        readings += measure_face(config, face, samples, _detectors(config))
     if voice is not None:
-        readings += _measure_voice(config, voice, samples)
+        readings += measure_voice(config, voice, samples)
     _measure_fusion(config, face, voice, readings, samples)
     _measure_outbox(samples)
     models = {task: str(model) for task, model in (("face", face), ("voice", voice)) if model is not None}
     return samples.stages(), models
 
 
-def _measure_face(config: Config, model: Model, samples: Samples) -> list[FaceReading]:
-    """Measure frames in which a face was classified; the path's total is over these."""
+def measure_face(
+    config: Config, model: Model, samples: Samples, detectors: Mapping[str, FaceDetector]
+) -> list[FaceReading]:
+    """Measure frames in which a face was classified, the path's total over these; and `detectors` by themselves."""
     camera = assembly.make_camera(config, unpaced(config))
     if camera is None:
         return []
     reader = assembly.make_face_reader(config, model)
-    detectors = _detectors(config)
     readings = []
     for frame in _items(camera.open, camera.read, camera.close):
         began = time.perf_counter()
@@ -125,14 +130,14 @@ def _detectors(config: Config) -> dict[str, FaceDetector]:
     return detectors
 
 
-def _measure_detectors(detectors: dict[str, FaceDetector], frame: Frame, samples: Samples) -> None:
+def _measure_detectors(detectors: Mapping[str, FaceDetector], frame: Frame, samples: Samples) -> None:
     """Measure full detection in a frame, which the face path does in every few."""
     gray = to_gray(frame.image)
     for name, detector in detectors.items():
         samples.time(f"detector: {name}", partial(detector.detect, detector.shrink(gray), frame.number // DETECT_EVERY))
 
 
-def _measure_voice(config: Config, model: Model, samples: Samples) -> list[VoiceReading]:
+def measure_voice(config: Config, model: Model, samples: Samples) -> list[VoiceReading]:
     """Measure hops in which somebody spoke; the path's total is over these."""
     microphone = unpaced(config).microphone
     if microphone is None:
