@@ -10,7 +10,7 @@ from affectd.inference.bundle import Bundle
 from affectd_convert.conversion.parity import Row
 from affectd_convert.evaluation.cost import Cost
 from affectd_convert.evaluation.metrics import Evaluation
-from affectd_convert.evaluation.report import WindowFigures
+from affectd_convert.evaluation.report import Report, WindowCalibration
 from affectd_convert.evaluation.robustness.table import Robustness
 
 WORST_LABELS = 3
@@ -45,24 +45,22 @@ MISUSE = (
 
 def write_card(
     bundle: Bundle,
-    evaluation: Evaluation,
+    report: Report,
     *,
-    windows: WindowFigures | None,
     parity: Sequence[Row],
     parity_on: str,
     costs: Mapping[str, Sequence[Cost]],
     robustness: Robustness | None,
     calibrated_on: str | None,
     commands: Sequence[str],
-    figures_command: str,
     note: str,
     protocol: str,
 ) -> str:
-    """Return CARD.md; `evaluation` is that of the first line of the bundle's metrics, `windows` is of voices.
+    """Return CARD.md; `report` is of the bundle's variants, in the order of its metrics.
 
     `parity_on` names the samples of `parity`, `costs` are by kind of variant. `calibrated_on` names the split that the
     temperature was fitted on; None where it was fitted on that of the metrics, whose ECE is cross-fitted. `commands`
-    made the bundle, `figures_command` measures its figures again.
+    made the bundle.
     """
     first = bundle.metrics[0]
     sections = (
@@ -71,9 +69,9 @@ def write_card(
         _section("Misuse", [f"- {sentence}" for sentence in MISUSE]),
         _section("Training data", _training_data(bundle)),
         _section("Protocol", protocol.strip().splitlines()) if protocol else [],
-        _section("Figures", [*_figures(bundle, windows, calibrated_on), *_measured_by(figures_command)]),
-        _section(f"Per label ({first.variant}, {first.split})", _per_label(evaluation)),
-        _section("Known failures", known_failures(evaluation)),
+        _section("Figures", _figures(bundle, report, calibrated_on)),
+        _section(f"Per label ({first.variant}, {first.split})", _per_label(report.first)),
+        _section("Known failures", known_failures(report.first)),
         [] if robustness is None else _section("Robustness", _robustness(robustness)),
         _section("Variants against their float parent", _parity(bundle, parity, parity_on)),
         _section("Cost", _costs(bundle, costs)),
@@ -82,9 +80,7 @@ def write_card(
     return "\n".join(line for section in sections for line in section)
 
 
-def write_fold_card(
-    bundle: Bundle, whole: str, *, windows: WindowFigures | None, calibrated_on: str | None, figures_command: str
-) -> str:
+def write_fold_card(bundle: Bundle, whole: str, *, report: Report, calibrated_on: str | None) -> str:
     """Return CARD.md of one fold in the cross-validation of the bundle `whole`: what it is and what it scored."""
     sections = (
         [
@@ -94,7 +90,7 @@ def write_fold_card(
             f"[{whole}](../../CARD.md) can be measured again; how it was made, and what must be known of it, is there.",
             "",
         ],
-        _section("Figures", [*_figures(bundle, windows, calibrated_on), *_measured_by(figures_command)]),
+        _section("Figures", _figures(bundle, report, calibrated_on)),
         _section("Training data", _licences(bundle)),
     )
     return "\n".join(line for section in sections for line in section)
@@ -152,14 +148,14 @@ def _training_data(bundle: Bundle) -> list[str]:
     ]
 
 
-def _figures(bundle: Bundle, windows: WindowFigures | None, calibrated_on: str | None) -> list[str]:
+def _figures(bundle: Bundle, report: Report, calibrated_on: str | None) -> list[str]:
     if calibrated_on is None:
         fitted = "fitted on this split; the ECE is cross-fitted: each part's with a temperature fitted on the others"
     else:
         fitted = f"fitted on {calibrated_on}"
     return [
         f"On the device runtime. ECE (15 bins) is after temperature scaling by {bundle.temperature:.3f}, {fitted}."
-        f"{'' if windows is None else _PER_CLIP}",
+        f"{'' if report.windows is None else _PER_CLIP}",
         "",
         *_table(
             ("split", "samples", "variant", "accuracy", "macro F1", "UAR", "ECE"),
@@ -168,11 +164,12 @@ def _figures(bundle: Bundle, windows: WindowFigures | None, calibrated_on: str |
                 for m in bundle.metrics
             ],
         ),
-        *([] if windows is None else ["", _single_windows(windows)]),
+        *([] if report.windows is None else ["", _single_windows(report.windows)]),
+        *_measured_by(report.command),
     ]
 
 
-def _single_windows(windows: WindowFigures) -> str:
+def _single_windows(windows: WindowCalibration) -> str:
     errors = ", ".join(f"{ece:.4f} ({kind})" for kind, ece in windows.ece.items())
     return (
         "The daemon answers every single window, its logits divided by the same temperature: of these, "

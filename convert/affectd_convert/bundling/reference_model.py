@@ -94,7 +94,7 @@ def make_bundle(
         run=run,
         variants=variants,
         held_out=run_data.held_out,
-        scored=replace(proof.scored, command=evaluation),
+        report=proof.report(evaluation),
         robustness=replace(proof.robustness, command=f"{evaluation} --robustness"),
         beside=lambda draft: _write_folds(draft / FOLDS, folder.name, data, version, folds, proof),
     )

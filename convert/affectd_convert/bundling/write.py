@@ -7,7 +7,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from affectd_convert.evaluation.calibration import Calibration
 from affectd_convert.evaluation.cost import measure_costs
 from affectd_convert.evaluation.metrics import Evaluation
 from affectd_convert.evaluation.plots import plot_confusion, plot_reliability
-from affectd_convert.evaluation.report import Figures, Scored, Split, measure
+from affectd_convert.evaluation.report import Report, Split, measure
 from affectd_convert.evaluation.robustness.table import Robustness
 from affectd_convert.training.run_folder import copy_record
 
@@ -78,77 +78,132 @@ def write_bundle(
     variants: Mapping[str, Path],
     held_out: Split,
     calibration: Calibration | None = None,
-    scored: Scored | None = None,
+    report: Report | None = None,
     robustness: Robustness | None = None,
     beside: Callable[[Path], object] = lambda _: None,
 ) -> Bundle:
     """Write the bundle `folder` from the run's finished model and its variants (kind to `.tflite`).
 
-    Parity is proven on `held_out`, and figures are measured there, on the device runtime; `scored` brings figures
-    of other answers instead, such as those of cross-validation where the shipped model was trained on everybody.
-    The temperature is that of `calibration`; without one it is fitted on the scored answers, and the ECE is
+    Parity is proven on `held_out`, and figures are measured there, on the device runtime; `report` brings figures
+    of other predictions instead, such as those of cross-validation where the shipped model was trained on everybody.
+    The temperature is that of `calibration`; without one it is fitted on the predictions, and the ECE is
     cross-fitted. `beside` is given the folder before it stands in its place, to write there what else belongs in it.
     The folder appears, or is replaced, only when all is proven and written. Raises ConversionError when a variant
     misses its parity bars, ModelError when the bundle does not load.
     """
-    kinds = sorted(variants, key=FIRST_CHOICE.index)
-    model = parent_of(run)
-    parent = parent_logits(model, held_out.inputs)
-    rows = verify_variants(description.name, variants, held_out.inputs, parent, held_out.truth)
-    if not passed(rows):
-        missed = "; ".join(f"{row.kind} on {row.runtime}: {row.shortfall}" for row in rows if row.shortfall)
-        raise ConversionError(f"{description.name}: no bundle is written, parity is missed: {missed}")
-    if scored is None:
-        answers = {kind: held_out.answers(device_logits(variants[kind], held_out.inputs)) for kind in kinds}
-        scored = Scored(held_out.name, answers, held_out.command)
-    else:
-        scored = replace(scored, by_kind={kind: scored.by_kind[kind] for kind in kinds})
-    figures = measure(scored, description.labels, calibration=calibration)
+    variants = {kind: variants[kind] for kind in sorted(variants, key=FIRST_CHOICE.index)}
+    measured = _measure(description, run, variants, held_out, calibration, report)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
         draft = Path(temporary, folder.name)
-        draft.mkdir()
-        write_golden(draft / GOLDEN, held_out.inputs, parent, model)
-        manifest = _manifest(description, held_out, scored.name, figures, draft)
-        manifest["variants"] = {
-            kind: _add_variant(draft, description.name, kind, variants[kind], figures.by_kind[kind], rows)
-            for kind in kinds
-        }
-        (draft / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+        _draft(draft, description, parent_of(run), variants, held_out, measured)
         bundle = _prove(draft)
-        fitted_on = None if calibration is None else calibration.fitted_on
-        if description.fold_of:
-            card = write_fold_card(
-                bundle,
-                description.fold_of,
-                windows=figures.windows,
-                calibrated_on=fitted_on,
-                figures_command=scored.command,
-            )
-        else:
-            card = write_card(
-                bundle,
-                figures.first,
-                windows=figures.windows,
-                parity=rows,
-                parity_on=held_out.described,
-                costs={kind: measure_costs(bundle.model_file(kind)) for kind in kinds},
-                robustness=robustness,
-                calibrated_on=fitted_on,
-                commands=description.commands,
-                figures_command=scored.command,
-                note=description.note,
-                protocol=description.protocol,
-            )
-        (draft / "CARD.md").write_text(card, encoding="utf-8")
-        if robustness is not None:
-            (draft / ROBUSTNESS).write_text(json.dumps(robustness.to_json(), indent=2) + "\n", encoding="utf-8")
-        copy_record(run, draft / "training")
-        plot_confusion(figures.first, draft / "training" / "confusion.png")
-        plot_reliability(figures.reliability, figures.truth, draft / "training" / "reliability.png")
+        _document(draft, bundle, description, run, held_out, measured, calibration, robustness)
         beside(draft)
-        _replace(folder, draft)
+        _swap(folder, draft)
     return Bundle.load(folder)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Measured:
+    """What the variants were found to do on the held-out samples."""
+
+    parent: FloatArray
+    """Logits (n, labels) of the float parent."""
+    parity: Sequence[Row]
+    report: Report
+
+
+def _measure(  # noqa: PLR0917
+    description: Description,
+    run: Path,
+    variants: Mapping[str, Path],
+    held_out: Split,
+    calibration: Calibration | None,
+    report: Report | None,
+) -> _Measured:
+    """Hold every variant against its float parent, and score it. Raises ConversionError when one misses its bars."""
+    parent = parent_logits(parent_of(run), held_out.inputs)
+    rows = verify_variants(description.name, variants, held_out.inputs, parent, held_out.truth)
+    _refuse_misses(description.name, rows, "parity is")
+    if report is None:
+        by_kind = {kind: held_out.predictions(device_logits(path, held_out.inputs)) for kind, path in variants.items()}
+        report = measure(held_out.name, by_kind, description.labels, calibration=calibration, command=held_out.command)
+    return _Measured(parent, rows, report)
+
+
+def _draft(  # noqa: PLR0917
+    draft: Path,
+    description: Description,
+    model: Path,
+    variants: Mapping[str, Path],
+    held_out: Split,
+    measured: _Measured,
+) -> None:
+    """Write what the daemon reads: manifest, variants, golden samples."""
+    draft.mkdir()
+    write_golden(draft / GOLDEN, held_out.inputs, measured.parent, model)
+    manifest = _manifest(description, held_out, measured.report, draft)
+    manifest["variants"] = {
+        kind: _add_variant(draft, description.name, kind, path, measured) for kind, path in variants.items()
+    }
+    (draft / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+
+
+def _prove(draft: Path) -> Bundle:
+    """Open the draft as the daemon will, and run all golden samples on every runtime."""
+    bundle = Bundle.load(draft)
+    for kind in bundle.variants:
+        open_model(bundle, kind)
+    _refuse_misses(bundle.name, verify_bundles([draft]), "the golden samples are")
+    return bundle
+
+
+def _document(  # noqa: PLR0917
+    draft: Path,
+    bundle: Bundle,
+    description: Description,
+    run: Path,
+    held_out: Split,
+    measured: _Measured,
+    calibration: Calibration | None,
+    robustness: Robustness | None,
+) -> None:
+    """Write what people read: the card, its pictures, and how the run went."""
+    report, fitted_on = measured.report, None if calibration is None else calibration.fitted_on
+    if description.fold_of:
+        card = write_fold_card(bundle, description.fold_of, report=report, calibrated_on=fitted_on)
+    else:
+        card = write_card(
+            bundle,
+            report,
+            parity=measured.parity,
+            parity_on=held_out.described,
+            costs={kind: measure_costs(bundle.model_file(kind)) for kind in bundle.variants},
+            robustness=robustness,
+            calibrated_on=fitted_on,
+            commands=description.commands,
+            note=description.note,
+            protocol=description.protocol,
+        )
+    (draft / "CARD.md").write_text(card, encoding="utf-8")
+    if robustness is not None:
+        (draft / ROBUSTNESS).write_text(json.dumps(robustness.to_json(), indent=2) + "\n", encoding="utf-8")
+    copy_record(run, draft / "training")
+    plot_confusion(report.first, draft / "training" / "confusion.png")
+    plot_reliability(report.reliability, report.truth, draft / "training" / "reliability.png")
+
+
+def _swap(folder: Path, draft: Path) -> None:
+    if folder.exists():
+        folder.rename(draft.parent / "replaced")
+    draft.rename(folder)
+
+
+def _refuse_misses(name: str, rows: Sequence[Row], what: str) -> None:
+    if not passed(rows):
+        missed = "; ".join(f"{row.kind} on {row.runtime}: {row.shortfall}" for row in rows if row.shortfall)
+        raise ConversionError(f"{name}: no bundle is written, {what} missed: {missed}")
 
 
 def write_golden(path: Path, inputs: FloatArray, parent: FloatArray, model: Path) -> None:
@@ -178,13 +233,7 @@ def shrunk_recall(evaluation: Evaluation) -> tuple[float, ...]:
     return tuple(((hits + PRIOR_SAMPLES * evaluation.uar) / (counts + PRIOR_SAMPLES)).tolist())
 
 
-def _manifest(
-    description: Description,
-    held_out: Split,
-    scored_on: str,
-    figures: Figures,
-    draft: Path,
-) -> dict[str, Any]:
+def _manifest(description: Description, held_out: Split, report: Report, draft: Path) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "name": description.name,
@@ -195,27 +244,25 @@ def _manifest(
         "labels": list(description.labels),
         "input": {"shape": [1, *held_out.inputs.shape[1:]], "dtype": "float32"},
         "preprocessing" if description.task == "face" else "features": dict(description.parameters),
-        "calibration": {"temperature": round(figures.temperature, 6)},
-        "skill": [round(value, 6) for value in shrunk_recall(figures.first)],
+        "calibration": {"temperature": round(report.temperature, 6)},
+        "skill": [round(value, 6) for value in shrunk_recall(report.first)],
         "training_data": [dict(item) for item in description.training_data],
         "metrics": [
             {
-                "split": scored_on,
-                "samples": figure.samples,
+                "split": report.split,
+                "samples": evaluation.samples,
                 "variant": kind,
-                **{key: round(getattr(figure, key), 6) for key in ("accuracy", "macro_f1", "uar", "ece")},
+                **{key: round(getattr(evaluation, key), 6) for key in ("accuracy", "macro_f1", "uar", "ece")},
             }
-            for kind, figure in figures.by_kind.items()
+            for kind, evaluation in report.by_kind.items()
         ],
         "golden": {"file": GOLDEN, "sha256": _sha256(draft / GOLDEN)},
         "affectd": version(),
     }
 
 
-def _add_variant(  # noqa: PLR0917
-    draft: Path, name: str, kind: str, source: Path, figure: Evaluation, rows: Sequence[Row]
-) -> dict[str, Any]:
-    """Copy a variant into the draft; give its part of the manifest."""
+def _add_variant(draft: Path, name: str, kind: str, source: Path, measured: _Measured) -> dict[str, Any]:
+    """Copy a variant into the draft; return its part of the manifest."""
     path = draft / f"{name}-{kind}.tflite"
     shutil.copyfile(source, path)
     model = Interpreter(path, load_runtime("auto"))
@@ -225,9 +272,9 @@ def _add_variant(  # noqa: PLR0917
         "sha256": _sha256(path),
         "input": _tensor(model.input_type),
         "output": _tensor(model.output_type),
-        "accuracy": round(figure.accuracy, 6),
+        "accuracy": round(measured.report.by_kind[kind].accuracy, 6),
         # The lowest of the runtimes: what a box may count on.
-        "agreement": round(min(row.parity.agreement for row in rows if row.kind == kind), 6),
+        "agreement": round(min(row.parity.agreement for row in measured.parity if row.kind == kind), 6),
     }
 
 
@@ -235,24 +282,6 @@ def _tensor(tensor: TensorType) -> dict[str, Any]:
     if tensor.dtype == "float32":
         return {"dtype": "float32"}
     return {"dtype": tensor.dtype, "scale": tensor.scale, "zero_point": tensor.zero_point}
-
-
-def _prove(draft: Path) -> Bundle:
-    """Open the draft as the daemon will, and run all golden samples on every runtime."""
-    bundle = Bundle.load(draft)
-    for kind in bundle.variants:
-        open_model(bundle, kind)
-    rows = verify_bundles([draft])
-    if not passed(rows):
-        missed = "; ".join(f"{row.kind} on {row.runtime}: {row.shortfall}" for row in rows if row.shortfall)
-        raise ConversionError(f"{bundle.name}: no bundle is written, the golden samples are missed: {missed}")
-    return bundle
-
-
-def _replace(folder: Path, draft: Path) -> None:
-    if folder.exists():
-        folder.rename(draft.parent / "replaced")
-    draft.rename(folder)
 
 
 def _sha256(path: Path) -> str:

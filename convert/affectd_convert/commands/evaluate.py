@@ -81,7 +81,7 @@ def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
 
 def _document(scores: Scores) -> dict[str, Any]:
     document: dict[str, Any] = {**scores.evaluation.to_json(), "skipped": list(scores.skipped)}
-    if (windows := scores.answers.windows) is not None:
+    if (windows := scores.predictions.windows) is not None:
         error = windows.calibration_error(scores.temperature_of)
         document["windows"] = {"n": len(windows.truth), "ece": round(error, 6)}
     if scores.folds:
@@ -118,7 +118,7 @@ def _print_tables(scores: Scores) -> None:
         f"accuracy {evaluation.accuracy:.4f}  macro F1 {evaluation.macro_f1:.4f}  UAR {evaluation.uar:.4f}  "
         f"ECE {evaluation.ece:.4f}"
     )
-    if (windows := scores.answers.windows) is not None:
+    if (windows := scores.predictions.windows) is not None:
         error = windows.calibration_error(scores.temperature_of)
         print(f"of their {len(windows.truth)} windows, as the daemon answers: ECE {error:.4f}")
     _print_labels(evaluation)

@@ -39,9 +39,10 @@ def _run(options: argparse.Namespace) -> int:
         memory_gb=options.memory_gb,
         timeout_s=options.timeout,
     )
-    print(f"comparing with {model} on {data.split}, {len(data.labels)} inputs ...", flush=True)
-    parent = parent_logits(model, data.inputs)
-    rows = parity.verify_variants(options.run.name, variants, data.inputs, parent, data.labels)
+    held_out = data.held_out
+    print(f"comparing with {model} on {held_out.name}, {len(held_out.truth)} inputs ...", flush=True)
+    parent = parent_logits(model, held_out.inputs)
+    rows = parity.verify_variants(options.run.name, variants, held_out.inputs, parent, held_out.truth)
     for kind, path in variants.items():
         print(f"{kind:<9}{path.stat().st_size:>12,} bytes  {path}")
     parity.print_table(rows)

@@ -19,8 +19,7 @@ from affectd_convert.datasets.labelled import Clips
 from affectd_convert.errors import DataError
 from affectd_convert.evaluation.calibration import Calibration, temperature_without
 from affectd_convert.evaluation.metrics import Evaluation, evaluate
-from affectd_convert.evaluation.predict import FloatArray
-from affectd_convert.evaluation.report import Answers, Scored
+from affectd_convert.evaluation.report import Predictions, Report, measure
 from affectd_convert.evaluation.robustness.table import Robustness, Row, mean_rows, voice_rows
 from affectd_convert.evaluation.run_data import read_run_data
 from affectd_convert.training.run_folder import read_config
@@ -34,8 +33,8 @@ class Fold:
     """Who they are."""
     parent: Evaluation
     """The float network's figures."""
-    answers: dict[str, Answers]
-    """Kind of variant to its answers."""
+    predictions: dict[str, Predictions]
+    """By kind of variant."""
     rows: tuple[Row, ...] = ()
     """The first variant in adverse conditions."""
 
@@ -50,15 +49,20 @@ class CrossValidation:
     """A run whose validation clips' speakers were trained on; it stands beside the others and counts for nothing."""
 
     @property
-    def scored(self) -> Scored:
-        """Every clip's answer by the run that never heard its speaker; the calibration keeps folds together."""
-        return Scored(
-            f"RAVDESS, {len(self.folds)} folds, each fold's actors never trained on",
-            {kind: self._pooled(kind) for kind in self.kinds},
-        )
+    def split(self) -> str:
+        """What was scored."""
+        return f"RAVDESS, {len(self.folds)} folds, each fold's actors never trained on"
+
+    def report(self, command: str) -> Report:
+        """Score every clip's prediction by the run that never heard its speaker; the calibration keeps folds together.
+
+        `command` is what measures it again.
+        """
+        by_kind = {kind: self._pooled(kind) for kind in self.kinds}
+        return measure(self.split, by_kind, VOICE_LABELS, command=command)
 
     def calibration_of(self, fold: int) -> Calibration:
-        """Fit the temperature of one run on the other runs' answers: its own clips were held out."""
+        """Fit the temperature of one run on the other runs' predictions: its own clips were held out."""
         pooled = self._pooled(self.kinds[0])
         temperature = temperature_without(fold, pooled.logits, pooled.truth, pooled.groups)
         return Calibration(temperature, "the other folds")
@@ -68,7 +72,7 @@ class CrossValidation:
         """Each condition's mean over the folds."""
         rows = mean_rows([fold.rows for fold in self.folds])
         samples = sum(fold.parent.samples for fold in self.folds)
-        return Robustness(self.scored.name + "; mean over folds", samples, self.kinds[0], rows)
+        return Robustness(self.split + "; mean over folds", samples, self.kinds[0], rows)
 
     def table(self) -> str:
         """Return the folds' figures as a Markdown table, the mean and spread last."""
@@ -86,10 +90,10 @@ class CrossValidation:
         return "\n".join(lines)
 
     def _figures(self, fold: Fold) -> list[float]:
-        return [fold.parent.uar, *(_score(fold.answers[kind]).uar for kind in self.kinds)]
+        return [fold.parent.uar, *(_score(fold.predictions[kind]).uar for kind in self.kinds)]
 
-    def _pooled(self, kind: str) -> Answers:
-        return Answers.pooled([fold.answers[kind] for fold in self.folds])
+    def _pooled(self, kind: str) -> Predictions:
+        return Predictions.pooled([fold.predictions[kind] for fold in self.folds])
 
 
 def cross_validate(
@@ -128,17 +132,14 @@ def _fold(run: Path, data: Path, kinds: Sequence[str]) -> Fold:
 
 
 def _answered(run: Path, data: Path, kinds: Sequence[str]) -> tuple[Fold, dict[str, Path]]:
-    """Let a run's network and its variants answer the clips held out; give the variants' files too."""
+    """Let a run's network and its variants answer the clips held out; return the variants' files too."""
     of_run = read_run_data(run, data)
+    held_out = of_run.held_out
     files = quantize(parent_of(run), of_run.representative, run / "tflite", kinds)
-
-    def answers(logits: FloatArray) -> Answers:
-        return of_run.held_out.answers(logits)
-
     fold = Fold(
-        of_run.split,
-        _score(answers(parent_logits(parent_of(run), of_run.inputs))),
-        {kind: answers(device_logits(files[kind], of_run.inputs)) for kind in kinds},
+        held_out.name,
+        _score(held_out.predictions(parent_logits(parent_of(run), held_out.inputs))),
+        {kind: held_out.predictions(device_logits(files[kind], held_out.inputs)) for kind in kinds},
     )
     return fold, files
 
@@ -148,5 +149,5 @@ def _line(name: str, samples: str, figures: Iterable[float]) -> str:
     return "".join(f"| {cell} " if cell else "| " for cell in cells) + "|"
 
 
-def _score(answers: Answers) -> Evaluation:
-    return evaluate(answers.logits, answers.truth, VOICE_LABELS)
+def _score(predictions: Predictions) -> Evaluation:
+    return evaluate(predictions.logits, predictions.truth, VOICE_LABELS)

@@ -1,4 +1,4 @@
-"""Answers of a network to labelled faces and clips, through the device's own preprocessing and features."""
+"""Predictions of a network for labelled faces and clips, through the device's own preprocessing and features."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def logits_of_faces(run: Run, preprocessing: FacePreprocessing, crops: Iterable[
 
 
 def logits_of_clips(run: Run, features: VoiceFeatures, clips: Iterable[NDArray[np.int16]]) -> FloatArray:
-    """Return logits (n, labels) for clips, each (samples,) mono at the features' rate; see `clips` for the rule."""
+    """Return logits (n, labels) for clips, each (samples,) mono at the features' rate, by `clip_windows`' rule."""
     return np.stack([clip_logits(samples, features, run) for samples in clips])
 
 
 def logits_of_windows(run: Run, features: VoiceFeatures, clips: Iterable[NDArray[np.int16]]) -> list[FloatArray]:
-    """Return the logits (windows, labels) of each clip's windows, whose mean is the clip's answer."""
+    """Return the logits (windows, labels) of each clip's windows, whose mean is the clip's prediction."""
     return [run(clip_windows(samples, features)) for samples in clips]

@@ -1,4 +1,4 @@
-"""What a bundle's variants score on held-out data, and the temperature that is shipped with them."""
+"""What a bundle's variants score on held-out data: predictions to figures, and the temperature to ship."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from affectd_convert.evaluation.metrics import Evaluation, evaluate
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Answers:
-    """A variant's answers to labelled samples or clips."""
+class Predictions:
+    """A variant's logits for labelled samples or clips."""
 
     logits: FloatArray
     """(n, labels)."""
     truth: Truth
     groups: NDArray[Any]
     """(n,) what must stay together when the calibration is cross-fitted."""
-    windows: Answers | None = None
-    """Of clips: the answers to every single window, which are what the daemon gives; else None."""
+    windows: Predictions | None = None
+    """Of clips: those of every single window, which are what the daemon answers; else None."""
 
     @classmethod
-    def per_clip(cls, logits: FloatArray, truth: Truth, groups: NDArray[Any], clips: NDArray[np.int64]) -> Answers:
-        """Make one answer of each clip's windows, the mean of their logits; arrays (windows, ...)."""
+    def per_clip(cls, logits: FloatArray, truth: Truth, groups: NDArray[Any], clips: NDArray[np.int64]) -> Predictions:
+        """Make one prediction of each clip's windows, the mean of their logits; arrays (windows, ...)."""
         _, first, clip = np.unique(clips, return_index=True, return_inverse=True)
         sums = np.zeros((len(first), logits.shape[1]))
         np.add.at(sums, clip, logits)
@@ -45,8 +45,8 @@ class Answers:
         return cls(means.astype(np.float32), truth[first], groups[first], cls(logits, truth, groups))
 
     @classmethod
-    def pooled(cls, parts: Sequence[Answers]) -> Answers:
-        """Put the answers of several networks together, each network's a group of its own, numbered from 0."""
+    def pooled(cls, parts: Sequence[Predictions]) -> Predictions:
+        """Put the predictions of several networks together, each network's a group of its own, numbered from 0."""
         windows = [part.windows for part in parts if part.windows is not None]
         return cls(
             np.concatenate([part.logits for part in parts]),
@@ -75,7 +75,7 @@ class Split:
     truth: NDArray[np.int64]
     """(n,) label numbers."""
     clips: NDArray[np.int64] | None = None
-    """(n,) which clip each window is of: a clip's windows make one answer (`clips.clip_logits`); None: each its own."""
+    """(n,) which clip each window is of: a clip's windows make one prediction (`clip_logits`); None: each its own."""
     groups: NDArray[Any] | None = None
     """(n,) what must stay together when the calibration is cross-fitted, such as a fold of speakers; None: random
     halves, exact copies together."""
@@ -87,28 +87,16 @@ class Split:
         """Explain what the inputs are: of clips, the windows."""
         return self.name if self.clips is None else f"every window of {self.name}"
 
-    def answers(self, logits: FloatArray) -> Answers:
-        """Make a variant's logits (n, labels) for the inputs into answers, one for each clip."""
+    def predictions(self, logits: FloatArray) -> Predictions:
+        """Make a variant's logits (n, labels) for the inputs into predictions, one for each clip."""
         groups = random_halves(self.inputs) if self.groups is None else self.groups
         if self.clips is None:
-            return Answers(logits, self.truth, groups)
-        return Answers.per_clip(logits, self.truth, groups, self.clips)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Scored:
-    """The answers that a bundle's figures are of."""
-
-    name: str
-    """What was answered: 'FER2013 PublicTest'."""
-    by_kind: Mapping[str, Answers]
-    """Kind of variant to its answers, all to the same samples; the kind that stands for the bundle first."""
-    command: str = ""
-    """What measures them again, for the card."""
+            return Predictions(logits, self.truth, groups)
+        return Predictions.per_clip(logits, self.truth, groups, self.clips)
 
 
 @dataclass(frozen=True, slots=True)
-class WindowFigures:
+class WindowCalibration:
     """How well the answers to single windows are calibrated, by a temperature fitted on other clips."""
 
     samples: int
@@ -117,18 +105,22 @@ class WindowFigures:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Figures:
-    """Scores of every variant, in the order of what was scored."""
+class Report:
+    """Scores of every variant, the one that stands for the bundle first."""
 
+    split: str
+    """What was scored: 'FER2013 PublicTest'."""
+    command: str
+    """What measures it again, for the card; "": nothing does."""
     temperature: float
-    """To ship: fitted on all answers of the first variant."""
+    """To ship: fitted on all predictions of the first variant."""
     by_kind: Mapping[str, Evaluation]
     """ECE on data that the temperature was not fitted on."""
     reliability: Mapping[str, NDArray[np.float64]]
     """What the reliability diagram shows of the first variant: a name, and probabilities (n, labels)."""
     truth: Truth
     """(n,) of the reliability's samples."""
-    windows: WindowFigures | None = None
+    windows: WindowCalibration | None = None
     """Of clips."""
 
     @property
@@ -137,14 +129,21 @@ class Figures:
         return next(iter(self.by_kind.values()))
 
 
-def measure(scored: Scored, labels: Sequence[str], *, calibration: Calibration | None = None) -> Figures:
-    """Score the answers.
+def measure(
+    split: str,
+    by_kind: Mapping[str, Predictions],
+    labels: Sequence[str],
+    *,
+    calibration: Calibration | None = None,
+    command: str = "",
+) -> Report:
+    """Score the predictions of each kind of variant, all for the same samples, the first choice first.
 
     With a `calibration` fitted on other data, its temperature is shipped and measured with. Without one it is
-    fitted here on all answers, and the ECE is cross-fitted: each group's with a temperature fitted on the others.
+    fitted here on all predictions, and the ECE is cross-fitted: each group's with a temperature fitted on the others.
     Raises DataError when there is one group only.
     """
-    first = next(iter(scored.by_kind.values()))
+    first = next(iter(by_kind.values()))
     if calibration is None:
         shipped = fit_temperature(first.logits, first.truth)
         temperature_of = cross_fitted(first.logits, first.truth, first.groups)
@@ -154,16 +153,20 @@ def measure(scored: Scored, labels: Sequence[str], *, calibration: Calibration |
         temperature_of = dict.fromkeys(first.groups.tolist(), shipped)
         name = f"temperature {shipped:.2f}"
     evaluations = {
-        kind: replace(evaluate(answers.logits, answers.truth, labels), ece=answers.calibration_error(temperature_of))
-        for kind, answers in scored.by_kind.items()
+        kind: replace(evaluate(one.logits, one.truth, labels), ece=one.calibration_error(temperature_of))
+        for kind, one in by_kind.items()
     }
     curves = {"as trained": softmax(first.logits), name: first.calibrated(temperature_of)}
-    return Figures(shipped, evaluations, curves, first.truth, _window_figures(scored, temperature_of))
+    return Report(
+        split, command, shipped, evaluations, curves, first.truth, _window_calibration(by_kind, temperature_of)
+    )
 
 
-def _window_figures(scored: Scored, temperature_of: Mapping[Any, float]) -> WindowFigures | None:
-    windows = {kind: answers.windows for kind, answers in scored.by_kind.items() if answers.windows is not None}
+def _window_calibration(
+    by_kind: Mapping[str, Predictions], temperature_of: Mapping[Any, float]
+) -> WindowCalibration | None:
+    windows = {kind: one.windows for kind, one in by_kind.items() if one.windows is not None}
     if not windows:
         return None
     samples = len(next(iter(windows.values())).truth)
-    return WindowFigures(samples, {kind: one.calibration_error(temperature_of) for kind, one in windows.items()})
+    return WindowCalibration(samples, {kind: one.calibration_error(temperature_of) for kind, one in windows.items()})

@@ -29,21 +29,8 @@ class RunData:
 
     representative: NDArray[np.float32]
     """(n, *input): training samples, every class (and every speaker) alike; int8 takes its ranges from them."""
-    inputs: NDArray[np.float32]
-    """(m, *input): validation samples, in their own order."""
-    labels: NDArray[np.int64]
-    """(m,)."""
-    split: str
-    """What the validation samples are."""
-    clips: NDArray[np.int64] | None = None
-    """(m,) which clip each window of speech is of; None for faces."""
-    groups: NDArray[Any] | None = None
-    """(m,) the speaker; None for faces."""
-
-    @property
-    def held_out(self) -> Split:
-        """The validation data as a bundle is proven on it."""
-        return Split(self.split, self.inputs, self.labels, self.clips, self.groups)
+    held_out: Split
+    """Validation samples, in their own order."""
 
 
 def read_run_data(run: Path, data: Path, *, representative: int = 400) -> RunData:
@@ -70,7 +57,7 @@ def _face(config: dict[str, Any], data: Path, count: int) -> RunData:
     rows = _alike(training.label.tolist(), count)
     chosen = np.stack([preprocessing.prepare(training.pixels[row]) for row in rows])
     held = face_batches.PreparedFaces.of(validation, preprocessing)
-    return RunData(chosen, held.inputs, held.targets.argmax(axis=1), "FER2013 PublicTest")
+    return RunData(chosen, Split("FER2013 PublicTest", held.inputs, held.targets.argmax(axis=1)))
 
 
 def _voice(config: dict[str, Any], data: Path, count: int) -> RunData:
@@ -86,14 +73,14 @@ def _voice(config: dict[str, Any], data: Path, count: int) -> RunData:
     chosen = [_middle_window(training[row], features) for row in rows]
     whole = voice_batches.WholeClips.of(held, features)
     of_clip = np.repeat(np.arange(len(held)), whole.counts)
-    return RunData(
-        np.clip(np.stack(chosen), -SPEECH_RANGE, SPEECH_RANGE),
+    held_out = Split(
+        speech.describe_held(held, fold),
         whole.inputs,
         whole.targets.argmax(axis=1)[of_clip],
-        speech.describe_held(held, fold),
         clips=of_clip,
         groups=np.array([clip.speaker for clip in held])[of_clip],
     )
+    return RunData(np.clip(np.stack(chosen), -SPEECH_RANGE, SPEECH_RANGE), held_out)
 
 
 def _must_be_what_was_trained_on(config: dict[str, Any], data: Path, **found: Any) -> None:

@@ -26,9 +26,9 @@ from affectd_convert.errors import DataError
 from affectd_convert.evaluation.calibration import Truth
 from affectd_convert.evaluation.metrics import Evaluation, evaluate
 from affectd_convert.evaluation.predict import logits_of_faces, logits_of_windows
-from affectd_convert.evaluation.report import Answers
+from affectd_convert.evaluation.report import Predictions
 from affectd_convert.evaluation.robustness.scenes import SceneRow, scene_rows
-from affectd_convert.evaluation.robustness.table import Report, Row, face_rows, mean_rows, voice_rows
+from affectd_convert.evaluation.robustness.table import Progress, Row, face_rows, mean_rows, voice_rows
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,7 +40,7 @@ class Scores:
     runtime: str
     evaluation: Evaluation
     """ECE with the bundle's own temperature; of the folds, with each fold's own."""
-    answers: Answers
+    predictions: Predictions
     """Those of each fold are a group; else all are one, 0."""
     temperature_of: Mapping[int, float]
     """Of each group."""
@@ -56,14 +56,17 @@ class Scores:
     @property
     def truth(self) -> Truth:
         """Return the label numbers (n,)."""
-        return self.answers.truth
+        return self.predictions.truth
 
     @property
     def curves(self) -> Mapping[str, NDArray[np.float64]]:
         """Return what the reliability diagram shows: a name, and probabilities (n, labels)."""
         temperatures = " ".join(f"{temperature:.2f}" for temperature in self.temperature_of.values())
         shipped = f"temperature{'s' if self.folds else ''} {temperatures}"
-        return {"as trained": softmax(self.answers.logits), shipped: self.answers.calibrated(self.temperature_of)}
+        return {
+            "as trained": softmax(self.predictions.logits),
+            shipped: self.predictions.calibrated(self.temperature_of),
+        }
 
 
 def score_bundle(
@@ -74,7 +77,7 @@ def score_bundle(
     split: str | None = None,
     runtime: str = "auto",
     with_robustness: bool = False,
-    report: Report = lambda _: None,
+    report: Progress = lambda _: None,
 ) -> Scores:
     """Score the variant `kind` of the bundle in `folder` on the labelled faces or clips at `data`.
 
@@ -99,26 +102,26 @@ def score_bundle(
     return score(bundle if split is None or bundle.task == "face" else _of_fold(folder, split), split)
 
 
-def _of_faces(model: Model, data: Path, split: str | None, with_robustness: bool, report: Report) -> Scores:
+def _of_faces(model: Model, data: Path, split: str | None, with_robustness: bool, report: Progress) -> Scores:
     run = model.interpreter.run
     faces = read_labelled_faces(data, split)
     preprocessing = FacePreprocessing.from_manifest(model.bundle.preprocessing)
     logits = logits_of_faces(run, preprocessing, faces.pixels)
     rows = face_rows(run, preprocessing, faces, report=report) if with_robustness else ()
     scenes = scene_rows(run, preprocessing, faces, report=report) if with_robustness else ()
-    answers = Answers(logits, faces.truth, np.zeros(len(logits), np.int64))
-    return replace(_scores(model, answers, rows, faces.skipped), scenes=scenes)
+    predictions = Predictions(logits, faces.truth, np.zeros(len(logits), np.int64))
+    return replace(_scores(model, predictions, rows, faces.skipped), scenes=scenes)
 
 
-def _of_voices(model: Model, data: Path, split: str | None, with_robustness: bool, report: Report) -> Scores:
+def _of_voices(model: Model, data: Path, split: str | None, with_robustness: bool, report: Progress) -> Scores:
     run = model.interpreter.run
     features = VoiceFeatures.from_manifest(model.bundle.features)
     clips = _clips(data, split, model.bundle, features)
     windows = logits_of_windows(run, features, clips.samples)
     rows = voice_rows(run, features, clips, report=report) if with_robustness else ()
     clip_of = np.repeat(np.arange(len(windows)), [len(logits) for logits in windows])
-    answers = Answers.per_clip(np.concatenate(windows), clips.truth[clip_of], np.zeros_like(clip_of), clip_of)
-    return _scores(model, answers, rows, clips.skipped)
+    predictions = Predictions.per_clip(np.concatenate(windows), clips.truth[clip_of], np.zeros_like(clip_of), clip_of)
+    return _scores(model, predictions, rows, clips.skipped)
 
 
 def _folds_of(folder: Path) -> list[str]:
@@ -142,12 +145,12 @@ def _clips(data: Path, split: str | None, bundle: Bundle, features: VoiceFeature
     return read_fold(data, split, bundle.labels, features.sample_rate)
 
 
-def _scores(model: Model, answers: Answers, rows: tuple[Row, ...], skipped: tuple[str, ...]) -> Scores:
+def _scores(model: Model, predictions: Predictions, rows: tuple[Row, ...], skipped: tuple[str, ...]) -> Scores:
     return Scores(
         model.description,
         model.runtime,
-        evaluate(answers.logits, answers.truth, model.labels, temperature=model.temperature),
-        answers,
+        evaluate(predictions.logits, predictions.truth, model.labels, temperature=model.temperature),
+        predictions,
         {0: model.temperature},
         rows,
         skipped,
@@ -157,14 +160,14 @@ def _scores(model: Model, answers: Answers, rows: tuple[Row, ...], skipped: tupl
 def _together(model: str, folds: Mapping[str, Scores]) -> Scores:
     """Make one of the folds' scores: all clips together, adverse conditions as the mean over the folds."""
     parts = list(folds.values())
-    answers = Answers.pooled([part.answers for part in parts])
+    predictions = Predictions.pooled([part.predictions for part in parts])
     temperature_of = {number: part.temperature_of[0] for number, part in enumerate(parts)}
-    evaluation = evaluate(answers.logits, answers.truth, parts[0].evaluation.labels)
+    evaluation = evaluate(predictions.logits, predictions.truth, parts[0].evaluation.labels)
     return Scores(
         model,
         parts[0].runtime,
-        replace(evaluation, ece=answers.calibration_error(temperature_of)),
-        answers,
+        replace(evaluation, ece=predictions.calibration_error(temperature_of)),
+        predictions,
         temperature_of,
         mean_rows([part.robustness for part in parts]),
         parts[0].skipped,

@@ -8,7 +8,7 @@ from affectd.inference.bundle import Bundle
 from affectd_convert.bundling.card import known_failures, write_card, write_fold_card
 from affectd_convert.evaluation.cost import Cost
 from affectd_convert.evaluation.metrics import Evaluation
-from affectd_convert.evaluation.report import WindowFigures
+from affectd_convert.evaluation.report import Report, WindowCalibration
 from affectd_convert.evaluation.robustness.table import Robustness, Row
 
 MODELS = Path(__file__).parents[3] / "models"
@@ -30,23 +30,28 @@ def test_a_model_without_failures_says_so():
     ]
 
 
-def card(robustness=None, bundle=None, **changes):
+AGAIN = "affectd-convert evaluate --model models/face-vgg16"
+
+
+def report_of(bundle, windows=None):
+    evaluation = Evaluation(bundle.labels, np.eye(len(bundle.labels), dtype=np.int64) * 3, 0.02)
+    return Report("made up", AGAIN, 1.0, {"int8": evaluation}, {}, np.zeros(0, np.int64), windows)
+
+
+def card(robustness=None, bundle=None, windows=None, **changes):
     bundle = bundle or Bundle.load(MODELS / "face-vgg16")
     cost = Cost(16_295_623, 703_618_048, 1.94, "LiteRT 2.3.0", "some machine")
     given = {
-        "windows": None,
         "parity": [],
         "parity_on": "every window of some clips",
         "costs": {"int8": [cost]},
         "robustness": robustness,
         "calibrated_on": None,
         "commands": ["affectd-convert train face"],
-        "figures_command": "affectd-convert evaluate --model models/face-vgg16",
         "note": "A note.",
         "protocol": "Trained so.\n\nValidated so.",
     }
-    evaluation = Evaluation(bundle.labels, np.eye(len(bundle.labels), dtype=np.int64) * 3, 0.02)
-    return write_card(bundle, evaluation, **{**given, **changes})
+    return write_card(bundle, report_of(bundle, windows), **{**given, **changes})
 
 
 def test_a_card_holds_what_a_reader_must_know():
@@ -68,7 +73,7 @@ def test_a_card_holds_what_a_reader_must_know():
         "Article 5(1)(f)",
         "research use (FER2013",
         "the ECE is cross-fitted",
-        "```\naffectd-convert evaluate --model models/face-vgg16\n```",
+        f"```\n{AGAIN}\n```",
         "Parameters: 16,295,623 as deployed",
         "703,618,048",
         "- FER2013: photographs found on the web",
@@ -80,15 +85,13 @@ def test_a_card_holds_what_a_reader_must_know():
 
 def test_parity_and_calibration_of_a_voice_say_what_they_are_of():
     bundle = Bundle.load(MODELS / "voice-cnn-lstm")
-    windows = WindowFigures(2274, {"int8": 0.02784, "float16": 0.031})
+    windows = WindowCalibration(2274, {"int8": 0.02784, "float16": 0.031})
     text = card(bundle=bundle, windows=windows)
     assert "On every window of some clips.\n\n| variant | runtime | agreement" in text
     assert "Temperature and ECE are per clip, of the mean of its windows' logits.\n" in text
     assert "of these, 2274 windows, the ECE is 0.0278 (int8), 0.0310 (float16).\n" in text
     assert "per clip" not in card()
-    fold = write_fold_card(
-        bundle, "whole", windows=windows, calibrated_on="the other folds", figures_command="affectd-convert evaluate"
-    )
+    fold = write_fold_card(bundle, "whole", report=report_of(bundle, windows), calibrated_on="the other folds")
     assert [line for line in fold.splitlines() if line.startswith("## ")] == ["## Figures", "## Training data"]
     assert "so that its figure in the card of [whole](../../CARD.md) can be measured again" in fold
     assert "fitted on the other folds. Temperature and ECE are per clip" in fold

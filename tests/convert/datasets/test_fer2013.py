@@ -35,8 +35,8 @@ def test_private_test_is_read_but_reaches_neither_training_nor_validation(tmp_pa
     (run / "config.json").write_text(json.dumps({"task": "face", "preprocessing": preprocessing}))
     data = read_run_data(run, path)
     assert len(data.representative) == 7
-    assert len(data.labels) == 7
-    for inputs in (data.representative, data.inputs):
+    assert len(data.held_out.truth) == 7
+    for inputs in (data.representative, data.held_out.inputs):
         assert (inputs.std(axis=(1, 2, 3)) > 1).all(), "a uniform face is one of PrivateTest"
 
 

@@ -11,7 +11,7 @@ from affectd_convert.datasets.speech import LEAKING, Utterance, describe_held, f
 from affectd_convert.errors import DataError
 from affectd_convert.evaluation.cross_validation import CrossValidation, Fold, cross_validate
 from affectd_convert.evaluation.metrics import evaluate
-from affectd_convert.evaluation.report import Answers
+from affectd_convert.evaluation.report import Predictions
 from affectd_convert.evaluation.robustness.table import Row
 
 
@@ -55,16 +55,14 @@ def fold(name: str, right: float, uar: float) -> Fold:
     truth = np.arange(80) % 8
     logits = np.eye(8, dtype=np.float32)[np.where(np.arange(80) < 80 * right, truth, (truth + 1) % 8)] * 4
     rows = (Row("clean", uar, uar), Row("fan 0 dB", uar / 2, uar / 2))
-    answers = {"int8": Answers(logits, truth, np.zeros(80))}
-    return Fold(name, evaluate(logits, truth, VOICE_LABELS), answers, rows)
+    predictions = {"int8": Predictions(logits, truth, np.zeros(80))}
+    return Fold(name, evaluate(logits, truth, VOICE_LABELS), predictions, rows)
 
 
 def test_folds_are_pooled_clip_by_clip_and_averaged_condition_by_condition() -> None:
     both = CrossValidation((fold("actors A", 0.5, 0.5), fold("actors B", 0.75, 0.7)), ("int8",))
-    answers = both.scored.by_kind["int8"]
-    assert len(answers.truth) == 160
-    assert np.mean(answers.logits.argmax(axis=1) == answers.truth) == 0.625
-    assert sorted(np.unique(answers.groups)) == [0, 1]
+    report = both.report("affectd-convert evaluate")
+    assert (report.first.samples, report.first.accuracy) == (160, 0.625)
     assert [row.uar for row in both.robustness.rows] == [0.6, 0.3]
     assert "| actors B | 80 | 75.0% | 75.0% |" in both.table()
     assert "| **mean** | | 62.5% | 62.5% |" in both.table()

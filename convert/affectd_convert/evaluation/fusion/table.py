@@ -106,7 +106,7 @@ class WeighedRow:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Answers:
+class FusedPairs:
     """What is fused of each pair."""
 
     probabilities: NDArray[np.float64]
@@ -142,7 +142,7 @@ def weighed(faces: Samples, voices: Samples, pairs: Pairs, make: MakeFuser) -> l
     return rows
 
 
-def fused(faces: Samples, voices: Samples, pairs: Pairs, case: Case, make: Callable[[], Fuser]) -> Answers:
+def fused(faces: Samples, voices: Samples, pairs: Pairs, case: Case, make: Callable[[], Fuser]) -> FusedPairs:
     """Let a new fuser answer each pair: the state after its first step."""
     face_rows = pairs.other_face if case.wrong else pairs.face
     states = []
@@ -156,7 +156,7 @@ def fused(faces: Samples, voices: Samples, pairs: Pairs, case: Case, make: Calla
     # What was read of nothing is uniform to the bit; what is tempered never is.
     read = np.array([max(state.probabilities) > min(state.probabilities) for state in states])
     withheld = np.array([state.reason == "disagree" for state in states])
-    return Answers(np.array([state.probabilities for state in states]), read, read & ~withheld)
+    return FusedPairs(np.array([state.probabilities for state in states]), read, read & ~withheld)
 
 
 def _truth(faces: Samples, voices: Samples, pairs: Pairs, case: Case) -> NDArray[np.int64]:
@@ -174,7 +174,7 @@ def _voice_reading(readings: Readings, row: int) -> VoiceReading:
     return VoiceReading(0.0, quality > 0, None, quality, values if quality > 0 else None)
 
 
-def _row(case: Case, strategy: Strategy, answers: Answers, truth: NDArray[np.int64]) -> Row:
+def _row(case: Case, strategy: Strategy, answers: FusedPairs, truth: NDArray[np.int64]) -> Row:
     right = answers.read & (answers.probabilities.argmax(axis=1) == truth)
     recalls = [right[truth == label].mean() for label in np.unique(truth)]
     read = answers.read

@@ -19,7 +19,7 @@ from affectd_convert.evaluation.robustness import faces, voices
 
 SEED = 0
 CLEAN = "clean"
-Report = Callable[[str], None]
+Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Robustness:
 
 
 def face_rows(
-    run: Run, preprocessing: FacePreprocessing, data: Faces, *, report: Report = lambda _: None
+    run: Run, preprocessing: FacePreprocessing, data: Faces, *, report: Progress = lambda _: None
 ) -> tuple[Row, ...]:
     """Score faces in every condition; the same faces give the same rows. `report` is told of each row."""
     rows = [_row(CLEAN, logits_of_faces(run, preprocessing, data.pixels), data.truth, report)]
@@ -61,7 +61,7 @@ def face_rows(
     return tuple(rows)
 
 
-def voice_rows(run: Run, features: VoiceFeatures, data: Clips, *, report: Report = lambda _: None) -> tuple[Row, ...]:
+def voice_rows(run: Run, features: VoiceFeatures, data: Clips, *, report: Progress = lambda _: None) -> tuple[Row, ...]:
     """Score clips in every condition; the same clips give the same rows. `report` is told of each row.
 
     Babble is made of the other speakers' clips. Raises DataError when there is one speaker only.
@@ -95,7 +95,7 @@ def mean_rows(tables: Sequence[Sequence[Row]]) -> tuple[Row, ...]:
     )
 
 
-def _row(condition: str, logits: FloatArray, truth: Truth, report: Report) -> Row:
+def _row(condition: str, logits: FloatArray, truth: Truth, report: Progress) -> Row:
     result = evaluate(logits, truth, [str(label) for label in range(logits.shape[1])])
     row = Row(condition, round(result.accuracy, 6), round(result.uar, 6))
     report(f"{condition}: accuracy {row.accuracy:.4f}, UAR {row.uar:.4f}")
