@@ -91,7 +91,7 @@ def manifest(data: bytes) -> None:
 def golden(data: bytes) -> None:
     """Read golden samples."""
     path = _file("golden.npz", data)
-    _checked(lambda: Golden.load(path, input_shape=(48, 48, 1), labels=7))
+    _checked(lambda: Golden.load(path, input_shape=(48, 48, 1), outputs=7))
 
 
 def model(data: bytes) -> None:

@@ -29,6 +29,9 @@ from affectd.inference.manifest import (
 )
 
 MANIFEST = "manifest.json"
+VOCABULARY = {"face": LABELS, "voice": VOICE_LABELS}
+"""By task: the labels that a model may have, in the order in which its probabilities are handed on."""
+FEWEST_LABELS = 2
 _PARAMETERS = {"face": "preprocessing", "voice": "features"}
 
 
@@ -44,8 +47,10 @@ class Bundle:
     architecture: str
     maturity: str
     """What to expect of the weights: 'first model', 'released'."""
+    outputs: tuple[str | None, ...]
+    """What the logits mean, in their order: a label, which several may share; None: no shared one, left out."""
     labels: tuple[str, ...]
-    """What the logits mean, in their order."""
+    """Those that the model knows, in the order of its task's VOCABULARY; it has no opinion on the others."""
     input_shape: tuple[int, ...]
     """Of the float32 network input, batch of 1 first."""
     preprocessing: Mapping[str, Any]
@@ -102,7 +107,7 @@ class Bundle:
     def golden(self) -> Golden:
         """Read the golden samples after checking them. Raises ModelError if they do not fit."""
         path = _checked(self.folder, self.golden_file, self.golden_sha256)
-        return Golden.load(path, input_shape=self.input_shape[1:], labels=len(self.labels))
+        return Golden.load(path, input_shape=self.input_shape[1:], outputs=len(self.outputs))
 
 
 def _read_json(path: Path) -> Any:
@@ -123,6 +128,7 @@ def _no_constant(name: str) -> None:
 def _read_bundle(folder: Path, root: Section) -> Bundle:
     task = root.text("task", choices=("face", "voice"))
     labels = _read_labels(root, task)
+    outputs = _read_outputs(root, labels) if root.has("outputs") else labels
     empty: Mapping[str, Any] = MappingProxyType({})
     parameters = MappingProxyType(root.mapping(_PARAMETERS[task]))
     golden, calibration = root.section("golden"), root.section("calibration")
@@ -133,6 +139,7 @@ def _read_bundle(folder: Path, root: Section) -> Bundle:
         task=task,
         architecture=root.text("architecture"),
         maturity=root.text("maturity"),
+        outputs=outputs,
         labels=labels,
         input_shape=read_shape(root.section("input")),
         preprocessing=parameters if task == "face" else empty,
@@ -152,10 +159,21 @@ def _read_bundle(folder: Path, root: Section) -> Bundle:
 
 
 def _read_labels(root: Section, task: str) -> tuple[str, ...]:
-    value = root.take("labels")
-    allowed = [LABELS] if task == "face" else [LABELS, VOICE_LABELS]
-    if value not in [list(labels) for labels in allowed]:
-        raise root.refuse("labels", " or ".join(" ".join(labels) for labels in allowed) + ", in this order", value)
+    value, vocabulary = root.take("labels"), VOCABULARY[task]
+    known = [label for label in vocabulary if isinstance(value, list) and label in value]
+    if value != known or len(known) < FEWEST_LABELS:
+        allowed = f"a list of {FEWEST_LABELS} or more of {' '.join(vocabulary)}, each once, in this order"
+        raise root.refuse("labels", allowed, value)
+    return tuple(known)
+
+
+def _read_outputs(root: Section, labels: tuple[str, ...]) -> tuple[str | None, ...]:
+    value = root.take("outputs")
+    if not isinstance(value, list) or not all(label is None or label in labels for label in value):
+        raise root.refuse("outputs", "a list with one of the labels or null for each of the network's outputs", value)
+    missing = [label for label in labels if label not in value]
+    if missing:
+        raise root.refuse("outputs", f"a list in which every label is found; {missing[0]} is in labels alone", value)
     return tuple(value)
 
 

@@ -51,7 +51,7 @@ class Parity:
 
     @classmethod
     def of(cls, logits: FloatArray, parent: FloatArray) -> Parity:
-        """Compare logits (n, labels) with the parent's (n, labels)."""
+        """Compare logits (n, outputs) with the parent's (n, outputs)."""
         error = np.abs(logits.astype(np.float64) - parent)
         return cls(
             samples=len(parent),
@@ -88,10 +88,10 @@ class Golden:
     inputs: FloatArray
     """(n, *input) float32."""
     logits: FloatArray
-    """(n, labels) float32."""
+    """(n, outputs) float32."""
 
     @classmethod
-    def load(cls, path: Path, *, input_shape: tuple[int, ...], labels: int) -> Golden:
+    def load(cls, path: Path, *, input_shape: tuple[int, ...], outputs: int) -> Golden:
         """Read an .npz of `inputs` int8, `scale` float32 (input = inputs * scale) and `logits` float32.
 
         Raises ModelError when it is none or of other shapes, MemoryError.
@@ -106,10 +106,10 @@ class Golden:
         if [array.dtype.kind for array in (stored, scale, logits)] != ["i", "f", "f"] or scale.ndim:
             raise ModelError(f"{path}: not a set of golden samples (inputs, scale or logits are of another type)")
         count = len(logits) if logits.ndim else 0
-        if not count or stored.shape != (count, *input_shape) or logits.shape != (count, labels):
+        if not count or stored.shape != (count, *input_shape) or logits.shape != (count, outputs):
             raise ModelError(
                 f"{path}: golden samples of shape {stored.shape} with logits {logits.shape} do not fit "
-                f"input {input_shape} and {labels} labels of the manifest"
+                f"input {input_shape} and {outputs} outputs of the manifest"
             )
         return cls(unpack_inputs(stored, scale), logits.astype(np.float32))
 

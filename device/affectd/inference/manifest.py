@@ -145,6 +145,10 @@ class Section:
             raise self.refuse(key, f"a list of {count} numbers in 0..1", value)
         return tuple(float(v) for v in value)
 
+    def has(self, key: str) -> bool:
+        """Whether a key that may be left out is there, and not taken yet."""
+        return key in self._left
+
     def keys(self) -> list[str]:
         """Name the keys not taken yet."""
         return list(self._left)

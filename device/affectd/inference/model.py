@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +15,7 @@ from affectd.inference.accelerators.choice import Choice, Wanted, choose
 from affectd.inference.accelerators.cpu import NAME as CPU
 from affectd.inference.accelerators.cpu import Cpu
 from affectd.inference.accelerators.trials import Trials
-from affectd.inference.bundle import Bundle
+from affectd.inference.bundle import VOCABULARY, Bundle
 from affectd.inference.interpreter import load_runtime
 from affectd.inference.proof import prove
 
@@ -37,7 +38,7 @@ class Model:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """What the values mean, in their order."""
+        """What it knows, in the order of its task's VOCABULARY."""
         return self.bundle.labels
 
     @property
@@ -55,12 +56,16 @@ class Model:
         return f"{self.description} on {self.runtime}, {self.delegate}"
 
     def logits(self, x: FloatArray) -> FloatArray:
-        """Return logits (labels,) float32 for one float32 input, with or without the batch axis."""
+        """Return logits (outputs,) float32 for one float32 input, with or without the batch axis."""
         return self.interpreter(x)
 
     def probabilities(self, x: FloatArray) -> tuple[float, ...]:
-        """Return calibrated probabilities in the order of `labels` for one input."""
-        return tuple(softmax(self.logits(x), self.temperature).tolist())
+        """Return calibrated probabilities for one input, in the order of its task's VOCABULARY.
+
+        A label that the model does not know has 0.
+        """
+        logits, vocabulary = self.logits(x), VOCABULARY[self.bundle.task]
+        return tuple(label_probabilities(logits, self.bundle.outputs, vocabulary, self.temperature).tolist())
 
 
 def open_model(
@@ -95,6 +100,20 @@ def open_chosen(workload: Workload, choice: Choice) -> Model:
     network = choice.accelerator.open(bundle.model_file(kind), workload.runtime).network
     prove(bundle, kind, bundle.golden(), network)
     return Model(bundle, kind, network, str(workload.runtime), choice.accelerator.name, choice.reason)
+
+
+def label_probabilities(
+    logits: FloatArray, outputs: Sequence[str | None], labels: Sequence[str], temperature: float = 1.0
+) -> NDArray[np.float64]:
+    """Return probabilities (..., labels) of logits (..., outputs), whose labels are `outputs`; 0 for one of no output.
+
+    They are softmax(logits / temperature) over all outputs, those of one label summed, those of none (None) dropped
+    and the rest brought to a sum of 1. Dropped before the softmax they come to the same, and never to nothing at all.
+    """
+    kept = [index for index, label in enumerate(outputs) if label is not None]
+    shares = softmax(np.asarray(logits)[..., kept], temperature)
+    summed = np.array([[outputs[index] == label for label in labels] for index in kept], np.float64)
+    return np.asarray(shares @ summed)
 
 
 def softmax(logits: FloatArray, temperature: float = 1.0) -> NDArray[np.float64]:

@@ -42,7 +42,7 @@ def prove(
 
 def _check_tensors(bundle: Bundle, kind: str, network: Network) -> None:
     variant = bundle.variant(kind)
-    path, outputs = bundle.folder / variant.file, (1, len(bundle.labels))
+    path, outputs = bundle.folder / variant.file, (1, len(bundle.outputs))
     if (network.input_shape, network.output_shape) != (bundle.input_shape, outputs):
         raise ModelError(
             f"{path}: takes {network.input_shape} and gives {network.output_shape}, "

@@ -15,7 +15,7 @@ from affectd.errors import ModelError
 from affectd.events import LABELS, VOICE_LABELS
 from affectd.inference.bundle import Bundle
 from affectd.inference.interpreter import installed_runtimes
-from affectd.inference.model import open_model
+from affectd.inference.model import label_probabilities, open_model
 from support.bundles import broken
 
 pytestmark = pytest.mark.timeout(400)
@@ -61,7 +61,9 @@ def test_bundles_have_the_files_their_manifest_names(face_model, voice_model):
 
 CHANGES = {
     "schema is 2": lambda m: m.update(schema=2),
-    "labels must be": lambda m: m["labels"].reverse(),
+    "labels must be": lambda m: m["labels"].append("calm"),
+    "labels must be a list of 2 or more": lambda m: m.update(labels=["happy"], skill=[0.5]),
+    "outputs must be": lambda m: m.update(outputs=["Happy", *m["labels"][1:]]),
     "name is missing": lambda m: m.pop("name"),
     "name must be": lambda m: m.update(name="../up"),
     "unknown key colour": lambda m: m.update(colour="red"),
@@ -94,6 +96,52 @@ def test_a_bad_manifest_is_refused_by_parser_and_schema(face_model, tmp_path, ex
     assert_sentence(error, str(folder / "manifest.json"), expected)
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(json.loads((folder / "manifest.json").read_text()), SCHEMA)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda m: m["labels"].reverse(), "labels must be a list of 2 or more of angry disgust"),
+        (
+            lambda m: m.update(outputs=[*m["labels"][:6], None]),
+            "outputs must be a list in which every label is found; neutral",
+        ),
+        (lambda m: m.update(labels=["happy", "sad"]), "skill must be a list of 2 numbers"),
+    ],
+)
+def test_what_the_schema_cannot_tell_the_parser_refuses(face_model, tmp_path, change, expected):
+    folder = broken(face_model.bundle, tmp_path, change)
+    with pytest.raises(ModelError) as error:
+        Bundle.load(folder)
+    assert_sentence(error, str(folder / "manifest.json"), expected)
+
+
+def test_outputs_are_summed_by_label_and_those_of_none_dropped(face_model, tmp_path):
+    outputs = ["sad", None, "happy", "sad", "neutral", None, "happy"]
+    folder = broken(
+        face_model.bundle,
+        tmp_path,
+        lambda m: m.update(outputs=outputs, labels=["happy", "sad", "neutral"], skill=[0.5, 0.6, 0.7]),
+    )
+    jsonschema.validate(json.loads((folder / "manifest.json").read_text()), SCHEMA)
+    model = open_model(Bundle.load(folder), "float32")
+    for x in model.bundle.golden().inputs[:10]:
+        shares = np.exp(model.logits(x).astype(np.float64) / model.temperature)
+        summed = {"happy": shares[2] + shares[6], "sad": shares[0] + shares[3], "neutral": shares[4]}
+        expected = [summed.get(label, 0) / sum(summed.values()) for label in LABELS]
+        assert model.probabilities(x) == pytest.approx(expected)
+
+
+def test_a_dropped_output_that_is_sure_leaves_the_others_as_they_are():
+    probabilities = label_probabilities(np.array([5000.0, 1.0, 1.0]), [None, "sad", "happy"], LABELS)
+    assert probabilities.tolist() == [0, 0, 0, 0.5, 0.5, 0, 0]
+
+
+def test_a_bundle_whose_outputs_are_not_the_networks_is_refused(face_model, tmp_path):
+    folder = broken(face_model.bundle, tmp_path, lambda m: m.update(outputs=[*m["labels"], None]))
+    with pytest.raises(ModelError) as error:
+        open_model(Bundle.load(folder), "float32")
+    assert_sentence(error, "golden samples", "8 outputs of the manifest")
 
 
 @pytest.mark.parametrize(
