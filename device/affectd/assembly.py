@@ -200,7 +200,7 @@ def make_voice_reader(config: Config, model: Model) -> VoiceReader:
     return VoiceReader(
         model,
         features,
-        make_voice_activity(config, features),
+        make_voice_activity(config),
         hop_s=config.voice.hop_s,
         min_snr_db=config.voice.min_snr_db,
     )
@@ -218,10 +218,10 @@ def with_voice_activity(config: Config) -> Config:
     return dataclasses.replace(config, voice=dataclasses.replace(config.voice, activity="silero"))
 
 
-def make_voice_activity(config: Config, features: VoiceFeatures) -> VoiceActivity:
+def make_voice_activity(config: Config) -> VoiceActivity:
     """Build what tells speech from other sound. Raises ModelError when Silero is asked for and cannot be loaded."""
     chosen = with_voice_activity(config).voice.activity
-    return SileroActivity(features) if chosen == "silero" else LevelActivity()
+    return SileroActivity() if chosen == "silero" else LevelActivity()
 
 
 def make_fuser(config: Config, face: Model | None, voice: Model | None) -> Fuser:

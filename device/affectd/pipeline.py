@@ -13,13 +13,13 @@ from dataclasses import replace
 from affectd.capture.buffers import AudioQueue, LatestFrame
 from affectd.capture.frame_rate_limiter import FrameRateLimiter
 from affectd.capture.protocols import Camera, CameraMode, EndOfClipError, Microphone
-from affectd.capture.resample import SAMPLE_RATE
 from affectd.config import Config
 from affectd.events import EmotionState, FaceReading, VoiceReading
 from affectd.face.reader import FaceReader
 from affectd.fusion.fuser import Fuser, Fusion
 from affectd.publish.change_filter import ChangeFilter
 from affectd.publish.publisher import Publisher
+from affectd.resample import SAMPLE_RATE
 from affectd.service.component import Beat, Component
 from affectd.service.meters import Meters
 from affectd.service.modalities import Modalities

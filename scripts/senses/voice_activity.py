@@ -19,10 +19,11 @@ from scipy.signal import resample_poly
 
 from affectd.events import AudioChunk
 from affectd.voice.activity import VoiceActivity
-from affectd.voice.features import FrameExtractor, VoiceFeatures
+from affectd.voice.features import VoiceFeatures
 from affectd.voice.level_activity import LevelActivity
 from affectd.voice.reader import VoiceReader
 from affectd.voice.silero_activity import CHUNK, SPEECH, SileroActivity
+from affectd.voice.speech_frames import SpeechFrameExtractor
 from support.sounds import CHANGING, RATE, STEADY, as_int16, sound
 from support.speech import speech
 
@@ -114,7 +115,7 @@ def mixed(samples: Samples, noise: Samples, snr_db: float) -> Samples:
 
 
 def detectors() -> tuple[LevelActivity, SileroActivity]:
-    return LevelActivity(), SileroActivity(SPEC)
+    return LevelActivity(), SileroActivity()
 
 
 def nobody(quiet: dict[str, Samples]) -> bool:
@@ -174,8 +175,8 @@ def curve(quiet: dict[str, Samples], clips: dict[str, list[Samples]], noises: di
     samples, truth = conversation([clip for some in clips.values() for clip in some[:4]])
     heard = [(mixed(samples, noises[kind], snr), truth) for kind in ("white noise", "music") for snr in (10, 0)]
     for threshold in THRESHOLDS:
-        false = np.concatenate([active(each, SileroActivity(SPEC, threshold)) for each in quiet.values()])
-        found = [active(each, SileroActivity(SPEC, threshold))[truth].mean() for each, truth in heard]
+        false = np.concatenate([active(each, SileroActivity(threshold)) for each in quiet.values()])
+        found = [active(each, SileroActivity(threshold))[truth].mean() for each, truth in heard]
         cells = "".join(f"{share:>{width}.1%}" for share, width in zip(found, (13, 12, 13, 12), strict=True))
         print(f"{threshold:<11}{false.mean():>9.2%}{cells}{'  chosen' if threshold == SPEECH else ''}")
 
@@ -194,7 +195,7 @@ def cost(clips: dict[str, list[Samples]]) -> bool:
 
 
 def share_of_core(samples: Samples, detector: VoiceActivity) -> float:
-    extractor, whole, spent = FrameExtractor(SPEC), as_int16(samples), 0.0
+    extractor, whole, spent = SpeechFrameExtractor(), as_int16(samples), 0.0
     detector.reset()
     for start in range(0, len(whole), CHUNK):
         part = whole[start : start + CHUNK]

@@ -259,7 +259,7 @@ def _see(
 
 def _hear(samples: Samples) -> list[VoiceReading]:
     features = VoiceFeatures()
-    reader = VoiceReader(Nothing(len(VOICE_LABELS)), features, SileroActivity(features))
+    reader = VoiceReader(Nothing(len(VOICE_LABELS)), features, SileroActivity())
     whole, readings = as_int16(samples), []
     for start in range(0, len(whole), RATE // 10):
         chunk = whole[start : start + RATE // 10]

@@ -70,7 +70,7 @@ def fused(path: Path) -> list[Person]:
     """Return who is in view at the clip's end: the faces show next to nothing, the voice is angry."""
     face = FaceReader.create(Leaning("neutral", 0.4, LABELS), FacePreprocessing(), HaarDetector())
     features = VoiceFeatures()
-    voice = VoiceReader(Leaning("angry", 0.8, VOICE_LABELS), features, SileroActivity(features))
+    voice = VoiceReader(Leaning("angry", 0.8, VOICE_LABELS), features, SileroActivity())
     clip, fuser = Clip(path, realtime=False, loop=False, fps=FPS), Fuser()
     assert clip.camera is not None
     assert clip.microphone is not None

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from scipy.signal import resample_poly
 
 from affectd import assembly
-from affectd.capture.resample import MonoResampler
 from affectd.config import Config
 from affectd.events import VOICE_LABELS, AudioChunk
+from affectd.resample import MonoResampler
 from e2e import completeness
 from e2e.program import Affectd
 from e2e.sound import (

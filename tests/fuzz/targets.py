@@ -342,7 +342,7 @@ class _Even:
 @cache
 def _voice_reader() -> VoiceReader:
     features = VoiceFeatures.from_manifest(Bundle.load(MODELS / "voice-cnn-lstm").features)
-    return VoiceReader(_Even(len(VOICE_LABELS)), features, SileroActivity(features))
+    return VoiceReader(_Even(len(VOICE_LABELS)), features, SileroActivity())
 
 
 @cache

@@ -16,9 +16,9 @@ from affectd.capture.clip_file import ClipFile, Imager, Picture, probe_clip
 from affectd.capture.frame_check import shape_fault
 from affectd.capture.frame_rate_limiter import FrameRateLimiter
 from affectd.capture.protocols import CameraMode, EndOfClipError
-from affectd.capture.resample import SAMPLE_RATE
 from affectd.errors import CaptureError
 from affectd.events import AudioChunk, Frame
+from affectd.resample import SAMPLE_RATE
 
 CHUNK = SAMPLE_RATE // 10
 """Samples in one chunk: 0.1 s."""

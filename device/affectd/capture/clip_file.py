@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from affectd.capture.pixel_aspect import SQUARE, believed, with_square_pixels
-from affectd.capture.resample import SAMPLE_RATE
 from affectd.errors import CaptureError
+from affectd.resample import SAMPLE_RATE
 
 CUT_SHORT_S = 1.0
 """A track that ends this long before its header says was cut short."""

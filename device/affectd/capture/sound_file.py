@@ -16,9 +16,9 @@ from affectd.capture import wav_file
 from affectd.capture.clip import Clip
 from affectd.capture.file_kind import FileKind
 from affectd.capture.protocols import EndOfClipError, Microphone
-from affectd.capture.resample import SAMPLE_RATE
 from affectd.errors import CaptureError
 from affectd.events import AudioChunk
+from affectd.resample import SAMPLE_RATE
 
 
 @dataclass(frozen=True, slots=True)

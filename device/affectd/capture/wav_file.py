@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from affectd.capture.clip_file import CUT_SHORT_S
-from affectd.capture.resample import MonoResampler
 from affectd.errors import CaptureError
+from affectd.resample import MonoResampler
 
 PCM, FLOAT, EXTENSIBLE = 1, 3, 0xFFFE
 SLOWEST, FASTEST = 1_000, 192_000

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from affectd.voice.features import FloatArray, Frames
+from affectd.voice.speech_frames import FloatArray, Frames
 
 HANGOVER_FRAMES = 25
 """Frames for which speech goes on after its last sure one: unvoiced consonants and short pauses."""

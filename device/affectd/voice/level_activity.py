@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from affectd.voice.activity import HANGOVER_FRAMES, Activity, Background
-from affectd.voice.features import FloatArray, Frames
+from affectd.voice.speech_frames import FloatArray, Frames
 
 VOICED = 0.5
 """Voicing strength from which a frame is voiced; noise, even a rumble, stays below in nine frames of ten."""

@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 
 from affectd.errors import CaptureError
 from affectd.events import AudioChunk, VoiceReading
+from affectd.resample import SAMPLE_RATE
 from affectd.voice.activity import Activity, VoiceActivity, speech_snr_db
-from affectd.voice.features import FloatArray, FrameExtractor, VoiceFeatures
+from affectd.voice.features import FloatArray, VoiceFeatures
 from affectd.voice.sound_check import at_full_scale
+from affectd.voice.speech_frames import FrameSettings, SpeechFrameExtractor
 
 SHORTEST_S = 1.0
 """Sound needed before the first reading; the rest of the window is padding."""
@@ -77,8 +79,10 @@ class VoiceReader:
     """Frames since the last reading."""
 
     def __post_init__(self) -> None:
-        self._extractor = FrameExtractor(self.features)
-        self._hop = max(1, round(self.hop_s * self.features.sample_rate))
+        self._frames = SpeechFrameExtractor()
+        self._stream = self.features.stream()
+        self._size = round(self.features.window_s / self._frames.settings.hop_s)
+        self._hop = max(1, round(self.hop_s * SAMPLE_RATE))
         self._start_window()
 
     def reset(self) -> None:
@@ -89,12 +93,12 @@ class VoiceReader:
     def feed(self, chunk: AudioChunk) -> list[VoiceReading]:
         """Take the next samples, in chunks of any size; give a reading for every hop that ends in them.
 
-        Raises CaptureError when the sample rate is not the model's.
+        Raises CaptureError when the sample rate is not 16 kHz.
         """
-        if chunk.sample_rate != self.features.sample_rate:
+        if chunk.sample_rate != SAMPLE_RATE:
             raise CaptureError(
                 f"voice: the microphone delivers {chunk.sample_rate} samples a second, "
-                f"but the voice model needs {self.features.sample_rate}"
+                f"but the voice path needs {SAMPLE_RATE}"
             )
         if chunk.lost > 0:
             self.gaps += 1
@@ -106,7 +110,7 @@ class VoiceReader:
             part, samples = samples[: self._missing], samples[self._missing :]
             self._listen(part)
             self._missing = self._hop
-            if self._heard >= SHORTEST_S * self.features.sample_rate:
+            if self._heard >= SHORTEST_S * SAMPLE_RATE:
                 # The hop ended before the samples that came after it.
                 readings.append(self._read(chunk.captured_at - len(samples) / chunk.sample_rate))
             self._feature_s = self._activity_s = self._network_s = 0.0
@@ -119,12 +123,12 @@ class VoiceReader:
 
         None when that is less than a frame.
         """
-        return self._read(at) if len(self._static) else None
+        return self._read(at) if len(self._level) else None
 
     def _start_window(self) -> None:
         """Empty the window, keeping what is known of the background."""
-        self._extractor.reset()
-        self._static = np.zeros((0, self.features.static_columns), np.float32)
+        self._frames.reset()
+        self._stream.reset()
         self._level = np.zeros(0, np.float32)
         self._speech = np.zeros(0, np.bool_)
         self._background = np.zeros(0, np.float32)
@@ -138,17 +142,17 @@ class VoiceReader:
         """Put the frames that `samples` complete at the end of the window."""
         start = time.perf_counter()
         self._heard += len(samples)
-        frames = self._extractor.extract(samples)
+        frames = self._frames.extract(samples)
+        self._stream.push(samples, frames)
         extracted, network_s = time.perf_counter(), self.activity.network_s
         activity = self.activity.feed(samples, frames)
-        self.speech_s += float(activity.speech.sum()) * self.features.hop_s
-        self._unread += len(frames.level_db)
-        size = self.features.window_frames
-        self._static = np.concatenate([self._static, frames.static])[-size:]
+        spec, size = self._frames.settings, self._size
+        self.speech_s += float(activity.speech.sum()) * spec.hop_s
+        self._unread += len(frames)
         self._level = np.concatenate([self._level, frames.level_db])[-size:]
         self._speech = np.concatenate([self._speech, activity.speech])[-size:]
         self._background = np.concatenate([self._background, activity.background_db])[-size:]
-        self._clipped = np.concatenate([self._clipped, at_full_scale(samples)])[-size * self.features.hop_length :]
+        self._clipped = np.concatenate([self._clipped, at_full_scale(samples)])[-size * spec.hop_length :]
         self._feature_s += extracted - start
         self._activity_s += time.perf_counter() - extracted
         self._network_s += self.activity.network_s - network_s
@@ -160,10 +164,10 @@ class VoiceReader:
         loudness = (self._level - self._background)[-self._unread :] if self._unread else None
         self._unread = 0
         snr_db = speech_snr_db(self._level, activity)
-        if snr_db is None or snr_db < self.min_snr_db or not self._somebody_speaks():
+        if snr_db is None or snr_db < self.min_snr_db or not somebody_speaks(self._speech):
             self._note_timings(start, start, start)
             return VoiceReading(at, active=False, snr_db=snr_db, quality=0.0, probabilities=None, loudness=loudness)
-        window = self.features.window(self._static)
+        window = self._stream.window()
         windowed = time.perf_counter()
         probabilities = self.model.probabilities(window[np.newaxis])
         self._note_timings(start, windowed, time.perf_counter())
@@ -172,15 +176,16 @@ class VoiceReader:
             at, active=True, snr_db=snr_db, quality=quality, probabilities=probabilities, loudness=loudness
         )
 
-    def _somebody_speaks(self) -> bool:
-        frame_s = self.features.hop_s
-        recent = self._speech[-round(RECENT_S / frame_s) :]
-        return bool(recent.any()) and int(self._speech.sum()) >= round(SPEECH_S / frame_s)
-
     def _note_timings(self, start: float, windowed: float, done: float) -> None:
         activity_s = self._activity_s - self._network_s
         stages = (self._feature_s, activity_s, self._network_s, windowed - start, done - windowed)
         self.last_timings = VoiceTimings(*(1e3 * seconds for seconds in stages))
+
+
+def somebody_speaks(speech: NDArray[np.bool_]) -> bool:
+    """Return whether a window of frames (n,) holds enough speech, some of it recent."""
+    frame_s = FrameSettings().hop_s
+    return bool(speech[-round(RECENT_S / frame_s) :].any()) and int(speech.sum()) >= round(SPEECH_S / frame_s)
 
 
 def voice_quality(active_share: float, snr_db: float, clipped_share: float = 0.0) -> float:

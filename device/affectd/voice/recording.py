@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from affectd.events import AudioChunk, Probabilities, VoiceReading
+from affectd.resample import SAMPLE_RATE
 from affectd.voice.reader import VoiceReader
 
 
@@ -30,7 +31,7 @@ def read_recording(reader: VoiceReader, chunks: Iterable[AudioChunk]) -> Recordi
     """
     reader.reset()
     before_s, heard, gap_at = reader.speech_s, 0, 0
-    rate, size_s = reader.features.sample_rate, reader.features.window_frames * reader.features.hop_s
+    rate, size_s = SAMPLE_RATE, reader.features.window_s
     whole, filling, at = _Pool(), _Pool(), 0.0
     for chunk in chunks:
         if chunk.lost > 0:

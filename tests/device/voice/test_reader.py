@@ -125,7 +125,7 @@ def test_reset_starts_afresh(sound: np.ndarray) -> None:
 
 
 def test_another_sample_rate_is_refused_in_a_sentence() -> None:
-    with pytest.raises(CaptureError, match="44100 samples a second, but the voice model needs 16000"):
+    with pytest.raises(CaptureError, match="44100 samples a second, but the voice path needs 16000"):
         VoiceReader(Recorder(), SPEC, LevelActivity()).feed(AudioChunk(np.zeros(10, np.int16), 44_100, START))
 
 

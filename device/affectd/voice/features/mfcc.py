@@ -1,4 +1,4 @@
-"""Speech features per 10 ms frame, MFCC, pitch and energy; training and the daemon share this file.
+"""Features of kind "mfcc": per 10 ms frame MFCC, pitch, voicing and level, and the deltas of the MFCC.
 
 A frame is 25 ms, one every 10 ms. Static features are computed once per frame, as sound arrives, by
 `FrameExtractor`; `VoiceFeatures.window` puts deltas and normalization on top for the network.
@@ -7,7 +7,7 @@ A frame is 25 ms, one every 10 ms. Static features are computed once per frame, 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from typing import Any
 
@@ -15,21 +15,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from affectd.errors import ModelError
-
-FloatArray = NDArray[np.float32]
+from affectd.resample import SAMPLE_RATE, Resampler, as_int16
+from affectd.voice.speech_frames import (
+    FloatArray,
+    Frames,
+    FrameSettings,
+    SampleQueue,
+    SpeechFrameExtractor,
+    power_of,
+    strided,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
-class VoiceFeatures:
+class VoiceFeatures(FrameSettings):
     """How sound is brought to numbers; stands in the manifest of every voice bundle.
 
     A static frame is `mfcc` cepstra, then log2 of the pitch over `pitch_reference` (0 where unvoiced),
     then the voicing strength 0..1, then the level in dB of full scale.
     """
 
-    sample_rate: int = 16_000
-    frame_s: float = 0.025
-    hop_s: float = 0.010
     preemphasis: float = 0.97
     filters: int = 40
     mfcc: int = 40
@@ -38,11 +43,6 @@ class VoiceFeatures:
     high_hz: float = 8_000.0
     power_floor: float = 1e-9
     """Added to each filter's power (samples in -1..1), so that digital silence stays finite."""
-    pitch_low_hz: float = 70.0
-    pitch_high_hz: float = 500.0
-    pitch_reference: float = 150.0
-    pitch_window_s: float = 0.045
-    voicing_threshold: float = 0.5
     window_frames: int = 300
     """Frames the network sees: 3 s."""
     delta_span: int = 2
@@ -67,23 +67,24 @@ class VoiceFeatures:
         return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
 
     @property
-    def frame_length(self) -> int:
-        """Samples in a frame."""
-        return round(self.frame_s * self.sample_rate)
+    def frame_settings(self) -> FrameSettings:
+        """Return what of them says how sound is cut into frames."""
+        return FrameSettings(**{each.name: getattr(self, each.name) for each in fields(FrameSettings)})
 
     @property
-    def hop_length(self) -> int:
-        """Samples from one frame to the next."""
-        return round(self.hop_s * self.sample_rate)
+    def pitch_column(self) -> int:
+        """Column of log2 of the pitch over `pitch_reference`; 0 where unvoiced."""
+        return self.mfcc
 
     @property
-    def pitch_length(self) -> int:
-        """Samples the pitch is looked for in; centred on the frame."""
-        return round(self.pitch_window_s * self.sample_rate)
+    def voicing_column(self) -> int:
+        """Column of the voicing strength, 0..1."""
+        return self.mfcc + 1
 
-    def samples_until(self, frame: int) -> int:
-        """Return how many samples complete the frame of this number, counted from 0."""
-        return frame * self.hop_length + self.pitch_length - (self.pitch_length - self.frame_length) // 2
+    @property
+    def level_column(self) -> int:
+        """Column of the level in dB of full scale."""
+        return self.mfcc + 2
 
     @property
     def static_columns(self) -> int:
@@ -94,6 +95,15 @@ class VoiceFeatures:
     def columns(self) -> int:
         """Values of a frame as the network sees it: static, then deltas of the cepstra."""
         return self.static_columns + self.mfcc
+
+    @property
+    def window_s(self) -> float:
+        """Seconds of sound that the network sees."""
+        return self.window_frames * self.hop_s
+
+    def stream(self) -> MfccStream:
+        """Return a new stream of these features."""
+        return MfccStream(self)
 
     def window(self, static: FloatArray) -> FloatArray:
         """Return the network's input (window_frames, columns) for static frames (n, static_columns).
@@ -118,60 +128,41 @@ class VoiceFeatures:
         return out
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Frames:
-    """A run of n frames."""
-
-    static: FloatArray
-    """(n, static_columns)."""
-    voicing: FloatArray
-    """Voicing strength, (n,) 0..1."""
-    level_db: FloatArray
-    """Level (n,) in dB of full scale, about the frame's mean: a microphone's constant offset is no sound."""
-
-
 @dataclass
 class FrameExtractor:
     """Static frames out of a stream of samples, each computed once; any chunking gives the same frames."""
 
     features: VoiceFeatures
-    _held: NDArray[np.float64] = field(init=False)
-    """Samples still needed, the first one a predecessor for the pre-emphasis."""
+    _frames: SpeechFrameExtractor = field(init=False)
+    _queue: SampleQueue = field(init=False)
 
     def __post_init__(self) -> None:
-        self.reset()
+        self._frames = SpeechFrameExtractor(self.features)
+        self._queue = SampleQueue(self.features)
 
     def reset(self) -> None:
         """Forget the stream: the next sample is the first."""
-        # Half a pitch window of silence stands before the first sample, so that its frame is centred too.
-        self._held = np.zeros(1 + self._lead)
-
-    @cached_property
-    def _lead(self) -> int:
-        return (self.features.pitch_length - self.features.frame_length) // 2
+        self._frames.reset()
+        self._queue.reset()
 
     def feed(self, samples: NDArray[np.int16]) -> FloatArray:
-        """Take the next samples (n,) int16; give the static frames (m, static_columns) that are now complete."""
-        return self.extract(samples).static
+        """Take the next samples (n,) int16; return the static frames (m, static_columns) that are now complete."""
+        return self.complete(samples, self._frames.extract(samples))
 
-    def extract(self, samples: NDArray[np.int16]) -> Frames:
-        """Take the next samples (n,) int16; return the frames that are now complete."""
+    def complete(self, samples: NDArray[np.int16], frames: Frames) -> FloatArray:
+        """Return the static frames (m, static_columns) for the next samples and the frames that they complete."""
         spec = self.features
-        self._held = np.concatenate([self._held, samples / 32768.0])
-        count = (len(self._held) - 1 - spec.pitch_length) // spec.hop_length + 1
-        if count <= 0:
-            none = np.zeros(0, np.float32)
-            return Frames(np.zeros((0, spec.static_columns), np.float32), none, none)
-        signal = self._held[: 1 + (count - 1) * spec.hop_length + spec.pitch_length]
-        self._held = self._held[count * spec.hop_length :]
-        frames = _strided(signal[1 + self._lead :], spec.frame_length, spec.hop_length, count)
-        emphasized = signal[1:] - spec.preemphasis * signal[:-1]
-        cepstra = self._cepstra(_strided(emphasized[self._lead :], spec.frame_length, spec.hop_length, count))
-        pitch, voicing = self._pitch(_strided(signal[1:], spec.pitch_length, spec.hop_length, count))
-        power = np.mean(frames * frames, axis=1)
-        static = np.column_stack([cepstra, pitch, voicing, _decibels(power)]).astype(np.float32)
-        swing = np.maximum(power - np.mean(frames, axis=1) ** 2, 0.0)
-        return Frames(static, voicing.astype(np.float32), _decibels(swing).astype(np.float32))
+        signal, count = self._queue.take(samples)
+        static = np.empty((count, spec.static_columns), np.float32)
+        if count:
+            emphasized = signal[1:] - spec.preemphasis * signal[:-1]
+            static[:, : spec.mfcc] = self._cepstra(
+                strided(emphasized[spec.lead :], spec.frame_length, spec.hop_length, count)
+            )
+            static[:, spec.pitch_column] = frames.pitch
+            static[:, spec.voicing_column] = frames.voicing
+            static[:, spec.level_column] = frames.power_db
+        return static
 
     @cached_property
     def _filterbank(self) -> NDArray[np.float64]:
@@ -191,60 +182,38 @@ class FrameExtractor:
 
     def _cepstra(self, frames: NDArray[np.float64]) -> NDArray[np.float64]:
         """MFCC of (n, frame_length) as python_speech_features defines them, with a floor under the power."""
-        spectrum = _power(np.fft.rfft(frames * self._hamming, self._fft_length)) / self._fft_length
+        spectrum = power_of(np.fft.rfft(frames * self._hamming, self._fft_length)) / self._fft_length
         power = spectrum @ self._filterbank + self.features.power_floor
         return np.asarray(np.log(power) @ self._cosines, np.float64)
 
-    @cached_property
-    def _lags(self) -> NDArray[np.int_]:
-        """Periods among which the pitch is looked for, samples, and one more at either end."""
-        spec = self.features
-        return np.arange(int(spec.sample_rate / spec.pitch_high_hz) - 1, int(spec.sample_rate / spec.pitch_low_hz) + 2)
 
-    @cached_property
-    def _pitch_fft(self) -> int:
-        """Length of a transform that is long enough for the longest lag not to wrap round."""
-        return _fast_length(self.features.pitch_length + int(self._lags[-1]))
+class MfccStream:
+    """The newest static frames of a stream."""
 
-    @cached_property
-    def _hanning(self) -> NDArray[np.float64]:
-        return np.hanning(self.features.pitch_length)
+    def __init__(self, features: VoiceFeatures) -> None:
+        self._features = features
+        # Frames cut as voice activity has them are not computed twice.
+        self._shared = features.frame_settings == FrameSettings()
+        self._extractor = FrameExtractor(features)
+        self.reset()
 
-    @cached_property
-    def _hann_correlation(self) -> NDArray[np.float64]:
-        """Autocorrelation of the window at the lags, over that at none."""
-        correlation = np.fft.irfft(_power(np.fft.rfft(self._hanning, self._pitch_fft)))
-        return np.asarray(correlation[self._lags] / correlation[0], np.float64)
+    def reset(self) -> None:
+        """Forget the stream: the next sample is the first."""
+        self._extractor.reset()
+        self._resampler = Resampler(SAMPLE_RATE, self._features.sample_rate)
+        self._static = np.zeros((0, self._features.static_columns), np.float32)
 
-    @cached_property
-    def _octave_cost(self) -> NDArray[np.float64]:
-        """A slight preference for short lags, which keeps the octave below from winning."""
-        return np.asarray(0.02 * np.log2(self._lags[1:-1] / self._lags[1]), np.float64)
+    def push(self, samples: NDArray[np.int16], frames: Frames) -> None:
+        """Take the next samples (n,) int16 at 16 kHz, and the speech frames that they complete."""
+        if self._shared:
+            static = self._extractor.complete(samples, frames)
+        else:
+            static = self._extractor.feed(as_int16(self._resampler.process(samples.astype(np.float32))))
+        self._static = np.concatenate([self._static, static])[-self._features.window_frames :]
 
-    def _pitch(self, frames: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Pitch and voicing strength of (n, pitch_length).
-
-        The autocorrelation of the windowed frame over that of the window (Boersma 1993): its highest
-        peak between the pitch limits is the period, its height the voicing strength.
-        """
-        spec = self.features
-        centred = (frames - frames.mean(axis=1, keepdims=True)) * self._hanning
-        correlation = np.fft.irfft(_power(np.fft.rfft(centred, self._pitch_fft)))
-        energy = correlation[:, :1] + 1e-9 * spec.pitch_length
-        strength = correlation[:, self._lags[0] : self._lags[-1] + 1] / energy / self._hann_correlation
-        before, peak, after = strength[:, :-2], strength[:, 1:-1], strength[:, 2:]
-        ranked = peak - self._octave_cost
-        ranked = np.where((peak >= before) & (peak > after), ranked, -1.0)
-        best = np.argmax(ranked, axis=1)
-        row = np.arange(len(frames))
-        found = ranked[row, best] > -1.0
-        before, peak, after = before[row, best], peak[row, best], after[row, best]
-        bend = before - 2 * peak + after
-        shift = np.where(bend < -1e-9, 0.5 * (before - after) / np.minimum(bend, -1e-9), 0.0)
-        period = best + self._lags[1] + np.clip(shift, -0.5, 0.5)
-        voicing = np.where(found, np.clip(peak, 0.0, 1.0), 0.0)
-        octave = np.log2(spec.sample_rate / period / spec.pitch_reference)
-        return np.where(voicing >= spec.voicing_threshold, octave, 0.0), voicing
+    def window(self) -> FloatArray:
+        """Return the network's input (window_frames, columns) for the newest sound."""
+        return self._features.window(self._static)
 
 
 def filterbank(spec: VoiceFeatures, fft_length: int) -> NDArray[np.float64]:
@@ -271,29 +240,3 @@ def liftered_cosines(spec: VoiceFeatures) -> NDArray[np.float64]:
     cosines[:, 0] /= np.sqrt(2)
     lift = 1 + spec.lifter / 2 * np.sin(np.pi * order / spec.lifter) if spec.lifter > 0 else np.ones(spec.mfcc)
     return np.asarray(cosines * lift, np.float64)
-
-
-def _power(spectrum: NDArray[np.complex128]) -> NDArray[np.float64]:
-    return np.asarray(spectrum.real**2 + spectrum.imag**2, np.float64)
-
-
-def _fast_length(least: int) -> int:
-    """Return the smallest even length from `least` on without a prime factor over 5: its transforms are quick."""
-    length = least + least % 2
-    while True:
-        rest = length
-        for prime in (2, 3, 5):
-            while rest % prime == 0:
-                rest //= prime
-        if rest == 1:
-            return length
-        length += 2
-
-
-def _decibels(power: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(10 * np.log10(power + 1e-9), np.float64)
-
-
-def _strided(signal: NDArray[np.float64], length: int, hop: int, count: int) -> NDArray[np.float64]:
-    windows = np.lib.stride_tricks.sliding_window_view(signal, length)
-    return windows[: (count - 1) * hop + 1 : hop]

@@ -1,4 +1,4 @@
-"""Sound of any rate and channel count to mono at 16 kHz, block after block without seams."""
+"""Sound of any rate and channel count to mono at another rate, 16 kHz if not said, block after block without seams."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 SAMPLE_RATE = 16_000
-"""Hz; what every microphone delivers."""
+"""Hz; what every microphone delivers, and the voice path takes."""
 _ZERO_CROSSINGS = 16
 """On each side of the low-pass filter's peak; more is steeper and slower."""
 
@@ -21,9 +21,9 @@ class Resampler:
     would take 50 MB of memory.
     """
 
-    def __init__(self, sample_rate: int) -> None:
-        common = gcd(SAMPLE_RATE, sample_rate)
-        self._up = SAMPLE_RATE // common
+    def __init__(self, sample_rate: int, to: int = SAMPLE_RATE) -> None:
+        common = gcd(to, sample_rate)
+        self._up = to // common
         self._down = sample_rate // common
         phases = _phases(self._up, self._down)
         self._seen = phases.shape[1]
@@ -36,11 +36,11 @@ class Resampler:
 
     @property
     def changes(self) -> bool:
-        """Whether the rate is another than 16 kHz."""
+        """Whether the two rates differ."""
         return self._up != self._down
 
     def process(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Take (n,) samples, return all (m,) at 16 kHz that are complete by now."""
+        """Take (n,) samples, return all (m,) at the other rate that are complete by now."""
         if not self.changes:
             return samples
         pending = np.concatenate([self._pending, samples])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from affectd.capture.resample import MonoResampler
+from affectd.resample import MonoResampler
 from support.media import tone
 
 
