@@ -16,16 +16,15 @@ from affectd.config import Config
 from affectd.errors import ConfigError
 from affectd.events import Reason, Strategy, no_state
 from affectd.face.reader import FaceReader
+from affectd.health_report import HealthReport
 from affectd.inference.accelerators.cpu import NAME as CPU
 from affectd.inference.model import Model
 from affectd.pipeline import Pipeline
 from affectd.publish.publisher import Publisher
 from affectd.publish.retained_topics import RetainedTopics
-from affectd.publish.session import SessionStatus
 from affectd.service.board import Board
 from affectd.service.component import Component
-from affectd.service.component_status import ComponentStatus, State
-from affectd.service.health_report import HealthReport
+from affectd.service.component_status import State
 from affectd.service.meters import Meters
 from affectd.service.notify import Notifier, Watchdog, first_pass_made
 from affectd.service.pool import Pool
@@ -46,8 +45,6 @@ LAST_EVENTS_S = 3.0
 Together less than the unit's TimeoutStopSec."""
 MODEL_START_S = 300.0
 """For the trials of the accelerators that one model may run on."""
-CONNECTING_S = 180.0
-"""Name servers and addresses that do not answer may keep the publisher from going round for this long."""
 
 
 class Daemon:
@@ -109,15 +106,18 @@ class Daemon:
             open_again=self._open_devices,
             on_change=self._privacy_changed,
         )
+        self._supervisor = Supervisor([*self._pipeline.components, Component("privacy", self._privacy.run)])
         self._report = HealthReport(
-            meters=self._meters,
+            supervisor=self._supervisor,
+            publisher=self._publisher,
+            privacy=self._privacy,
             pipeline=self._pipeline,
             outbox=self._outbox,
             models=self._models,
+            meters=self._meters,
             board=self._board,
             governor=self._governor,
         )
-        self._supervisor = Supervisor([*self._pipeline.components, Component("privacy", self._privacy.run)])
 
     def _make_pipeline(self, clip: Clip | None) -> Pipeline:
         config, face, voice = self._config, self._models.get("face"), self._models.get("voice")
@@ -176,36 +176,36 @@ class Daemon:
             log.info("speech is told from other sound by %s", self._config.voice.activity)
         self._privacy.poll()  # before any device is opened
         self._publisher.publish_privacy(self._privacy.state.closed)
-        self._introduce()
+        self._publish_initial_documents()
         self._publisher.start()
         self._supervisor.start()
         try:
-            self._tend(stop)
+            self._loop(stop)
         finally:
-            self._end()
+            self._shut_down()
         if self._supervisor.failure is not None:
             raise self._supervisor.failure
 
-    def _introduce(self) -> None:
+    def _publish_initial_documents(self) -> None:
         """Replace what an earlier run has left at the broker, before the box is called online."""
         has = [*self._pipeline.devices, *(["thermometer"] if self._board.temperature_c() is not None else [])]
         self._publisher.describe(self._config, has)
         self._publish_no_state("privacy" if self._privacy.state.on else "starting")
-        self._publish_health(self._statuses(), phase="starting")
+        self._publish_health(phase="starting")
 
     def _publish_no_state(self, reason: Reason) -> None:
         now = time.monotonic()
         self._publisher.publish_state(no_state(reason, cast(Strategy, self._config.fusion.strategy), now), now)
         self._publisher.publish_people((), now)
 
-    def _tend(self, stop: threading.Event) -> None:
+    def _loop(self, stop: threading.Event) -> None:
         watchdog = Watchdog(self._notifier, time.monotonic())
         self._health_due, short_of_memory = time.monotonic() + 1.0, False
         while not stop.wait(TICK_S):
             try:
                 if self._finished():
                     return
-                self._look_after(watchdog)
+                self._tick(watchdog)
             except MemoryError:  # the watchdog is not told of this round: if that lasts, it ends the daemon
                 if not short_of_memory:
                     log.error("not enough memory to tend the daemon; trying again")
@@ -215,13 +215,13 @@ class Daemon:
                     log.info("there is memory again")
                 short_of_memory = False
 
-    def _look_after(self, watchdog: Watchdog) -> None:
+    def _tick(self, watchdog: Watchdog) -> None:
         """Make one round: replace what is stuck, tell the service manager and, when it is due, the broker."""
         now = time.monotonic()
         self._supervisor.replace_stuck(now)
-        statuses = self._statuses()
+        statuses = self._report.statuses()
         watchdog.tick(statuses, now)
-        self._notifier.status(self._sentence(statuses))
+        self._notifier.status(self._report.sentence(statuses))
         if not self._ready and first_pass_made(statuses, now):
             self._ready = True
             self._notifier.ready()
@@ -230,11 +230,7 @@ class Daemon:
         shown = [*((status.name, status.state) for status in statuses), ("fps limit", self._governor.fps_limit)]
         if now >= self._health_due or shown != self._shown:
             self._health_due, self._shown = now + self._config.mqtt.health_s, shown
-            self._publish_health(statuses)
-
-    def _statuses(self) -> list[ComponentStatus]:
-        """Report how each supervised component is, and the publisher, which looks after itself."""
-        return [*self._supervisor.statuses(), _publisher_status(self._publisher.status, time.monotonic())]
+            self._publish_health()
 
     def _finished(self) -> bool:
         """Whether the clip is over and all that was seen and heard in it has been fused."""
@@ -242,14 +238,14 @@ class Daemon:
         ended = {"finished", "failed"}
         return states["fusion"] in ended and all(states[name] in ended for name in self._pipeline.devices)
 
-    def _end(self) -> None:
+    def _shut_down(self) -> None:
         self._notifier.stopping()
         hanging = self._supervisor.stop(STOP_S)
         if hanging:
             log.error("%s did not stop within %g s and is left behind", " and ".join(hanging), STOP_S)
         with suppress(MemoryError):
             self._publish_no_state("offline")
-            self._publish_health(self._statuses(), phase="offline")
+            self._publish_health(phase="offline")
         self._publisher.stop(flush_s=LAST_EVENTS_S)
         self._outbox.close()
         self._in_use.clear()
@@ -267,30 +263,7 @@ class Daemon:
 
     def _privacy_changed(self, state: PrivacyState) -> None:
         self._publisher.publish_privacy(state.closed)
-        self._publish_health(self._statuses())
+        self._publish_health()
 
-    def _sentence(self, statuses: list[ComponentStatus]) -> str:
-        """Describe in one sentence how the daemon is."""
-        session, privacy = self._publisher.status, self._privacy.state
-        off = {"off"} if privacy.on else set()
-        away = [f"{s.name} {s.state}" for s in statuses if s.state not in {"running", *off} and s.name != "publisher"]
-        parts = [", ".join(away) or ("privacy is on" if privacy.on else "all parts running")]
-        parts.append("broker connected" if session.connected else f"broker away: {session.last_error}")
-        parts.append(f"{self._outbox.depth} events waiting")
-        if self._outbox.fault is not None:
-            parts.append(self._outbox.fault)
-        return "; ".join(parts)
-
-    def _publish_health(self, statuses: list[ComponentStatus], *, phase: str | None = None) -> None:
-        document = self._report.document(statuses, self._publisher.status, self._privacy.state, phase=phase)
-        self._publisher.publish_health(document)
-
-
-def _publisher_status(session: SessionStatus, now: float) -> ComponentStatus:
-    if session.connected:
-        state: State = "running"
-    else:
-        state = "waiting" if now - session.last_progress < CONNECTING_S else "failed"
-    return ComponentStatus(
-        "publisher", state, session.since, session.reconnects, session.last_error, session.last_progress
-    )
+    def _publish_health(self, *, phase: str | None = None) -> None:
+        self._publisher.publish_health(self._report.document(phase=phase))

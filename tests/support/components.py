@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from affectd.service.component import Backoff
+from affectd.backoff import Backoff
 
-QUICK = Backoff(base_s=0.01, cap_s=0.05, steady_s=0.2)
+QUICK = Backoff(0.01, 0.05, jitter=0.5)
 
 
 def working(stop, beat):

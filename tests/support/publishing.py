@@ -9,12 +9,13 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from affectd.config import MqttConfig, OutboxConfig
 from affectd.events import LABELS, VOICE_LABELS, Box, EmotionEvent, EmotionState, Origin, TrackedFace, VoiceReading
+from affectd.publish import session
 from affectd.publish.clock import stamp
 from affectd.publish.publisher import Publisher
 from affectd.publish.topics import Topics
@@ -22,6 +23,9 @@ from affectd.store.event_file import EventFile, Stored
 from affectd.store.outbox import Outbox
 from support.broker import Listener, Message
 from support.waiting import until
+
+if TYPE_CHECKING:
+    import pytest
 
 OUTBOX = "outbox.db"
 TOPICS = Topics("affectd", "box")
@@ -97,6 +101,12 @@ class Running:
     def last_error(self) -> str:
         """The sentence in its status, empty when there is none."""
         return self.publisher.status.last_error or ""
+
+
+def reconnect_within(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """Have a lost broker tried again within so long, and a connection count as good after it."""
+    monkeypatch.setattr(session, "RECONNECT", replace(session.RECONNECT, longest_s=seconds))
+    monkeypatch.setattr(session, "STEADY_S", seconds)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from types import TracebackType
 
+from affectd.backoff import Backoff
 from affectd.config import MqttConfig
 from affectd.errors import BrokerError
 from affectd.publish.connection import Connection, connect
@@ -17,7 +18,7 @@ from affectd.publish.connection_events import Disconnected, ReceivedMessage, Sub
 
 log = logging.getLogger(__name__)
 
-RECONNECT_S = 2.0
+RECONNECT = Backoff(first_s=0.5, longest_s=8.0, jitter=0.5)
 
 
 class Subscriber:
@@ -35,6 +36,8 @@ class Subscriber:
         self._connection: Connection | None = None
         """None while it is lost and another is tried for."""
         self._tried: queue.SimpleQueue[Connection | Exception] = queue.SimpleQueue()
+        self._failures = 0
+        """In a row: tries that failed, and connections over which nothing came."""
         self._left = False
 
     def __enter__(self) -> Subscriber:
@@ -81,6 +84,7 @@ class Subscriber:
             except queue.Empty:
                 return None
             if isinstance(event, ReceivedMessage):
+                self._failures = 0
                 return event
             if isinstance(event, SubscriptionRefused):
                 log.warning("the broker refuses %s: %s", event.topic, event.reason)
@@ -88,19 +92,23 @@ class Subscriber:
                 log.warning("broker lost (%s); connecting again", event.reason)
                 self._connection.close()
                 self._connection = None
-                self._try(after_s=0)
+                self._try_again()
         return None
 
     def _take(self, outcome: Connection | Exception) -> None:
         """Go on with a new connection, or try again after a fault of the broker or the network."""
         if isinstance(outcome, BrokerError):
             log.warning("%s", outcome)
-            self._try(after_s=RECONNECT_S)
+            self._try_again()
         elif isinstance(outcome, Exception):
             raise outcome
         else:
             log.warning("connected again")
             self._connection = outcome
+
+    def _try_again(self) -> None:
+        self._failures += 1
+        self._try(after_s=RECONNECT.delay_s(self._failures))
 
     def _try(self, *, after_s: float) -> None:
         """Connect on a thread of its own: a network that swallows everything holds up nobody who has a deadline."""

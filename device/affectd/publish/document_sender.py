@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from affectd.backoff import Backoff
 from affectd.publish.connection import Connection, TooLargeError
 from affectd.publish.connection_events import Acknowledged
 from affectd.publish.in_flight import InFlight
@@ -19,8 +20,8 @@ log = logging.getLogger(__name__)
 TRANSIENT_KEPT = 32
 REFUSED_WAIT_S = 30.0
 """Documents that the broker refused are offered again so often: its ACL may have been mended since."""
-LONGEST_REFUSED_WAIT_S = 3600.0
-"""Those whose refusal costs the connection are offered ever more rarely, up to this."""
+COSTLY_RETRY = Backoff(first_s=2 * REFUSED_WAIT_S, longest_s=3600.0)
+"""Those whose refusal costs the connection are offered ever more rarely."""
 ENDED_BY_S = 3.0
 """A connection that ends so soon after a refusal was ended by it."""
 _SEE_ACL = "see its ACL, which must let this user write there"
@@ -80,7 +81,8 @@ class DocumentSender:
         """The newest refusal's topic and when it came, monotonic seconds."""
         self._costly: set[str] = set()
         """Refused topics that are not sent, for the broker ended the connection at them."""
-        self._costly_wait_s = REFUSED_WAIT_S
+        self._costly_refusals = 0
+        """In a row."""
         self.on_cleared: Callable[[str], None] = lambda _topic: None
         """Called with a topic that the broker was told to forget."""
 
@@ -113,8 +115,8 @@ class DocumentSender:
             return False
         if self._last_refused in self._refused:
             self._costly.add(self._last_refused)
-            self._costly_wait_s = min(LONGEST_REFUSED_WAIT_S, 2 * self._costly_wait_s)
-            self._offer_again_at = now + self._costly_wait_s
+            self._costly_refusals += 1
+            self._offer_again_at = now + COSTLY_RETRY.delay_s(self._costly_refusals)
         return True
 
     def settle(self, answer: Acknowledged) -> bool:
@@ -220,7 +222,7 @@ class DocumentSender:
 
     def _taken(self, topic: str) -> None:
         if self._refused.pop(topic, None) is not None:
-            self._costly_wait_s = REFUSED_WAIT_S
+            self._costly_refusals = 0
             self.trouble = self._complaint(self._refused) if self._refused else None
 
     def _complaint(self, refused: dict[str, _Refused]) -> str:

@@ -6,6 +6,7 @@ import logging
 import time
 from contextlib import suppress
 
+from affectd.backoff import Backoff
 from affectd.errors import OutboxError
 from affectd.publish.connection import Connection, TooLargeError
 from affectd.publish.connection_events import Acknowledged
@@ -18,10 +19,8 @@ log = logging.getLogger(__name__)
 
 TRIES = 3
 """So often an event is offered that the broker refuses although it took a later one; then it is dropped."""
-RETRY_S = 1.0
-"""A refused event is offered again this much later, twice as long after every round in which none was taken."""
-DENIED_WAIT_S = 30.0
-"""The longest that gets: an ACL that denies all events is asked this often."""
+RETRY = Backoff(first_s=1.0, longest_s=30.0)
+"""When a refused event is offered again, after so many rounds in which none was taken: an ACL may deny them all."""
 OUTBOX_WAIT_S = 2.0
 """An outbox that could not be read is tried again this much later."""
 _IDLE_S = 1.0
@@ -218,7 +217,7 @@ class EventSender:
             if times >= TRIES:
                 self._drop(seq, f"the broker refused it {times} times")
         self._fruitless_rounds = self._fruitless_rounds + 1 if self._fruitless else 0
-        self._resume_at = now + min(DENIED_WAIT_S, RETRY_S * 2.0 ** min(self._fruitless_rounds, 30))
+        self._resume_at = now + RETRY.delay_s(self._fruitless_rounds + 1)
 
     def _drop(self, seq: int, reason: str) -> None:
         log.error("event %d is dropped, for the broker takes others: %s", seq, reason)

@@ -82,6 +82,8 @@ class HealthDocument:
     outbox_error: str | None
     events_sent: int
     events_denied: int
+    commands_ignored: int
+    """Messages to the device that were not obeyed: not understood, retained, or overtaken in a flood."""
     broker_protocol: str | None
     broker_reconnects: int
     broker_error: str | None

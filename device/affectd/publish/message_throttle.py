@@ -27,14 +27,12 @@ class MessageThrottle:
 
     def __init__(self, on_message: Callable[[ReceivedMessage], None], known: Collection[str]) -> None:
         """Hand on to `on_message` what comes on a topic that is `known`; the rest is told in the log alone."""
-        self.unknown = 0
-        """Messages on topics that mean nothing to us."""
+        self.ignored = 0
+        """Messages on unknown topics, and those that a newer one overtook in a flood."""
         self._known = known
         self._told: set[str] = set()
         """Unknown topics that were told since `_told_since`."""
         self._told_since = float("-inf")
-        self.passed_over = 0
-        """Messages that a newer one overtook."""
         self._on_message = on_message
         self._rate = TokenBucket(TAKEN_PER_S, TAKEN_AT_ONCE)
         self._silent_until = 0.0
@@ -53,7 +51,7 @@ class MessageThrottle:
         if now >= self._silent_until:
             log.warning("messages to %s come too fast: of each topic only the newest is looked at", message.topic)
             self._silent_until = now + SAID_AGAIN_S
-        self.passed_over += message.topic in self._late
+        self.ignored += message.topic in self._late
         self._late[message.topic] = message
 
     def deliver_late(self) -> float:
@@ -64,7 +62,7 @@ class MessageThrottle:
 
     def _tell_unknown(self, topic: str) -> None:
         """Log it once a topic, of few topics: whoever sends it may send it for ever, and make up others."""
-        self.unknown += 1
+        self.ignored += 1
         now = time.monotonic()
         if now - self._told_since > SAID_AGAIN_S:
             self._told, self._told_since = set(), now

@@ -6,6 +6,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from affectd.config import Config, MqttConfig
@@ -57,9 +58,8 @@ class Publisher:
         `on_privacy` is called with 'on' or 'off' as commanded, on the session's thread.
         """
         self.topics = Topics(config.base_topic, origin.device, config.discovery_prefix)
-        self.commands_ignored = 0
-        self._ignored = ""
-        """What was ignored last."""
+        self._ignored = 0
+        self._last_ignored = ""
         self.origin = origin
         self._config, self._outbox = config, outbox
         self._device_name, self._version, self._on_privacy = device_name, version, on_privacy
@@ -87,7 +87,8 @@ class Publisher:
     @property
     def status(self) -> SessionStatus:
         """How the session with the broker is."""
-        return self._session.status
+        status = self._session.status
+        return replace(status, ignored=status.ignored + self._ignored)
 
     def publish_event(self, state: EmotionState) -> EmotionEvent:
         """Store the event, durably unless the outbox's `fault` says otherwise, and send it as soon as may be."""
@@ -165,17 +166,17 @@ class Publisher:
             return
         command = payload[:LONGEST_COMMAND].decode("utf-8", "replace").strip().lower()
         if topic == self.topics.privacy_command and len(payload) <= LONGEST_COMMAND and command in {"on", "off"}:
-            self._ignored = ""
+            self._last_ignored = ""
             self._on_privacy(command)
             return
         self._ignore(f"{len(payload)} bytes on {topic}: only 'on' and 'off' are understood")
 
     def _ignore(self, what: str) -> None:
-        """Count it, and say it once: whoever sends it may send it for ever."""
-        self.commands_ignored += 1
-        if what != self._ignored:
+        """Count it, and log it once: whoever sends it may send it for ever."""
+        self._ignored += 1
+        if what != self._last_ignored:
             log.warning("ignored %s", what)
-        self._ignored = what
+        self._last_ignored = what
 
 
 def _encode(document: dict[str, Any]) -> bytes:

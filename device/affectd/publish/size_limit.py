@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 
+from affectd.backoff import Backoff
+
 TRIES = 3
 """So many connections must have ended at a message before it is held to be the cause."""
-AGAIN_S, AGAIN_AT_MOST_S = 60.0, 3600.0
-"""What is withheld is offered again after the first, then after twice as long each time, up to the second."""
+RETRY = Backoff(first_s=60.0, longest_s=3600.0)
+"""When what is withheld is offered again."""
 
 
 class SizeLimit:
@@ -36,7 +38,7 @@ class SizeLimit:
         """Topic to bytes of its oldest message that the limit withholds."""
         self._raised = False
         """Whether the broker took what it had hung up at."""
-        self._wait_s, self._again_at, self._tried_at = AGAIN_S, 0.0, 0.0
+        self._offers, self._again_at, self._tried_at = 0, 0.0, 0.0
 
     def withholds(self, topic: str, size: int) -> bool:
         """Whether the broker would hang up at a message for its size."""
@@ -55,7 +57,7 @@ class SizeLimit:
         self._ended_at = [ended for ended in self._ended_at if ended > size]
         if self.doubtful_from is not None and size >= self.doubtful_from:
             self.doubtful_from = size + 1
-            self._raised, self._wait_s, self._again_at = True, AGAIN_S, 0.0
+            self._raised, self._offers, self._again_at = True, 0, 0.0
 
     def ended(self, topic: str, size: int, largest_taken: int) -> None:
         """A message ended the connection over which up to `largest_taken` bytes were taken."""
@@ -80,13 +82,13 @@ class SizeLimit:
         """
         self._ended_at.clear()
         self._times.clear()
-        self._again_at = min(self._again_at, self._tried_at + AGAIN_S)
+        self._again_at = min(self._again_at, self._tried_at + RETRY.first_s)
 
     def offer_again(self) -> bool:
         """Whether the time has come to offer again what is withheld; then some of it is withheld no more."""
         if (self._limit is None and not self._barred) or time.monotonic() < self._again_at:
             return False
-        self._wait_s = min(AGAIN_AT_MOST_S, 2 * self._wait_s)
+        self._offers += 1
         self._wait()
         self._barred.clear()  # the next time bars it again
         if not self._withheld:
@@ -101,4 +103,4 @@ class SizeLimit:
 
     def _wait(self) -> None:
         self._tried_at = time.monotonic()
-        self._again_at = self._tried_at + self._wait_s
+        self._again_at = self._tried_at + RETRY.delay_s(self._offers + 1)

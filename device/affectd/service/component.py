@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-import random
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from affectd.backoff import Backoff
 from affectd.errors import AffectdError
 from affectd.service.component_status import ComponentStatus, State, naming
 
@@ -16,22 +15,10 @@ log = logging.getLogger(__name__)
 
 STUCK_MOST = 3
 """Threads of one component that are left behind while they hang; with one more it has failed."""
+RESTART = Backoff(first_s=0.5, longest_s=30.0, jitter=0.5)
+STEADY_S = 10.0
+"""After making progress for this long, the next failure counts as the first again."""
 _SENTENCES_KEPT = 100
-
-
-@dataclass(frozen=True, slots=True)
-class Backoff:
-    """How long to wait before the n-th restart in a row, spread so that components do not march in step."""
-
-    base_s: float = 0.5
-    cap_s: float = 30.0
-    steady_s: float = 10.0
-    """After making progress for this long, the next failure counts as the first again."""
-
-    def delay(self, failures: int) -> float:
-        """Seconds to wait after so many failures in a row (0: after the first)."""
-        longest = min(self.cap_s, self.base_s * 2.0 ** min(failures, 32))
-        return random.uniform(0.5, 1.0) * longest  # noqa: S311 - jitter, not a secret
 
 
 class Beat:
@@ -69,7 +56,8 @@ class Component:
         run: Callable[[threading.Event, Beat], None],
         *,
         restart: bool = True,
-        backoff: Backoff | None = None,
+        backoff: Backoff = RESTART,
+        steady_s: float = STEADY_S,
         deadline_s: float | None = None,
     ) -> None:
         """Describe the component without starting it."""
@@ -78,7 +66,7 @@ class Component:
         """What ended it for good; None while it runs or may be restarted."""
         self._run = run
         self._restart = restart
-        self._backoff = backoff or Backoff()
+        self._backoff, self._steady_s = backoff, steady_s
         self._deadline_s = deadline_s
         self._control = threading.Lock()  # start, pause, resume and replacing exclude one another
         self._lock = threading.Lock()  # guards the fields of the status
@@ -214,7 +202,7 @@ class Component:
                     return
             if stop.is_set():
                 break
-            if beat.last is not None and beat.last - began >= self._backoff.steady_s:
+            if beat.last is not None and beat.last - began >= self._steady_s:
                 self._failures = 0
                 self._logged.clear()
             self._wait(stop)
@@ -232,8 +220,8 @@ class Component:
         with self._lock:
             self._restarts += 1
         self._enter("waiting", stop)
-        stop.wait(self._backoff.delay(self._failures))
         self._failures += 1
+        stop.wait(self._backoff.delay_s(self._failures))
 
     def _report(self, fault: BaseException, stop: threading.Event) -> None:
         """Log it once per distinct sentence; the traceback of what nobody foresaw goes to the debug log."""

@@ -36,7 +36,7 @@ def test_a_device_hears_its_own_commands_and_home_assistant_and_nothing_else(bro
             hand.publish(topic, "on")
         hand.publish(TOPICS.privacy_command, "off")
         until(lambda: box.commands)
-        assert (box.commands, box.publisher.commands_ignored) == (["off"], 0)
+        assert (box.commands, box.publisher.status.ignored) == (["off"], 0)
 
 
 def test_commands_that_there_are_not_are_told_once_and_not_obeyed(
@@ -52,7 +52,7 @@ def test_commands_that_there_are_not_are_told_once_and_not_obeyed(
                 hand.publish_soon(f"{TOPICS.root}/command/made-up-{number}", "on")
             hand.publish(TOPICS.privacy_command, "on")
             until(lambda: box.commands)
-            assert (box.commands, box.publisher.commands_ignored) == (["on"], 0)
+            assert (box.commands, box.publisher.status.ignored) == (["on"], 105)
     assert caplog.text.count(f"ignored a message on '{reboot}': there is no such command") == 1
     assert caplog.text.count("there is no such command") == message_throttle.UNKNOWN_TOLD
 
@@ -61,7 +61,7 @@ def test_commands_that_there_are_not_are_told_once_and_not_obeyed(
 def test_only_on_and_off_are_understood(broker: Mosquitto, tmp_path: Path, payload: bytes) -> None:
     with Listener(broker, "nothing") as hand, listening(broker, tmp_path) as box:
         hand.publish(TOPICS.privacy_command, payload)
-        until(lambda: box.publisher.commands_ignored == 1)
+        until(lambda: box.publisher.status.ignored == 1)
         hand.publish(TOPICS.privacy_command, "on")
         until(lambda: box.commands == ["on"])
 
@@ -71,7 +71,7 @@ def test_a_large_message_stays_with_the_broker(broker: Mosquitto, tmp_path: Path
         hand.publish(TOPICS.privacy_command, b"on" * LARGEST_ARRIVING)
         hand.publish(TOPICS.privacy_command, "off")
         until(lambda: box.commands)
-        assert (box.commands, box.publisher.commands_ignored) == (["off"], 0)
+        assert (box.commands, box.publisher.status.ignored) == (["off"], 0)
         assert box.connected
 
 
@@ -82,7 +82,7 @@ def send(broker: EmbeddedBroker, command: str) -> None:
 def test_a_large_message_by_mqtt_3_1_1_is_ignored(tmp_path: Path) -> None:
     with EmbeddedBroker() as broker, running(broker.port, tmp_path) as box:
         until(lambda: box.connected)
-        while not box.publisher.commands_ignored:  # until it has subscribed
+        while not box.publisher.status.ignored:  # until it has subscribed
             send(broker, "on" * LARGEST_ARRIVING)
         send(broker, "off")
         until(lambda: box.commands)
@@ -121,5 +121,5 @@ def test_rubbish_that_comes_again_and_again_is_said_once(
     with Listener(broker, "nothing") as hand, listening(broker, tmp_path) as box:
         for _ in range(10):
             hand.publish(TOPICS.privacy_command, "toggle")
-        until(lambda: box.publisher.commands_ignored == 10)
+        until(lambda: box.publisher.status.ignored == 10)
     assert caplog.text.count(f"ignored 6 bytes on {TOPICS.privacy_command}: only 'on' and 'off'") == 1

@@ -279,7 +279,7 @@ def test_what_the_broker_calls_too_large_is_not_sent_to_it(tmp_path: Path, caplo
 def test_a_broker_that_acknowledges_nothing_is_connected_to_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("affectd.publish.session.UNACKNOWLEDGED_S", 1.0)
+    monkeypatch.setattr("affectd.publish.connection_loop.UNACKNOWLEDGED_S", 1.0)
     with OddBroker() as odd, running(odd.port, tmp_path) as box:
         until(lambda: box.connected)
         box.publish_events(1)

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from affectd.backoff import Backoff
 from affectd.events import Box, FaceReading, TrackedFace
-from affectd.publish import session, size_limit
+from affectd.publish import size_limit
 from support import publishing
 from support.broker import Listener, Mosquitto
 from support.odd_broker import OddBroker
@@ -195,8 +196,8 @@ def test_a_document_is_withheld_for_its_topic_where_larger_ones_are_taken(tmp_pa
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is withheld is offered after a second instead of a minute, and a lost broker is tried as soon."""
-    monkeypatch.setattr(size_limit, "AGAIN_S", 1.0)
-    monkeypatch.setattr(session, "LONGEST_WAIT_S", 0.5)
+    monkeypatch.setattr(size_limit, "RETRY", Backoff(1.0, 3600.0))
+    publishing.reconnect_within(monkeypatch, 0.5)
 
 
 @contextmanager
@@ -257,8 +258,8 @@ def test_a_document_that_became_smaller_is_sent_at_once(tmp_path: Path) -> None:
 def test_a_broker_killed_again_and_again_while_documents_are_on_their_way_gets_them_all_in_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(size_limit, "AGAIN_S", 1.0)
-    monkeypatch.setattr(session, "LONGEST_WAIT_S", 0.5)
+    monkeypatch.setattr(size_limit, "RETRY", Backoff(1.0, 3600.0))
+    publishing.reconnect_within(monkeypatch, 0.5)
     broker = Mosquitto(tmp_path)
     with broker, running(broker.port, tmp_path, faces=True, voice=True) as box:
         for _ in range(2 * size_limit.TRIES):

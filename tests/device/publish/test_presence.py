@@ -140,7 +140,7 @@ def test_a_broker_that_hangs_up_at_a_refusal_gets_all_the_rest(
             until(lambda: box.outbox.depth == 0)
         assert box.publisher.status.reconnects <= before + 2  # a refusal may come late on a busy machine
         broker.change_acl("topic readwrite #\n")
-        box.publisher._session._documents.offer_again()
+        box.publisher._session._outgoing.documents.offer_again()
         until(lambda: box.connected and box.last_error == "")
     assert "client id" not in caplog.text
 
@@ -157,7 +157,7 @@ def test_privacy_commands_are_taken_and_anything_else_is_ignored(broker: Mosquit
             hand.publish(topic, payload)
         until(lambda: len(box.commands) == 2)
         assert box.commands == ["on", "off"]
-        assert box.publisher.commands_ignored == 5
+        assert box.publisher.status.ignored == 5
         assert box.connected
 
 
@@ -165,9 +165,9 @@ def test_a_retained_command_is_ignored_at_every_connect(broker: Mosquitto, tmp_p
     with Listener(broker, "nothing") as hand:
         hand.publish(TOPICS.privacy_command, "off", retain=True)
         with running(broker.port, tmp_path) as box:
-            until(lambda: box.publisher.commands_ignored == 1)
+            until(lambda: box.publisher.status.ignored == 1)
             broker.restart()
-            until(lambda: box.publisher.commands_ignored == 2)
+            until(lambda: box.publisher.status.ignored == 2)
             assert box.commands == []
 
 
@@ -188,7 +188,7 @@ def test_discovery_is_published_on_connect_and_again_when_home_assistant_starts(
         broker.restart()
         # Not more than these three: `offline` was no reason. The listener may be back too late to see the third.
         until(lambda: len(re.findall(f"Received PUBLISH from affectd-box .*{TOPICS.discovery}", broker.log)) == 3)
-        assert box.publisher.commands_ignored == 0
+        assert box.publisher.status.ignored == 0
     with Listener(broker, TOPICS.discovery) as late:
         assert late.wait_for(len)[0].retain
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from affectd.publish import event_sender, in_flight, replay_rate, session
+from affectd.backoff import Backoff
+from affectd.publish import connection_loop, event_sender, in_flight, replay_rate
 from support import publishing
 from support.broker import Listener, Mosquitto
 from support.odd_broker import PACKET_TOO_LARGE, SERVER_SHUTTING_DOWN, SESSION_TAKEN_OVER, OddBroker, disconnect
@@ -23,7 +24,7 @@ DENIED = f"topic deny {TOPICS.event}\n{ALLOWED}"
 def test_events_that_the_acl_denies_stay_and_everything_else_flows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(event_sender, "DENIED_WAIT_S", 1.0)
+    monkeypatch.setattr(event_sender, "RETRY", Backoff(1.0, 1.0))
     with (
         Mosquitto(tmp_path, acl=DENIED) as broker,
         Listener(broker, "affectd/#") as listener,
@@ -50,7 +51,7 @@ def test_events_that_the_acl_denies_stay_and_everything_else_flows(
 def test_an_event_that_the_broker_never_takes_holds_up_nobody(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session, "LONGEST_WAIT_S", 4.0)
+    publishing.reconnect_within(monkeypatch, 4.0)
     with (
         Mosquitto(tmp_path, more="message_size_limit 8000\n") as broker,
         Listener(broker, TOPICS.event, durable=True) as listener,
@@ -89,7 +90,7 @@ def test_an_event_that_is_refused_by_name_is_dropped_only_while_others_are_taken
 def test_an_event_that_a_sick_broker_never_acknowledged_is_not_taken_for_a_bad_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(session, "UNACKNOWLEDGED_S", 0.5)
+    monkeypatch.setattr(connection_loop, "UNACKNOWLEDGED_S", 0.5)
     with OddBroker() as odd, running(odd.port, tmp_path) as box:
         box.publish_events(1)
         until(lambda: odd.connections > LOSSES, 60)
@@ -111,7 +112,7 @@ def test_an_event_that_a_sick_broker_never_acknowledged_is_not_taken_for_a_bad_o
 def test_an_event_is_blamed_for_what_may_be_its_fault(
     tmp_path: Path, goodbye: bytes, blamed: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(session, "LONGEST_WAIT_S", 0.5)
+    publishing.reconnect_within(monkeypatch, 0.5)
     with OddBroker(refuses=lambda _: False) as odd, running(odd.port, tmp_path) as box:
         odd.goodbye = goodbye
         box.publish_events(1)
@@ -132,7 +133,7 @@ LOSSES = event_sender.TRIES + 2
 def test_an_event_survives_a_network_that_breaks_off_again_and_again(
     tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(session, "LONGEST_WAIT_S", 0.5)
+    publishing.reconnect_within(monkeypatch, 0.5)
     monkeypatch.setattr("affectd.publish.connection.KEEPALIVE_S", 1 if how == "strand" else 60)
     if how == "strand":  # our own keepalive never counts, however soon after an event it runs out
         monkeypatch.setattr(in_flight, "HANG_UP_S", 60.0)

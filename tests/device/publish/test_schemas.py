@@ -46,6 +46,7 @@ HEALTH = HealthDocument(
     outbox_error=None,
     events_sent=7,
     events_denied=0,
+    commands_ignored=0,
     broker_protocol="MQTT 5",
     broker_reconnects=0,
     broker_error=None,

@@ -247,7 +247,7 @@ def test_the_newest_of_many_comes_soon_over_a_quick_line(tmp_path: Path) -> None
     ):
         box.publish_events(1)
         while waited + 1 not in seqs(listener.messages):
-            paces.append(box.publisher._session._sender._rate.per_s)
+            paces.append(box.publisher._session._outgoing.events._rate.per_s)
             time.sleep(0.02)
         assert seqs(listener.messages) == list(range(1, waited + 2))
     assert max(paces) <= 400
@@ -263,7 +263,7 @@ def test_a_line_that_becomes_slow_slows_the_replay_down_and_loses_nothing(tmp_pa
         Listener(broker, TOPICS.event) as listener,
         running(network.port, tmp_path) as box,
     ):
-        pace = box.publisher._session._sender._rate
+        pace = box.publisher._session._outgoing.events._rate
         listener.wait_for(lambda messages: len(messages) >= 60)
         network.bytes_per_s = 20_000  # about 20 events a second
         until(lambda: pace.per_s < 50, 30)
@@ -284,7 +284,7 @@ def test_no_more_is_on_its_way_than_the_broker_wants_to_acknowledge(tmp_path: Pa
         running(network.port, tmp_path) as box,
     ):
         while waited not in seqs(listener.messages):
-            on_way.append(len(box.publisher._session._in_flight._unacknowledged))
+            on_way.append(len(box.publisher._session._outgoing.in_flight._unacknowledged))
             time.sleep(0.005)
         assert_all_arrived(listener, waited)
         assert max(on_way) == wanted

@@ -3,8 +3,9 @@
 import threading
 import time
 
+from affectd.backoff import Backoff
 from affectd.errors import CaptureError
-from affectd.service.component import STUCK_MOST, Backoff, Component
+from affectd.service.component import STUCK_MOST, Component
 from affectd.service.pool import Pool
 from support.components import QUICK, state_of, working
 from support.waiting import DEADLINE_S, until
@@ -154,7 +155,7 @@ def test_one_that_is_paused_or_waits_is_not_replaced(supervise):
     def fails(stop, beat):
         raise CaptureError("gone")
 
-    waits = Component("camera", fails, backoff=Backoff(base_s=60), deadline_s=0.001)
+    waits = Component("camera", fails, backoff=Backoff(60, 60), deadline_s=0.001)
     paused = Component("microphone", working, deadline_s=0.001)
     supervisor = supervise(waits, paused)
     assert supervisor.pause(["microphone"], 1.0) == []

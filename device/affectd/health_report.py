@@ -1,4 +1,4 @@
-"""Makes the health document of what the daemon's parts say of themselves."""
+"""How the daemon is, asked of all its parts: the health document, and one line for the service manager."""
 
 from __future__ import annotations
 
@@ -11,42 +11,61 @@ from affectd.inference.model import Model
 from affectd.pipeline import Pipeline
 from affectd.publish.clock import rfc3339
 from affectd.publish.health_document import CameraHealth, ComponentHealth, HealthDocument, ModelHealth
+from affectd.publish.publisher import Publisher
 from affectd.publish.session import SessionStatus
 from affectd.service.board import Board
-from affectd.service.component_status import ComponentStatus
+from affectd.service.component_status import ComponentStatus, State
 from affectd.service.meters import Meters, rss_mb
-from affectd.service.privacy import PrivacyState
+from affectd.service.privacy import PrivacySwitch
+from affectd.service.supervisor import Supervisor
 from affectd.service.thermal_governor import ThermalGovernor
 from affectd.store.outbox import Outbox
 from affectd.version import version
 
+CONNECTING_S = 180.0
+"""Name servers and addresses that do not answer may keep the publisher from going round for this long."""
+
 
 class HealthReport:
-    """Asks everything that /health tells of, at any time, from any thread."""
+    """Asks every part of the daemon, at any time, from any thread."""
 
     def __init__(
         self,
         *,
-        meters: Meters,
+        supervisor: Supervisor,
+        publisher: Publisher,
+        privacy: PrivacySwitch,
         pipeline: Pipeline,
         outbox: Outbox,
         models: Mapping[str, Model],
+        meters: Meters,
         board: Board,
         governor: ThermalGovernor,
     ) -> None:
-        self._meters, self._pipeline, self._outbox, self._models = meters, pipeline, outbox, models
-        self._board, self._governor = board, governor
+        self._supervisor, self._publisher, self._privacy = supervisor, publisher, privacy
+        self._pipeline, self._outbox, self._models = pipeline, outbox, models
+        self._meters, self._board, self._governor = meters, board, governor
         self._began = time.monotonic()
 
-    def document(
-        self,
-        statuses: Sequence[ComponentStatus],
-        session: SessionStatus,
-        privacy: PrivacyState,
-        *,
-        phase: str | None = None,
-    ) -> HealthDocument:
-        """Return how the daemon is now; `phase` is 'starting' or 'offline' at its ends."""
+    def statuses(self) -> list[ComponentStatus]:
+        """Return how each supervised component is, and the publisher, which looks after itself."""
+        return [*self._supervisor.statuses(), _publisher_status(self._publisher.status, time.monotonic())]
+
+    def sentence(self, statuses: Sequence[ComponentStatus]) -> str:
+        """Describe in one sentence how the daemon is."""
+        session, privacy = self._publisher.status, self._privacy.state
+        off = {"off"} if privacy.on else set()
+        away = [f"{s.name} {s.state}" for s in statuses if s.state not in {"running", *off} and s.name != "publisher"]
+        parts = [", ".join(away) or ("privacy is on" if privacy.on else "all parts running")]
+        parts.append("broker connected" if session.connected else f"broker away: {session.last_error}")
+        parts.append(f"{self._outbox.depth} events waiting")
+        if self._outbox.fault is not None:
+            parts.append(self._outbox.fault)
+        return "; ".join(parts)
+
+    def document(self, *, phase: str | None = None) -> HealthDocument:
+        """Return the health document; `phase` is 'starting' or 'offline' at the daemon's ends."""
+        statuses, session, privacy = self.statuses(), self._publisher.status, self._privacy.state
         now = time.monotonic()
         meters, sound = self._meters, self._pipeline.sound_check
         heard = sound.loudness
@@ -75,6 +94,7 @@ class HealthReport:
             outbox_error=self._outbox.fault,
             events_sent=session.sent,
             events_denied=session.denied,
+            commands_ignored=session.ignored,
             broker_protocol=session.protocol,
             broker_reconnects=session.reconnects,
             broker_error=session.last_error,
@@ -94,6 +114,16 @@ class HealthReport:
         failing = (status.trouble for status in statuses)
         troubles = (*failing, *mute, session.last_error, session.subscription_error, self._outbox.fault)
         return next((trouble for trouble in troubles if trouble), None)
+
+
+def _publisher_status(session: SessionStatus, now: float) -> ComponentStatus:
+    if session.connected:
+        state: State = "running"
+    else:
+        state = "waiting" if now - session.last_progress < CONNECTING_S else "failed"
+    return ComponentStatus(
+        "publisher", state, session.since, session.reconnects, session.last_error, session.last_progress
+    )
 
 
 def _component_health(status: ComponentStatus, now: float) -> ComponentHealth:
