@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 import pytest
 
+from affectd.backoff import Backoff
 from affectd.config import Config
 from affectd.events import LABELS, Reason
 from affectd.publish import document_sender
@@ -93,6 +94,7 @@ def test_what_the_acl_denies_is_told_once_and_offered_again(
     tmp_path: Path, denied: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(document_sender, "REFUSED_WAIT_S", 0.3)
+    monkeypatch.setattr(document_sender, "COSTLY_RETRY", Backoff(0.6, 3600.0))
     deny = "".join(f"topic deny {topic}\n" for topic in denied) + "topic readwrite #\n"
     refusals = [f"the broker does not take {topic} (Not authorized); see its ACL" for topic in denied]
     with (
