@@ -16,7 +16,7 @@ from affectd.config import Config, MqttConfig
 from affectd.config.paths import default_outbox
 from affectd.device_id import Identity, identify, settle
 from affectd.errors import BrokerError, ConfigError, ModelError
-from affectd.events import Origin, Strategy
+from affectd.events import LABELS, Origin, Strategy
 from affectd.face.blazeface_file import open_blazeface
 from affectd.face.detector import FaceDetector
 from affectd.face.haar import HaarDetector
@@ -24,6 +24,7 @@ from affectd.face.preprocess import FacePreprocessing
 from affectd.face.reader import FaceReader
 from affectd.face.still import ALL_FACES, SMALLEST, StillReader
 from affectd.fusion.fuser import EVEN_SKILL, Fuser
+from affectd.fusion.opinions import Skill
 from affectd.inference.accelerators import in_use, verdict_cache
 from affectd.inference.accelerators.choice import Wanted
 from affectd.inference.accelerators.in_use import InUse
@@ -236,8 +237,8 @@ def make_fuser(config: Config, face: Model | None, voice: Model | None) -> Fuser
         half_life_s=settings.half_life_s,
         absent_s=settings.absent_s,
         people=cast(Literal["front", "all"], settings.people),
-        face_skill=EVEN_SKILL if face is None else face.bundle.skill,
-        voice_skill=EVEN_SKILL if voice is None else _skill_without_calm(voice.bundle.skill),
+        face_skill=EVEN_SKILL if face is None else _skill(face.bundle),
+        voice_skill=EVEN_SKILL if voice is None else _skill(voice.bundle),
     )
 
 
@@ -291,6 +292,10 @@ def _has_password(mqtt: MqttConfig) -> bool:
         return True
 
 
-def _skill_without_calm(skill: tuple[float, ...]) -> tuple[float, ...]:
+def _skill(bundle: Bundle) -> Skill:
     """Return the skill for the seven shared labels: `calm` counts as neutral, and its skill with it."""
-    return skill if len(skill) == len(EVEN_SKILL) else (*skill[:-2], (skill[-2] + skill[-1]) / 2)
+    skill = dict(zip(bundle.labels, bundle.skill, strict=True))
+    calm = skill.pop("calm", None)
+    if calm is not None:
+        skill["neutral"] = (skill.get("neutral", calm) + calm) / 2
+    return [skill.get(label) for label in LABELS]

@@ -21,7 +21,8 @@ VOICE_LABELS = (*LABELS, "calm")
 
 Probabilities = tuple[float, ...]
 Agreement = Literal["agree", "disagree", "single", "none"]
-"""Whether face and voice name the same emotion; `single`: one of them spoke; `none`: neither did."""
+"""Whether face and voice name the same emotion; `single`: one of them spoke, or names
+what the other's model does not know; `none`: neither spoke."""
 Strategy = Literal["weighted_average", "hybrid", "adaptive", "face", "voice"]
 Reason = Literal[
     "shown", "unsure", "disagree", "nobody", "privacy", "no_camera", "no_microphone", "starting", "offline"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -19,7 +18,7 @@ from affectd.events import (
     VoiceReading,
     fold_calm,
 )
-from affectd.fusion.opinions import checked_skill, tempered_opinion
+from affectd.fusion.opinions import Skill, checked_skill, tempered_opinion
 from affectd.fusion.people import People
 from affectd.fusion.person import Announced, PersonFilter, Smoothing
 from affectd.fusion.speaker import SpeakerFinder
@@ -62,12 +61,13 @@ class Fuser:
         half_life_s: float = 1.0,
         absent_s: float = 2.0,
         people: Literal["front", "all"] = "front",
-        face_skill: Sequence[float] = EVEN_SKILL,
-        voice_skill: Sequence[float] = EVEN_SKILL,
+        face_skill: Skill = EVEN_SKILL,
+        voice_skill: Skill = EVEN_SKILL,
     ) -> None:
         """Take the settings of the fusion table and each modality's skill per class of LABELS, 0..1.
 
-        Raises ConfigError when `leave` is above `enter`, ModelError when a skill is not 7 numbers in 0..1.
+        None for a label is one that the modality's model does not know, and has no opinion on. Raises ConfigError
+        when `leave` is above `enter`, ModelError when a skill is not 7 numbers in 0..1 or None.
         """
         self._strategy = strategy
         self._pool = STRATEGIES[strategy]

@@ -14,23 +14,36 @@ LEAST_SKILL = 0.01
 """A class never told right on held-out data still counts when nothing else speaks."""
 
 
-def checked_skill(modality: str, values: Sequence[float]) -> Vector:
-    """Return a modality's skill per class, none of it 0. Raises ModelError when it is not 7 numbers in 0..1."""
-    skill = np.asarray(values, dtype=np.float64)
-    if skill.shape != (len(LABELS),) or not np.all((skill >= 0) & (skill <= 1)):
+Skill = Sequence[float | None]
+"""How well a modality tells each of LABELS, 0..1; None: its model does not know that label."""
+
+
+def checked_skill(modality: str, values: Skill) -> Vector:
+    """Return a modality's skill per class, 0 only for a label that it does not know.
+
+    Raises ModelError when it is not 7 numbers in 0..1 or None.
+    """
+    known = np.array([value is not None for value in values])
+    skill = np.array([value or 0.0 for value in values], dtype=np.float64)
+    if skill.shape != (len(LABELS),) or not known.any() or not np.all((skill >= 0) & (skill <= 1)):
         raise ModelError(
             f"the {modality} model's skill per class is {list(values)}: {len(LABELS)} numbers in 0..1 are needed, "
             f"in the order {' '.join(LABELS)}; write the bundle again with affectd-convert"
         )
-    return np.maximum(skill, LEAST_SKILL)
+    return np.where(known, np.maximum(skill, LEAST_SKILL), 0.0)
 
 
 def tempered_opinion(
     values: Probabilities, quality: float, *, weight: float, skill: Vector, share: float, captured_at: float
 ) -> Opinion:
-    """Make an opinion; without quality, or where it is no distribution (a runtime that answers NaN), it is missing."""
-    probabilities = np.asarray(values, dtype=np.float64)
-    total = probabilities.sum()
-    if not (quality > 0 and np.isfinite(total) and total > 0 and probabilities.min() >= 0):
+    """Make an opinion of (7,) values, on the labels of which there is a skill.
+
+    Without quality, or where it is no distribution (a runtime that answers NaN), it is missing.
+    """
+    known, probabilities = skill > 0, np.zeros(len(LABELS))
+    told = np.asarray(values, dtype=np.float64)[known]
+    total = told.sum()
+    if not (quality > 0 and np.isfinite(total) and total > 0 and told.min() >= 0):
         return Opinion(UNIFORM, 0.0, skill, share, captured_at)
-    return Opinion(tempered(probabilities / total, quality), weight, skill, share, captured_at)
+    probabilities[known] = tempered(told / total, quality)
+    return Opinion(probabilities, weight, skill, share, captured_at)

@@ -92,7 +92,7 @@ class PersonFilter:
         if fused is None:
             return self._absence(now)
         self.withheld = fused.withheld
-        self._belief.update(fused.probabilities, fused.captured_at)
+        self._belief.update(fused.probabilities, fused.captured_at, fused.known)
         self.evidence_at = max(fused.captured_at, self.evidence_at or fused.captured_at)
         return self._hysteresis.observe(self._belief.probabilities, self.evidence_at, withheld=fused.withheld)
 

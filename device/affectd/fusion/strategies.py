@@ -1,12 +1,15 @@
 """How face and voice become one distribution: one function per strategy, all over two opinions.
 
 An opinion of weight 0 is a missing modality; the same formulas handle it. Every strategy gives
-None when no modality it listens to has anything to say.
+None when no modality it listens to has anything to say. A model may know fewer labels than the seven:
+its probabilities are then of its labels alone, as if the emotion were one of them, and tell nothing of
+whether it is. On the others it has no opinion, which is neither 0 % nor a word for any of them; a label
+that nobody who speaks knows has 0.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +18,7 @@ from numpy.typing import NDArray
 from affectd.events import LABELS, Agreement, Strategy
 
 Vector = NDArray[np.float64]
+Mask = NDArray[np.bool_]
 
 UNIFORM: Vector = np.full(len(LABELS), 1.0 / len(LABELS))
 FLOOR = 1e-3
@@ -31,19 +35,32 @@ class Opinion:
     """What one modality says."""
 
     probabilities: Vector
-    """(7,) in the order of LABELS, sums to 1; tempered by the quality of what was read."""
+    """(7,) in the order of LABELS, sums to 1, 0 for a label not known; tempered by the quality of what was read."""
     weight: float
     """0..1 beside the other modality, by age and by how many it may be of; 0: the modality is missing."""
     skill: Vector
-    """(7,) how well the modality tells each class, above 0 to 1 (recall or F1 on held-out people)."""
+    """(7,) how well the modality tells each class, above 0 to 1 (recall or F1 on held-out people); 0: it does not
+    know that label."""
     share: float
     """Its fixed weight in `weighted_average`, 0..1."""
     captured_at: float
 
     @property
+    def known(self) -> Mask:
+        """(7,) the labels on which it has an opinion."""
+        return self.skill > 0
+
+    @property
     def label(self) -> int:
         """Index of the emotion it names."""
         return int(np.argmax(self.probabilities))
+
+    @property
+    def evidence(self) -> Vector:
+        """(7,) log of how much likelier each label is made than it was among those known; 0 for one not known."""
+        known, evidence = self.known, np.zeros(len(LABELS))
+        evidence[known] = np.log(floored(self.probabilities[known]) * np.count_nonzero(known))
+        return evidence
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,6 +69,8 @@ class Fused:
 
     probabilities: Vector
     """(7,) in the order of LABELS, sums to 1."""
+    known: Mask
+    """(7,) the labels that one of those opinions knows."""
     captured_at: float
     """The newest of those opinions."""
     withheld: bool = False
@@ -59,26 +78,29 @@ class Fused:
 
 
 def weighted_average(face: Opinion, voice: Opinion) -> Fused | None:
-    """Average with fixed weights, p = a p_face + (1 - a) p_voice (Das & Khokher)."""
-    shares = [opinion.share if opinion.weight > 0 else 0.0 for opinion in (face, voice)]
-    total = sum(shares)
-    if total == 0:
+    """Average with fixed weights, p = a p_face + (1 - a) p_voice (Das & Khokher).
+
+    A label is averaged over those that know it, as though the other were missing.
+    """
+    speaking = [opinion for opinion in (face, voice) if opinion.weight > 0 and opinion.share > 0]
+    if not speaking:
         return None
-    mean = (shares[0] * face.probabilities + shares[1] * voice.probabilities) / total
-    return _fused(mean, *(o for o, share in zip((face, voice), shares, strict=True) if share > 0))
+    return _fused(_mean(speaking, [opinion.share for opinion in speaking]), *speaking)
 
 
 def hybrid(face: Opinion, voice: Opinion) -> Fused | None:
     """Name an emotion only where both name the same (Khachatryan & Tovmasyan).
 
     When they disagree no emotion is named, and the mean of both shows what each holds for true. A
-    modality that is alone is believed.
+    modality that is alone is believed; it is alone, too, with a name that the other does not know.
     """
-    speaking = [opinion for opinion in (face, voice) if opinion.weight > 0]
-    if not speaking:
+    agreed = agreement(face, voice)
+    if agreed == "none":
         return None
-    mean = np.mean([opinion.probabilities for opinion in speaking], axis=0)
-    return _fused(mean, *speaking, withheld=agreement(face, voice) == "disagree")
+    speaking = [opinion for opinion in (face, voice) if opinion.weight > 0]
+    if agreed == "single" and len(speaking) > 1:
+        speaking = [face if not voice.known[face.label] else voice]
+    return _fused(_mean(speaking, [1.0] * len(speaking)), *speaking, withheld=agreed == "disagree")
 
 
 def adaptive(face: Opinion, voice: Opinion) -> Fused | None:
@@ -97,13 +119,28 @@ def adaptive(face: Opinion, voice: Opinion) -> Fused | None:
     weight moves with certainty. A plain weighted geometric mean would instead let a voice that knows
     nothing halve the log odds of a face that is sure. Quality is no weight here: calibrated probabilities
     flatten by themselves where a picture or a sound is poor.
+
+    Of a model with n labels u = 1/n, and the evidence for one that it does not know is 0: what it saw is
+    taken to be as likely there as among its labels on average, p(x | c) = p(x | one of the n).
     """
     speaking = [opinion for opinion in (face, voice) if opinion.weight > 0]
     if not speaking:
         return None
     worth = np.stack([opinion.weight * opinion.skill for opinion in speaking])
-    evidence = np.log(np.stack([floored(opinion.probabilities) for opinion in speaking]) / UNIFORM)
-    return _fused(softmax((worth / worth.max(axis=0) * evidence).sum(axis=0)), *speaking)
+    evidence = np.stack([opinion.evidence for opinion in speaking])
+    known, pooled = worth.max(axis=0) > 0, np.zeros(len(LABELS))
+    pooled[known] = softmax((worth[:, known] / worth[:, known].max(axis=0) * evidence[:, known]).sum(axis=0))
+    return _fused(pooled, *speaking)
+
+
+def _mean(opinions: Sequence[Opinion], shares: Sequence[float]) -> Vector:
+    """Average each label over the opinions that know it."""
+    weights = np.stack([share * opinion.known for share, opinion in zip(shares, opinions, strict=True)])
+    total = weights.sum(axis=0)
+    summed = (weights * np.stack([opinion.probabilities for opinion in opinions])).sum(axis=0)
+    mean: Vector = np.divide(summed, total, out=np.zeros(len(LABELS)), where=total > 0)
+    mean /= mean.sum()
+    return mean
 
 
 def face_only(face: Opinion, voice: Opinion) -> Fused | None:  # noqa: ARG001 - every strategy gets both
@@ -126,14 +163,16 @@ STRATEGIES: dict[Strategy, Callable[[Opinion, Opinion], Fused | None]] = {
 
 
 def agreement(face: Opinion, voice: Opinion) -> Agreement:
-    """Return whether both name the same emotion."""
+    """Return whether both name the same emotion; one that names what the other does not know is single."""
     if face.weight > 0 and voice.weight > 0:
-        return "agree" if face.label == voice.label else "disagree"
+        if face.label == voice.label:
+            return "agree"
+        return "disagree" if voice.known[face.label] == face.known[voice.label] else "single"
     return "single" if face.weight > 0 or voice.weight > 0 else "none"
 
 
 def tempered(probabilities: Vector, quality: float) -> Vector:
-    """Raise (7,) to the power of their reliability, min(1, quality / ENOUGH_QUALITY), and renormalise.
+    """Raise (n,) to the power of their reliability, min(1, quality / ENOUGH_QUALITY), and renormalise.
 
     A tempered likelihood, as in power priors (Ibrahim & Chen 2000, "Power prior distributions for regression
     models"): what is read of next to nothing tells next to nothing, though nothing else speaks.
@@ -158,4 +197,5 @@ def softmax(logits: Vector) -> Vector:
 
 
 def _fused(probabilities: Vector, *used: Opinion, withheld: bool = False) -> Fused:
-    return Fused(probabilities, max(opinion.captured_at for opinion in used), withheld)
+    known: Mask = np.any([opinion.known for opinion in used], axis=0)
+    return Fused(probabilities, known, max(opinion.captured_at for opinion in used), withheld)

@@ -361,6 +361,30 @@ def test_adaptive_takes_agreement_for_more_than_one_witness():
     assert both.state.confidence > alone.state.confidence + 0.1
 
 
+FACE_OF_THREE = tuple(0.7 if label in ("happy", "sad", "neutral") else None for label in LABELS)
+
+
+def face_of_three(at, **shares):
+    probabilities = tuple(shares.get(label, 0.0) for label in LABELS)
+    return FaceReading(at, (TrackedFace(1, Box(0.4, 0.3, 0.2, 0.3), 0.8, probabilities),))
+
+
+@pytest.mark.parametrize("strategy", ["adaptive", "weighted_average", "hybrid"])
+def test_a_face_model_without_fear_is_no_obstacle_to_a_voice_that_tells_it(strategy):
+    """It looks neutral, for want of the right word, and goes on doing so when the voice is silent again."""
+    neutral = {"happy": 0.03, "sad": 0.07, "neutral": 0.9}
+    run = Run(Fuser(strategy=strategy, face_weight=0.5, face_skill=FACE_OF_THREE))
+    run.play(5, lambda at: face_of_three(at, **neutral))
+    assert run.emotions == ["neutral"]
+    assert run.state.confidence == pytest.approx(0.9, abs=0.01)
+    assert [run.state.probabilities[LABELS.index(label)] for label in ("fear", "angry")] == [0, 0]
+    run.play(5, lambda at: [face_of_three(at, **neutral), voice(at, "fear", 0.95)])
+    assert run.emotions == ["neutral", "fear"]
+    assert run.state.agreement == "single"
+    run.play(5, lambda at: [face_of_three(at, **neutral), silence(at)])
+    assert run.emotions == ["neutral", "fear", "neutral"]
+
+
 def test_skills_shift_the_fused_emotion():
     skilled = tuple(0.9 if label == "angry" else 0.4 for label in LABELS)
     readings = lambda at: (face(at, "happy", 0.7), voice(at, "angry", 0.72))  # noqa: E731
@@ -424,7 +448,7 @@ def test_leave_above_enter_is_refused():
         Fuser(enter=0.5, leave=0.6)
 
 
-@pytest.mark.parametrize("skill", [(0.5,) * 8, (0.5,) * 6 + (1.2,), (0.5,) * 6 + (float("nan"),)])
+@pytest.mark.parametrize("skill", [(0.5,) * 8, (0.5,) * 6 + (1.2,), (0.5,) * 6 + (float("nan"),), (None,) * 7])
 def test_skill_that_is_none_is_refused(skill):
     with pytest.raises(ModelError, match="voice model's skill"):
         Fuser(voice_skill=skill)

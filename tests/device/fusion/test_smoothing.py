@@ -59,6 +59,33 @@ def test_late_reading_from_the_past_is_ignored():
     np.testing.assert_array_equal(belief.probabilities, before)
 
 
+def test_a_reading_without_a_label_does_not_speak_against_it_but_lets_it_fade():
+    """A voice said fear; then a face alone is read, whose model does not know fear."""
+    fear, three = np.eye(7)[2] * 0.94 + 0.01, np.isin(np.arange(7), [3, 4, 6])
+    neutral = np.where(three, [0, 0, 0, 0.2, 0.2, 0, 0.6], 0)
+    belief = fed([(at, fear) for at in np.arange(0, 10, 0.1)])
+    shares = []
+    for at in np.arange(10, 20, 0.1):
+        belief.update(neutral, at, three)
+        shares.append(belief.probabilities[2])
+    assert shares == sorted(shares, reverse=True)
+    # One half-life later what was heard is half of what is known, and of the others' mean half is of the face.
+    others = 0.01**0.5 * np.sqrt([0.2, 0.2, 0.6]).sum()
+    assert shares[9] == pytest.approx(0.5 * 0.95 / (0.5 * (0.95 + 3 * 0.01) + others), abs=0.01)
+    assert shares[-1] < 0.01
+    np.testing.assert_allclose(belief.probabilities, neutral, atol=0.01)
+    belief.update(fear, 22.0)
+    assert belief.probabilities.argmax() == 2
+
+
+def test_a_label_that_no_reading_knows_has_nothing():
+    three = np.isin(np.arange(7), [3, 4, 6])
+    belief = Belief(1.0)
+    for at in (0.0, 0.1, 5.0):
+        belief.update(three / 3, at, three)
+        assert belief.probabilities == pytest.approx(three / 3)
+
+
 def test_noise_is_averaged_out_and_stays_a_distribution():
     rng = np.random.default_rng(3)
     belief = Belief(1.0)

@@ -48,6 +48,18 @@ def pairs(seed):
     return zip(random_opinions(seed), random_opinions(seed + 1), strict=True)
 
 
+THREE = np.isin(LABELS, ["happy", "sad", "neutral"])
+
+
+def of_three(seed, count=200):
+    """Opinions of a model that knows three labels."""
+    rng = np.random.default_rng(seed)
+    for _ in range(count):
+        probabilities = np.zeros(N)
+        probabilities[THREE] = rng.dirichlet(np.full(3, rng.uniform(0.05, 5)))
+        yield opinion(probabilities, rng.uniform(0.01, 1), THREE * rng.uniform(0.05, 1, N), rng.uniform(0.1, 1))
+
+
 def said(fused: Fused | None):
     assert fused is not None
     return fused.probabilities
@@ -168,6 +180,69 @@ def test_agreement_names_what_both_say():
     assert agreement(happy, sad) == "disagree"
     assert agreement(happy, missing()) == agreement(missing(), sad) == "single"
     assert agreement(missing(), missing()) == "none"
+
+
+@pytest.mark.parametrize("strategy", ["weighted_average", "hybrid", "adaptive"])
+def test_labels_that_no_model_knows_have_nothing_and_are_not_known(strategy):
+    for one, other in zip(of_three(15), of_three(16), strict=True):
+        for fused in (STRATEGIES[strategy](one, other), STRATEGIES[strategy](missing(), one)):
+            assert said(fused).sum() == pytest.approx(1)
+            assert (said(fused)[~THREE] == 0).all()
+            assert (fused.known == THREE).all()
+        np.testing.assert_allclose(said(STRATEGIES[strategy](one, missing())), one.probabilities, atol=7e-3)
+
+
+@pytest.mark.parametrize("strategy", ["weighted_average", "adaptive"])
+def test_a_model_moves_nothing_among_labels_that_it_does_not_know(strategy):
+    for few, all_seven in zip(of_three(17), random_opinions(18), strict=True):
+        fused = STRATEGIES[strategy](few, all_seven)
+        assert fused.known.all()
+        told, before = said(fused)[~THREE], np.maximum(all_seven.probabilities[~THREE], 1e-3)
+        if before.min() > 2e-3:  # above the floor of the product
+            np.testing.assert_allclose(told / told.sum(), before / before.sum(), rtol=1e-6)
+
+
+def test_adaptive_is_unmoved_by_three_labels_that_are_equally_likely():
+    for voice in random_opinions(19):
+        even = opinion(THREE / 3, voice.weight, THREE * voice.skill)
+        np.testing.assert_allclose(said(adaptive(even, voice)), said(adaptive(missing(), voice)), atol=1e-9)
+
+
+def test_weighted_average_takes_a_label_from_those_that_know_it():
+    face = opinion(leaning("happy") * THREE / (leaning("happy") * THREE).sum(), skill=THREE * 1.0, share=0.6)
+    voice = opinion(leaning("fear", 0.6), share=0.4)
+    expected = np.where(THREE, 0.6 * face.probabilities + 0.4 * voice.probabilities, voice.probabilities)
+    np.testing.assert_allclose(said(weighted_average(face, voice)), expected / expected.sum(), atol=1e-12)
+
+
+def test_hybrid_believes_whoever_names_what_the_other_does_not_know():
+    neutral, fear = opinion(np.eye(N)[6], skill=THREE * 1.0), opinion(leaning("fear", 0.4))
+    for fused in (hybrid(neutral, fear), hybrid(fear, neutral)):
+        assert not fused.withheld
+        assert said(fused) == pytest.approx(fear.probabilities)
+    assert agreement(neutral, fear) == agreement(fear, neutral) == "single"
+    assert agreement(neutral, opinion(leaning("sad"))) == "disagree"
+    no_sad = opinion(leaning("fear"), skill=np.where(np.arange(N) == 6, 0.0, 1.0))
+    assert agreement(neutral, no_sad) == "disagree"
+
+
+def test_three_labels_help_where_they_apply_and_do_not_harm_where_they_do_not():
+    """Simulated: a voice that knows all, and a face, trained on three, that is asked of all seven."""
+    rng = np.random.default_rng(21)
+    truth = rng.integers(0, N, 2000)
+
+    def witness(strength, known):
+        scores = rng.normal(size=(truth.size, N))
+        scores[np.arange(truth.size), truth] += strength
+        posterior = np.exp(strength * scores) * known
+        return posterior / posterior.sum(axis=1, keepdims=True)
+
+    faces, voices = witness(1.5, THREE), witness(1.5, EVEN)
+    fused = [said(adaptive(opinion(f, skill=THREE * 1.0), opinion(v))) for f, v in zip(faces, voices, strict=True)]
+    gained = (np.argmax(fused, axis=1) == truth).astype(int) - (voices.argmax(axis=1) == truth)
+    inside = np.isin(truth, np.flatnonzero(THREE))
+    assert gained[inside].mean() > 0.08
+    assert gained[~inside].mean() > -0.05
 
 
 def test_tempering_flattens_step_by_step_and_keeps_the_order():
