@@ -16,7 +16,7 @@ from affectd.config import Config, MqttConfig
 from affectd.config.paths import default_outbox
 from affectd.device_id import Identity, identify, settle
 from affectd.errors import BrokerError, ConfigError, ModelError
-from affectd.events import LABELS, Origin, Strategy
+from affectd.events import LABELS, Strategy
 from affectd.face.blazeface_file import open_blazeface
 from affectd.face.detector import FaceDetector
 from affectd.face.haar import HaarDetector
@@ -33,7 +33,8 @@ from affectd.inference.accelerators.verdict_cache import VerdictCache
 from affectd.inference.bundle import Bundle
 from affectd.inference.installed import installed_models
 from affectd.inference.model import Model, open_model
-from affectd.publish.connection import read_password
+from affectd.publish.documents import Origin
+from affectd.publish.password import read_password
 from affectd.service.installed import installed_privacy
 from affectd.service.privacy_sources import PrivacySources
 from affectd.store.outbox import LOCK_WAIT_S, Outbox

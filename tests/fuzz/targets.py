@@ -28,7 +28,7 @@ from affectd.config import MqttConfig
 from affectd.config.file import load
 from affectd.config.keys import ENVIRONMENT_PREFIX
 from affectd.errors import AffectdError
-from affectd.events import LABELS, VOICE_LABELS, AudioChunk, Frame, Origin
+from affectd.events import LABELS, VOICE_LABELS, AudioChunk, Frame
 from affectd.face.haar import HaarDetector
 from affectd.face.preprocess import FacePreprocessing
 from affectd.face.reader import FaceReader
@@ -36,6 +36,7 @@ from affectd.inference.bundle import MANIFEST, Bundle
 from affectd.inference.flatbuffer import check_model
 from affectd.inference.golden import Golden
 from affectd.publish.connection_events import ReceivedMessage
+from affectd.publish.documents import Origin
 from affectd.publish.publisher import Publisher
 from affectd.service.board import Board
 from affectd.service.privacy import PrivacySwitch

@@ -23,8 +23,9 @@ import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
 from affectd.config import MqttConfig, OutboxConfig
-from affectd.events import LABELS, EmotionEvent, Origin
+from affectd.events import LABELS
 from affectd.publish.clock import stamp
+from affectd.publish.documents import EmotionEvent, Origin
 from affectd.publish.publisher import Publisher
 from affectd.store.event_file import EventFile, Stored
 from affectd.store.outbox import Outbox

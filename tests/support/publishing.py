@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from affectd.config import MqttConfig, OutboxConfig
-from affectd.events import LABELS, VOICE_LABELS, Box, EmotionEvent, EmotionState, Origin, TrackedFace, VoiceReading
+from affectd.events import LABELS, VOICE_LABELS, Box, EmotionState, TrackedFace, VoiceReading
 from affectd.publish import session
 from affectd.publish.clock import stamp
+from affectd.publish.documents import EmotionEvent, Origin
 from affectd.publish.publisher import Publisher
 from affectd.publish.topics import Topics
 from affectd.store.event_file import EventFile, Stored

@@ -10,7 +10,7 @@ import time
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
-from affectd.events import Stamp
+from affectd.publish.documents import Stamp
 
 log = logging.getLogger(__name__)
 

@@ -6,19 +6,16 @@ has not acknowledged is sent again over the next one.
 
 from __future__ import annotations
 
-import codecs
-import os
 import queue
 import socket
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Any
 
 import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
@@ -34,6 +31,8 @@ from affectd.publish.connection_events import (
     ReceivedMessage,
     SubscriptionRefused,
 )
+from affectd.publish.paho_client import Client
+from affectd.publish.password import read_password
 
 CONNECT_S = 8.0
 CONNACK_S = {MQTTProtocolVersion.MQTTv5: 3.0, MQTTProtocolVersion.MQTTv311: 8.0}
@@ -42,7 +41,6 @@ KEEPALIVE_S = 10
 """A half-open connection is noticed after two of these of silence, by the broker after one and a half."""
 _UNSENT_BYTES = 8192
 """What the kernel holds of a connection that is slower than we are: little, so that events do not queue behind it."""
-_PASSWORD_CREDENTIAL = "mqtt-password"  # noqa: S105 - its name, not its value
 _UNACKNOWLEDGED = 500
 """paho would keep back what goes beyond; more than we ever have on the way."""
 _ANY_NUMBER = 65535
@@ -50,7 +48,6 @@ _PACKET_OVERHEAD = 48
 """Bytes of a PUBLISH besides topic and payload, at most: header, length, topic's length, mid, properties."""
 _OTHER_VERSION = {"Unsupported protocol version", "Unacceptable protocol version", HUNG_UP}
 """Answers to CONNECT that call for the other version; old brokers just hang up."""
-_FIRST_REFUSAL = 0x80
 _KEEPALIVE_RAN_OUT = "Keep alive timeout"
 _COMPLAINTS = {
     "Unspecified error",
@@ -65,42 +62,12 @@ _COMPLAINTS = {
 """Reasons of a broker's DISCONNECT that may mean what it was sent; others mean the broker, the client or the time."""
 
 
-def _understand_every_refusal() -> None:
-    """Let paho know each reason of a refusal in each kind of packet.
-
-    The standard has some of them in some packets alone, and paho closes the connection at another, such as mosquitto's
-    `Packet too large` in PUBACK.
-    """
-    answers = (PacketTypes.CONNACK, PacketTypes.PUBACK, PacketTypes.SUBACK, PacketTypes.DISCONNECT)
-    for code, names in ReasonCode.names.items():
-        if code >= _FIRST_REFUSAL:
-            known = {kind for kinds in names.values() for kind in kinds}
-            next(iter(names.values())).extend(kind for kind in answers if kind not in known)
-
-
-_understand_every_refusal()
-
-
 class TooLargeError(Exception):
     """The broker takes no message of this size."""
 
 
 class OtherVersionError(BrokerError):
     """The broker does not speak this version of MQTT."""
-
-
-class _Client(paho.Client):
-    """paho's client, whose thread ends with a call of `on_garbage` when the broker sends what it cannot parse."""
-
-    on_garbage: Callable[[Exception], None]
-
-    def loop_forever(self, timeout: float = 1.0, retry_first_connection: bool = False) -> MQTTErrorCode:
-        """Do the network's work until the connection ends; `loop_start` runs this in a thread."""
-        try:
-            return super().loop_forever(timeout, retry_first_connection)
-        except Exception as error:
-            self.on_garbage(error)
-            return MQTTErrorCode.MQTT_ERR_PROTOCOL
 
 
 class Connection:
@@ -137,7 +104,7 @@ class Connection:
         self._to_subscribe: deque[tuple[str, int]] = deque()
         """Topics and their QoS, each asked for when the answer to the one before has come."""
         self._subscribing_lock = threading.Lock()  # the answer may be here before `subscribe` gave the mid
-        self._client = _Client(
+        self._client = Client(
             CallbackAPIVersion.VERSION2, client_id=client_id, protocol=version, reconnect_on_failure=False
         )
         self._client.connect_timeout = CONNECT_S
@@ -317,32 +284,6 @@ def connect(
         return opened(MQTTProtocolVersion.MQTTv5)
     except OtherVersionError:
         return opened(MQTTProtocolVersion.MQTTv311)
-
-
-def read_password(config: MqttConfig) -> str | None:
-    """Read the password from its file or the systemd credential; None without either, and for an empty credential.
-
-    Read at every connection, so that a changed one is used. Raises BrokerError when it cannot be read.
-    """
-    folder = os.environ.get("CREDENTIALS_DIRECTORY", "")
-    path = Path(config.password_file) if config.password_file else Path(folder, _PASSWORD_CREDENTIAL)
-    if not config.password_file and not (folder and path.exists()):
-        return None
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise BrokerError(f"password file {path}: cannot be read: {error.strerror}") from error
-    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in content:
-        raise BrokerError(f"password file {path}: is saved as UTF-16 or is no text; save it as UTF-8")
-    try:
-        password = content.decode("utf-8-sig").rstrip("\r\n")
-    except UnicodeDecodeError as error:
-        raise BrokerError(f"password file {path}: is not UTF-8 (byte {error.start + 1}); save it as UTF-8") from error
-    if not password.strip():
-        if not config.password_file:
-            return None  # the service is handed one always, empty where its broker wants none
-        raise BrokerError(f"password file {path}: is empty; write the password of {config.username!r} into it")
-    return password
 
 
 def _keep_little_unsent(_client: Any, _data: Any, sock: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from affectd.events import Origin, Stamp, head_json
+from affectd.publish.documents import Origin, Stamp, head_json
 
 
 @dataclass(frozen=True, slots=True)

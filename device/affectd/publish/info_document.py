@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from affectd.config import Config
-from affectd.events import LABELS, VOICE_LABELS, Origin, Stamp, head_json
+from affectd.events import LABELS, VOICE_LABELS
+from affectd.publish.documents import Origin, Stamp, head_json
 from affectd.publish.topics import Topics
 
 

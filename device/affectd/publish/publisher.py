@@ -10,21 +10,11 @@ from dataclasses import replace
 from typing import Any
 
 from affectd.config import Config, MqttConfig
-from affectd.events import (
-    EmotionEvent,
-    EmotionState,
-    FaceReading,
-    Origin,
-    Person,
-    VoiceReading,
-    faces_json,
-    people_json,
-    state_json,
-    voice_json,
-)
+from affectd.events import EmotionState, FaceReading, Person, VoiceReading
 from affectd.publish.clock import stamp
 from affectd.publish.connection_events import ReceivedMessage
 from affectd.publish.discovery import discovery_document
+from affectd.publish.documents import EmotionEvent, Origin, faces_json, people_json, state_json, voice_json
 from affectd.publish.health_document import HealthDocument
 from affectd.publish.info_document import info_document
 from affectd.publish.retained_topics import RetainedTopics

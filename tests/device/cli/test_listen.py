@@ -14,8 +14,9 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from affectd.cli.message_lines import MessageFormatter
-from affectd.events import Box, EmotionEvent, EmotionState, Origin, Stamp, TrackedFace, VoiceReading, state_json
+from affectd.events import Box, EmotionState, TrackedFace, VoiceReading
 from affectd.publish.connection_events import ReceivedMessage
+from affectd.publish.documents import EmotionEvent, Origin, Stamp, state_json
 from affectd.publish.schema_bundle import message_schema
 from support.broker import Listener, Mosquitto, free_port
 from support.processes import HEED_CTRL_C
