@@ -17,7 +17,7 @@ FLOORS = (
     {"publish"},
     {"config", "face"},
     {"capture", "fusion", "inference", "store", "voice"},
-    {"backoff", "errors", "events", "share", "version"},
+    {"backoff", "errors", "events", "resample", "share", "version"},
 )
 
 

@@ -149,6 +149,7 @@ def test_a_stream_and_a_microphone_are_all_that_is_added(
 
 STARTS_PROGRAMS = {
     "affectd/cli/bench/daemon.py",  # affectd itself, to measure it
+    "affectd/cli/bench/alone.py",
     "affectd/cli/bench/broker.py",
     "affectd/inference/accelerators/trial.py",  # affectd itself, to try an accelerator
     "affectd/version.py",  # git, in a checkout only
@@ -187,9 +188,7 @@ CALLS_FORBIDDEN = {
 }  # fmt: skip
 CALLS_NAMED = {
     "affectd/cli/preview/feeds.py": {"cv2.imencode"},  # the picture for the person's own browser
-    "affectd/cli/annotation.py": {
-        "cv2.imencode"
-    },  # a copy of the person's own photograph, for `affectd read --annotate`
+    "affectd/cli/annotation.py": {"cv2.imencode"},  # the person's own photograph, for `affectd read --annotate`
     "affectd/inference/golden.py": {"np.load"},  # golden samples, allow_pickle=False
 }
 

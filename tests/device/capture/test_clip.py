@@ -1,14 +1,11 @@
-"""Clips made here: picture and sound in step, at both speeds, looped, reopened, lacking a track, broken."""
+"""Clips made here: picture and sound in step, at both speeds, looped, reopened, lacking a track."""
 
 from __future__ import annotations
 
 import contextlib
 import itertools
-import struct
-import sys
 import threading
 import time
-from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, cast
@@ -20,63 +17,8 @@ from affectd.capture.clip import Clip
 from affectd.capture.protocols import Camera, EndOfClipError, Microphone
 from affectd.errors import CaptureError
 from affectd.events import AudioChunk, Frame
+from support.clips import FLASH_S, beeps, flashes, play
 from support.media import flash_and_beep, speak, tone, write_clip
-
-FLASH_S = 1.2
-# The display matrix of an MP4 (ISO/IEC 14496-12, 8.3.2), first in the movie's header, then in the track's.
-IDENTITY = struct.pack(">9i", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
-QUARTER_TURN_CLOCKWISE = struct.pack(">9i", 0, 0x10000, 0, -0x10000, 0, 0, 0, 0, 0x40000000)
-
-
-@pytest.fixture(scope="module")
-def kiosk(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three seconds with a flash and a beep at the same instant."""
-    frames, sound = flash_and_beep(3.0, FLASH_S)
-    return write_clip(tmp_path_factory.mktemp("clips") / "kiosk.mp4", frames=frames, sound=sound)
-
-
-def play(clip: Clip, until: Callable[[], bool] = lambda: False) -> tuple[list[Frame], list[AudioChunk]]:
-    """Read both tracks, each on its thread as the daemon does, to the end or until told."""
-    frames: list[Frame] = []
-    chunks: list[AudioChunk] = []
-
-    def read_all(device: Camera | Microphone, into: list[Frame] | list[AudioChunk]) -> None:
-        device.open()
-        try:
-            while not until():
-                into.append(device.read())  # type: ignore[arg-type]
-        except EndOfClipError:
-            pass
-        finally:
-            device.close()
-
-    assert clip.camera is not None
-    assert clip.microphone is not None
-    threads = [
-        threading.Thread(target=read_all, args=(clip.camera, frames), daemon=True),
-        threading.Thread(target=read_all, args=(clip.microphone, chunks), daemon=True),
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-        assert not thread.is_alive()
-    return frames, chunks
-
-
-def flashes(frames: list[Frame]) -> list[float]:
-    """Return when the picture turned from dark to bright."""
-    bright = np.array([frame.image.mean() > 128 for frame in frames])
-    return [frames[i + 1].captured_at for i in np.flatnonzero(bright[1:] & ~bright[:-1])]
-
-
-def beeps(chunks: list[AudioChunk]) -> list[float]:
-    """Return when the sound turned from quiet to loud, to the sample."""
-    samples = np.concatenate([chunk.samples for chunk in chunks])
-    times = np.concatenate([chunk.captured_at - np.arange(chunk.samples.size - 1, -1, -1) / 16_000 for chunk in chunks])
-    loud = np.flatnonzero(np.abs(samples) > 4000)
-    starts = loud[np.diff(loud, prepend=-16_000) > 8_000]
-    return [float(times[i]) for i in starts]
 
 
 @pytest.mark.parametrize("realtime", [True, False])
@@ -313,56 +255,6 @@ def test_a_missing_track_is_none_and_the_other_plays(tmp_path: Path) -> None:
     assert Clip(tmp_path / "tone.mkv", realtime=False, loop=False, fps=25).camera is None
 
 
-@pytest.mark.parametrize("suffix", [".avi", ".mkv", ".ts", ".mov"])
-def test_other_containers_play_in_step(tmp_path: Path, suffix: str) -> None:
-    frames, sound = flash_and_beep(2.0, 0.8)
-    path = write_clip(tmp_path / f"kiosk{suffix}", frames=frames, sound=sound)
-    pictures, chunks = play(Clip(path, realtime=False, loop=False, fps=25))
-    assert abs(flashes(pictures)[0] - beeps(chunks)[0]) < 0.15
-
-
-def test_a_clip_that_a_phone_recorded_turned_is_upright(tmp_path: Path) -> None:
-    image = np.zeros((120, 160, 3), np.uint8)
-    image[:, :40] = 255  # the sensor's left edge is the top of what was seen
-    path = write_clip(tmp_path / "turned.mp4", frames=[image] * 5)
-    before, between, after = path.read_bytes().split(IDENTITY)
-    path.write_bytes(before + IDENTITY + between + QUARTER_TURN_CLOCKWISE + after)
-
-    camera = Clip(path, realtime=False, loop=False, fps=25).camera
-    assert camera is not None
-    camera.open()
-    seen = camera.read().image
-    assert seen.shape == (160, 120, 3)
-    assert seen[:38].mean() > 240
-    assert seen[42:].mean() < 15
-
-
-def refusal(path: Path) -> str:
-    with pytest.raises(CaptureError) as caught:
-        Clip(path, realtime=False, loop=False, fps=10)
-    message = str(caught.value)
-    assert str(path) in message
-    assert "\n" not in message
-    return message
-
-
-def test_what_is_no_clip_is_refused_in_one_sentence(kiosk: Path, tmp_path: Path) -> None:
-    assert "no such file" in refusal(tmp_path / "missing.mp4")
-    assert "is a folder" in refusal(tmp_path)
-    (tmp_path / "empty.mp4").touch()
-    refusal(tmp_path / "empty.mp4")
-    (tmp_path / "notes.txt").write_text("Dear diary,\n" * 500)
-    assert "text file" in refusal(tmp_path / "notes.txt")
-    (tmp_path / "notes.mp4").write_text("Dear diary,\n" * 500)
-    refusal(tmp_path / "notes.mp4")
-    (tmp_path / "noise.mp4").write_bytes(np.random.default_rng(1).bytes(50_000))
-    refusal(tmp_path / "noise.mp4")
-    (tmp_path / "truncated.mp4").write_bytes(kiosk.read_bytes()[:2000])
-    refusal(tmp_path / "truncated.mp4")
-    (tmp_path / "list.m3u8").write_text("#EXTM3U\n#EXTINF:10,\nhttp://127.0.0.1:9/a.ts\n#EXT-X-ENDLIST\n")
-    refusal(tmp_path / "list.m3u8")
-
-
 def test_a_clip_whose_last_picture_stays_for_long_is_not_cut_short(tmp_path: Path) -> None:
     frames, _ = flash_and_beep(0.2, 0.1)
     path = write_clip(tmp_path / "slides.mp4", frames=frames, fps=Fraction(1, 3))
@@ -374,41 +266,3 @@ def test_a_clip_whose_last_picture_stays_for_long_is_not_cut_short(tmp_path: Pat
         camera.read()
     with pytest.raises(EndOfClipError):
         camera.read()
-
-
-@pytest.mark.parametrize("damage", ["cut", "overwritten"])
-def test_a_clip_that_turns_bad_says_at_which_second(tmp_path: Path, damage: str) -> None:
-    noise = np.random.default_rng(1).integers(0, 255, (150, 120, 160, 3), np.uint8)
-    whole = write_clip(tmp_path / "whole.mp4", frames=noise, options={"movflags": "faststart"}).read_bytes()
-    half = len(whole) // 2
-    bad = tmp_path / "bad.mp4"
-    bad.write_bytes(whole[:half] if damage == "cut" else whole[:half] + b"\xff" * (len(whole) - half))
-    camera = Clip(bad, realtime=False, loop=False, fps=25).camera
-    assert camera is not None
-    camera.open()
-    with pytest.raises(CaptureError, match=r"bad\.mp4.* second [23]\.\d"):
-        for _ in range(200):
-            camera.read()
-
-
-def test_without_pyav_the_package_is_named(kiosk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "av", None)
-    with pytest.raises(CaptureError, match="pip install av"):
-        Clip(kiosk, realtime=False, loop=False, fps=10)
-
-
-def test_a_clip_whose_pictures_are_a_line_is_refused(tmp_path: Path) -> None:
-    path = write_clip(tmp_path / "line.mp4", frames=[np.zeros((16, 640, 3), np.uint8)] * 3)
-    camera = Clip(path, realtime=False, loop=False, fps=25).camera
-    assert camera is not None
-    camera.open()
-    with pytest.raises(CaptureError, match=r"clip line.mp4: has pictures of 640x16 pixels"):
-        camera.read()
-
-
-def test_a_pyav_that_is_too_old_is_told(kiosk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "av.py").write_text('__version__ = "10.0.0"\n')
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(sys.modules, "av")
-    with pytest.raises(CaptureError, match=r"PyAV 10\.0\.0 is too old, 12 is needed; run .* 'av>=12'"):
-        Clip(kiosk, realtime=False, loop=False, fps=10)
