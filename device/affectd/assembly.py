@@ -221,7 +221,7 @@ def with_voice_activity(config: Config) -> Config:
 
 
 def make_voice_activity(config: Config) -> VoiceActivity:
-    """Build what tells speech from other sound. Raises ModelError when Silero is asked for and cannot be loaded."""
+    """Build the configured voice activity detector. Raises ModelError when Silero cannot be loaded."""
     chosen = with_voice_activity(config).voice.activity
     return SileroActivity() if chosen == "silero" else LevelActivity()
 
@@ -262,7 +262,7 @@ def own_privacy(config: Config) -> PrivacySources:
 def privacy_sources(config: Config) -> PrivacySources:
     """Return what holds privacy on by these settings, or for the service installed on this box.
 
-    Raises CaptureError where the service's cannot be told.
+    Raises CaptureError where the service's is not known.
     """
     return PrivacySources.beside(outbox_path(config), config.privacy, installed_privacy())
 
@@ -277,7 +277,7 @@ def make_origin(config: Config, models: dict[str, Model], run: str) -> Origin:
 
 
 def _crash_marker(config: Config) -> Path | None:
-    """Return the file that tells of an end inside a camera's library; None where there is no place for it."""
+    """Return the marker of a crash inside a camera's library; None where there is no place for it."""
     try:
         return outbox_path(config).with_name("inside-camera-library.json")
     except ConfigError:
@@ -289,7 +289,7 @@ def _has_password(mqtt: MqttConfig) -> bool:
         return True
     try:
         return bool(read_password(mqtt))
-    except BrokerError:  # a credential that cannot be read: connecting says so
+    except BrokerError:  # a credential that cannot be read: connecting reports it
         return True
 
 

@@ -1,4 +1,4 @@
-"""The daemon: starts the pipeline that the configuration asks for, tends it, and ends it cleanly."""
+"""The daemon: starts the configured pipeline, supervises it, and ends it cleanly."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ TICK_S = 0.5
 STOP_S = 5.0
 """How long components may take to stop."""
 LAST_EVENTS_S = 3.0
-"""How long the last events may take to reach the broker; the session takes as long again, and 2 s, to say goodbye.
+"""How long the last events may take to reach the broker; the session takes as long again, and 2 s, to disconnect.
 Together less than the unit's TimeoutStopSec."""
 MODEL_START_S = 300.0
 """For the trials of the accelerators that one model may run on."""
@@ -61,7 +61,7 @@ class Daemon:
         """Open clip, models and outbox; cameras, microphones and the broker are opened when it runs.
 
         `privacy` is what holds it on: without it, the settings and the service installed on this box. Raises
-        CaptureError (a clip that is no good, a service whose privacy cannot be told), ModelError, OutboxError, or
+        CaptureError (a clip that is no good, a service whose privacy is not known), ModelError, OutboxError, or
         ConfigError (nothing to do).
         """
         privacy = privacy or assembly.privacy_sources(config)
@@ -173,7 +173,7 @@ class Daemon:
         if self._who.advice:
             log.warning("a clone of this system would have the id %s too: %s", self._who.id, self._who.advice)
         if "voice" in self._models:
-            log.info("speech is told from other sound by %s", self._config.voice.activity)
+            log.info("voice activity detection: %s", self._config.voice.activity)
         self._privacy.poll()  # before any device is opened
         self._publisher.publish_privacy(self._privacy.state.closed)
         self._publish_initial_documents()
@@ -206,7 +206,7 @@ class Daemon:
                 if self._finished():
                     return
                 self._tick(watchdog)
-            except MemoryError:  # the watchdog is not told of this round: if that lasts, it ends the daemon
+            except MemoryError:  # the watchdog gets no ping for this round: if that lasts, it ends the daemon
                 if not short_of_memory:
                     log.error("not enough memory to tend the daemon; trying again")
                 short_of_memory = True
@@ -216,7 +216,7 @@ class Daemon:
                 short_of_memory = False
 
     def _tick(self, watchdog: Watchdog) -> None:
-        """Make one round: replace what is stuck, tell the service manager and, when it is due, the broker."""
+        """Make one round: replace what is stuck, notify the service manager and, when it is due, the broker."""
         now = time.monotonic()
         self._supervisor.replace_stuck(now)
         statuses = self._report.statuses()

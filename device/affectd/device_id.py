@@ -2,10 +2,10 @@
 
 The number comes from the machine: its machine-id(5), never published raw but hashed for affectd alone, as
 sd_id128_get_machine_app_specific(3) does; and, for cards are cloned with their machine-id on them, the serial number
-of its board, or the addresses of its built-in network cards where the board tells none. The id is kept in the state
+of its board, or the addresses of its built-in network cards where the board has none. The id is kept in the state
 directory with what the machine was, so that a new host name does not change it and a clone of the card does not
 inherit it. A system without machine-id and serial number, such as many containers, draws a random number, if it can
-be kept. Only files that everybody may read are asked: service, root and user find the same id.
+be kept. Only files that everybody may read are used: service, root and user find the same id.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def _drawn(host: str) -> Identity:
 
 
 def read_machine(root: Path = Path("/")) -> Machine:
-    """Return what tells this machine from others, hashed; empty where nothing does."""
+    """Return what distinguishes this machine from others, hashed; empty where nothing does."""
     found = {MACHINE_ID: _machine_id(root), SERIAL: _board_serial(root)}
     if not found[SERIAL]:
         found["network card"] = _built_in_addresses(root)

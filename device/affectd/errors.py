@@ -12,7 +12,7 @@ class AffectdError(Exception):
 
 
 class ConfigError(AffectdError):
-    """The configuration cannot be read or says something that is not allowed."""
+    """The configuration cannot be read or has a value that is not allowed."""
 
     exit_code = 3
 

@@ -105,7 +105,7 @@ class TrackedFace:
 
 @dataclass(frozen=True, slots=True)
 class FaceReading:
-    """What the face path saw in one frame."""
+    """The result of the face path for one frame."""
 
     captured_at: float
     faces: tuple[TrackedFace, ...] = ()
@@ -121,7 +121,7 @@ class FaceReading:
 
 @dataclass(frozen=True, slots=True)
 class VoiceReading:
-    """What the voice path heard in the window that ends at `captured_at`."""
+    """The result of the voice path for the window that ends at `captured_at`."""
 
     captured_at: float
     active: bool
@@ -169,7 +169,7 @@ class EmotionState:
     captured_at: float
     """Capture time of the newest evidence in it; without any, the moment of which it speaks."""
     emotion: str | None
-    """One of LABELS; None when nobody is there or the strategy will not say."""
+    """One of LABELS; None when nobody is there or the strategy withholds it."""
     confidence: float
     """Probability of `emotion`; 0 when it is None."""
     probabilities: Probabilities

@@ -86,7 +86,7 @@ class Pipeline:
         self.sound_check = SoundCheck(SAMPLE_RATE)
         """How loud the microphone is, and what is wrong with that."""
         self._working: set[str] = set()
-        """Modalities that may still give readings."""
+        """Modalities that may still deliver readings."""
         self._unpublished: deque[EmotionState] = deque()
         """Events of which `publish_event` raised (no memory): fusion publishes them when it is started again."""
         self.components: list[Component] = []
@@ -125,7 +125,7 @@ class Pipeline:
         self._modalities.private = private
 
     def limit_frames(self, fps: float | None) -> None:
-        """Work on so many frames a second from now on, for the board's sake; None: on all that the camera gives."""
+        """Work on so many frames a second from now on, for the board's sake; None: on all that the camera delivers."""
         if fps != self._fps_limit:
             self._fps_limit, self._thinning = fps, None if fps is None else FrameRateLimiter(fps)
 
@@ -269,10 +269,10 @@ class Pipeline:
                 self._publisher.publish_state(fusion.state, newest)
             if changes.people_are_due(fusion.people, newest):
                 self._publisher.publish_people(fusion.people, newest)
-            beat()  # the first says that the pipeline has made its first pass
+            beat()  # the first reports that the pipeline has made its first pass
 
     def _step(self, now: float) -> Fusion:
-        """Fuse what there is; where nobody is seen or heard, say why."""
+        """Fuse the newest readings; where nobody is seen or heard, replace the reason by its cause."""
         if self._modalities.private:
             self._fuser.forget(now)
         elif not self._lossless:

@@ -112,7 +112,7 @@ def _common_names(of: tuple[tuple[tuple[str, str], ...], ...]) -> list[str]:
 def _shown(config: MqttConfig) -> dict[str, Any] | None:
     """Read the certificate that the broker shows; None when that fails, or it would not even do by itself.
 
-    It proves nothing: nothing is sent, and it serves to say what is wrong with it.
+    It proves nothing: nothing is sent, and it serves to explain what is wrong with it.
     """
     anything = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     anything.check_hostname, anything.verify_mode = False, ssl.CERT_NONE
@@ -122,7 +122,7 @@ def _shown(config: MqttConfig) -> dict[str, Any] | None:
     try:
         with _shake_hands(anything, config) as stream:
             certificate = stream.getpeercert(binary_form=True)
-        alone.load_verify_locations(cadata=certificate)  # only what is verified is given field by field
+        alone.load_verify_locations(cadata=certificate)  # Python parses only verified certificates into fields
         with _shake_hands(alone, config) as stream:
             return stream.getpeercert()
     except (OSError, ValueError):

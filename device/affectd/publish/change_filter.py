@@ -1,4 +1,4 @@
-"""When a retained document is worth sending: it says something new, or the heartbeat is due."""
+"""When a retained document is worth sending: its content has changed, or the heartbeat is due."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ class ChangeFilter:
         self._sent: dict[str, tuple[object, float]] = {}
 
     def state_is_due(self, state: EmotionState, now: float) -> bool:
-        """Whether a subscriber of the state must hear of this one at `now`."""
+        """Whether the state is to be published at `now`."""
         track = None if state.face is None else state.face.track
         speaking = state.voice is not None and state.voice.active
         return self._is_due("state", (state.emotion, state.reason, state.person, track, speaking), now)
 
     def people_are_due(self, people: Sequence[Person], now: float) -> bool:
-        """Whether somebody has come, gone, moved to the front, or shows another emotion."""
+        """Whether the people are to be published: who is there, who is in front, or an emotion has changed."""
         return self._is_due("people", [(person.number, person.emotion) for person in people], now)
 
     def _is_due(self, document: str, content: object, now: float) -> bool:

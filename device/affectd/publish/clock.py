@@ -33,16 +33,16 @@ def rfc3339(moment: datetime) -> str:
 
 
 def clock_synced() -> bool:
-    """Whether a time service keeps the clock: timesyncd says so, or the kernel's clock is disciplined (adjtimex).
+    """Whether a time service keeps the clock: by timesyncd's mark, or the kernel's clock is disciplined (adjtimex).
 
     False where neither can be known: a clock is not called good on a guess. That the kernel may not be asked, as in
-    some sandboxes, is said once in the log.
+    some sandboxes, is logged once.
     """
     return SYNCHRONIZED.exists() or _kernel_synced()
 
 
 def _kernel_synced() -> bool:
-    """Ask adjtimex(2), which changes nothing when its buffer is zero; its answer is the same on every word size."""
+    """Call adjtimex(2), which changes nothing with a zero buffer; its return value is the same on every word size."""
     try:
         libc = ctypes.CDLL(None, use_errno=True)
         answer: int = libc.adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES))

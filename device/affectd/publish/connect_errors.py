@@ -1,4 +1,4 @@
-"""In words why a broker cannot be reached or does not let us in."""
+"""In words why a broker cannot be reached or refuses the connection."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def refusal_sentence(refusal: str, config: MqttConfig) -> str:
     if refusal in {"Bad user name or password", "Not authorized", "Bad authentication method"}:
         who = f"user name {config.username!r}" if config.username else "a client without a user name"
         return f"refuses {who} ({refusal}); see mqtt.username and mqtt.password_file"
-    odd_answers = {HUNG_UP: "hangs up", SILENCE: "gives no answer to CONNECT", GARBAGE: "answers with no MQTT"}
+    odd_answers = {HUNG_UP: "hangs up", SILENCE: "does not answer CONNECT", GARBAGE: "answers with no MQTT"}
     if refusal in odd_answers:
         what = odd_answers[refusal]
         return f"{what}; is {config.port} the port of an MQTT broker, and mqtt.tls right for it?"

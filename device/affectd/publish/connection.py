@@ -1,7 +1,7 @@
 """One connection to the broker, from CONNECT to its end; a new object for every attempt.
 
-paho's own queue is never relied on: a connection carries what it is given while it lives, and what it
-has not acknowledged is sent again over the next one.
+paho's own queue is never relied on: what a connection has not acknowledged
+when it ends is sent again over the next one.
 """
 
 from __future__ import annotations
@@ -98,12 +98,12 @@ class Connection:
         self._accepted: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._largest_arriving = largest_arriving
         self._largest: int | None = None
-        """Bytes of a packet that the broker says it takes; None: any."""
+        """The broker's Maximum Packet Size, bytes; None: no limit."""
         self._subscribing: dict[int | None, str] = {}
         """mid to topic."""
         self._to_subscribe: deque[tuple[str, int]] = deque()
-        """Topics and their QoS, each asked for when the answer to the one before has come."""
-        self._subscribing_lock = threading.Lock()  # the answer may be here before `subscribe` gave the mid
+        """Topics and their QoS, each subscribed to after the SUBACK of the one before."""
+        self._subscribing_lock = threading.Lock()  # the SUBACK may arrive before `subscribe` returns the mid
         self._client = Client(
             CallbackAPIVersion.VERSION2, client_id=client_id, protocol=version, reconnect_on_failure=False
         )
@@ -175,15 +175,15 @@ class Connection:
         return self._client.publish(topic, payload, qos=qos, retain=retain, properties=described).mid
 
     def subscribe(self, topic: str, *, qos: int = 1) -> None:
-        """Ask for the messages of this topic; a refusal comes as `SubscriptionRefused`."""
+        """Subscribe to the topic; a refusal comes as `SubscriptionRefused`."""
         with self._subscribing_lock:
             _, mid = self._client.subscribe(topic, qos=qos)
             self._subscribing[mid] = topic
 
     def subscribe_in_turn(self, topics: Iterable[tuple[str, int]]) -> None:
-        """Ask for the messages of these topics, each with its QoS; of one when the broker has answered the one before.
+        """Subscribe to these topics, each with its QoS, one after the SUBACK of the one before.
 
-        What it keeps of one comes before that answer (mosquitto) or soon after it: not all of it is queued at once.
+        Retained messages of one come before its SUBACK (mosquitto) or soon after: not all are queued at once.
         """
         self._to_subscribe.extend(topics)
         self._subscribe_next()

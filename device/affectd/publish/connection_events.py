@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Acknowledged:
-    """The broker's answer to one publish."""
+    """The PUBACK of one message; with QoS 0, that it has left."""
 
     mid: int
     refusal: str | None
-    """Why the broker would not take it; None when it did."""
+    """The reason code in words, when the broker refused it; None when it took it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class ReceivedMessage:
     topic: str
     payload: bytes
     retained: bool = False
-    """The broker had kept it: it was said before we subscribed."""
+    """The retain flag: it was published before we subscribed."""
     received: float = field(default_factory=time.time, compare=False)
     """Seconds since 1970 on this machine's clock."""
 
@@ -33,9 +33,9 @@ class Disconnected:
 
     reason: str
     complaint: bool = False
-    """The broker said goodbye for a reason that may lie in what it was sent."""
+    """The broker sent DISCONNECT for a reason that may lie in what it was sent."""
     hung_up: bool = False
-    """It ended without goodbye: the broker hung up or answered nonsense, or the network broke off. Not set when our
+    """It ended without DISCONNECT: the broker hung up or answered nonsense, or the network broke off. Not set when our
     keepalive ran out."""
     at: float = field(default_factory=time.monotonic)
     """Monotonic seconds."""
@@ -43,7 +43,7 @@ class Disconnected:
 
 @dataclass(frozen=True, slots=True)
 class SubscriptionRefused:
-    """The broker would not let us subscribe."""
+    """The SUBACK refused the subscription."""
 
     topic: str
     reason: str

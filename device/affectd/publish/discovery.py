@@ -150,13 +150,13 @@ def _once_told(topics: Topics, component: dict[str, Any]) -> list[dict[str, str]
 
     Otherwise it would be unknown between the two when Home Assistant starts, as if somebody had gone and come.
     """
-    told = "{{ 'online' if value_json is defined else 'offline' }}"
-    return [{"topic": topics.availability}, {"topic": component["state_topic"], "value_template": told}]
+    available = "{{ 'online' if value_json is defined else 'offline' }}"
+    return [{"topic": topics.availability}, {"topic": component["state_topic"], "value_template": available}]
 
 
 def _while_running(topics: Topics, source: str) -> dict[str, Any]:
     """Make an entity unavailable while the device that it goes by is away or closed."""
-    state = f"value_json.components.get('{source}', {{}}).get('state')"  # not told by a box that no longer has it
+    state = f"value_json.components.get('{source}', {{}}).get('state')"  # absent from a box that no longer has it
     template = _of(f"'online' if {state} == 'running' else 'offline'", "'offline'")
     return {"availability": [{"topic": topics.health, "value_template": template}]}
 

@@ -28,7 +28,7 @@ _SEE_ACL = "see its ACL, which must let this user write there"
 _RAISE_LIMIT = "raise its limit (mosquitto: message_size_limit, max_packet_size)"
 _SEE_BOTH = "see its ACL and its limits"
 _WHAT_TO_DO = {"Not authorized": _SEE_ACL, "Packet too large": _RAISE_LIMIT}
-"""By the reason that a broker gives."""
+"""By the reason code of the broker's answer, in words."""
 _SOON_S, _IDLE_S = 0.1, 1.0
 
 
@@ -60,7 +60,7 @@ class DocumentSender:
     ) -> None:
         """Begin with the topic and payload of the document that goes after all others over a new connection.
 
-        By topic, `remarks` say what it means when its document is not taken, and `expires_s` after how many
+        By topic, `remarks` explain what follows when its document is refused, and `expires_s` after how many
         seconds the broker may forget it.
         """
         self.trouble: str | None = None
@@ -84,7 +84,7 @@ class DocumentSender:
         self._costly_refusals = 0
         """In a row."""
         self.on_cleared: Callable[[str], None] = lambda _topic: None
-        """Called with a topic that the broker was told to forget."""
+        """Called with each topic that was cleared at the broker."""
 
     def retain(self, topic: str, payload: bytes) -> None:
         """Make this the topic's retained document; an empty one has the broker forget what it retains there."""
@@ -120,7 +120,7 @@ class DocumentSender:
         return True
 
     def settle(self, answer: Acknowledged) -> bool:
-        """Take the broker's answer; tell whether it was to one of these documents."""
+        """Process an acknowledgement; return whether it was for one of these documents."""
         topic = self._unacknowledged.pop(answer.mid, None)
         if topic is None:
             return False
@@ -140,7 +140,7 @@ class DocumentSender:
         with self._lock:
             del self._retained[topic]
         if refusal is not None:
-            log.warning("what an earlier run left on %s stays: the broker says %s", topic, refusal)
+            log.warning("the retained message of an earlier run on %s stays: %s", topic, refusal)
         self.on_cleared(topic)
 
     def send(self, connection: Connection) -> float:

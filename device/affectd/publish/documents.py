@@ -1,4 +1,4 @@
-"""The JSON documents of what is seen and heard: event, state, people, faces and voice."""
+"""The JSON documents: event, state, people, faces and voice."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NO_VOICE = VoiceReading(0.0, active=False, snr_db=None, quality=0.0, probabiliti
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Who publishes: the same in every message of one run of the daemon."""
+    """The publishing device and run: the same in every message of one run of the daemon."""
 
     device: str
     boot: str
@@ -38,7 +38,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """When and as which one a message is published."""
+    """The times of one message."""
 
     time: str
     """RFC 3339 UTC with milliseconds."""
@@ -74,7 +74,7 @@ class EmotionEvent:
 
 
 def head_json(origin: Origin, stamp: Stamp) -> dict[str, Any]:
-    """Return what every message begins with: who says it, in which run, and when."""
+    """Return the fields that every message begins with: device, boot, run and times."""
     return {
         "schema": SCHEMA,
         "device": origin.device,
@@ -131,7 +131,7 @@ def faces_json(reading: FaceReading, origin: Origin, stamp: Stamp) -> dict[str, 
 
 
 def voice_json(reading: VoiceReading, origin: Origin, stamp: Stamp) -> dict[str, Any]:
-    """Return the voice document: what was heard in one window, not smoothed."""
+    """Return the voice document: the reading of one window, not smoothed."""
     leading = _leading(reading.probabilities, VOICE_LABELS)
     return {**head_json(origin, stamp), "latency_ms": round(stamp.latency_ms, 1), **reading.to_json(), **leading}
 

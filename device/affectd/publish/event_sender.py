@@ -98,7 +98,7 @@ class EventSender:
         return next((sent_at for _, sent_at in self._in_flight.values()), None)
 
     def settle(self, answer: Acknowledged) -> bool:
-        """Take the broker's answer; tell whether it was to an event."""
+        """Process an acknowledgement; return whether it was for an event."""
         seq, sent_at = self._in_flight.pop(answer.mid, (None, 0.0))
         if seq is None:
             return False
@@ -123,7 +123,7 @@ class EventSender:
             self._fruitless_rounds = 0
 
     def send(self, connection: Connection) -> float:
-        """Send what may be sent now; give in how many seconds to call again at the latest."""
+        """Send what may be sent now; return in how many seconds to call again at the latest."""
         now = time.monotonic()
         if self._refused and self._resume_at is None:
             if self._in_flight:

@@ -1,4 +1,4 @@
-"""What /health says, as a document of its own schema."""
+"""The /health document, with a schema of its own."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ class ModelHealth:
     runtime: str
     delegate: str
     delegate_reason: str | None
-    """Why it is not the one asked for, or why `auto` took it."""
+    """Why it is not the configured one, or why `auto` took it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HealthDocument:
-    """Everything the daemon says of itself."""
+    """Everything that /health reports of the daemon."""
 
     version: str
     status: str

@@ -1,4 +1,4 @@
-"""What is on its way over a connection, and which of it to blame when the broker hangs up."""
+"""Messages in flight, and which of them to blame when the broker hangs up."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SMALL = 128
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A message that is on its way."""
+    """A message in flight."""
 
     topic: str
     size: int
@@ -31,7 +31,7 @@ class Sent:
 
 
 class InFlight:
-    """Knows what was sent and not answered, for events, documents and readings together.
+    """Keeps what was sent and not acknowledged, for events, documents and readings together.
 
     After a connection that ended without goodbye whatever was on its way is suspected, and goes alone over the next
     ones: the one at which the connection then ends is to blame.
@@ -108,13 +108,13 @@ class InFlight:
             self._transient[topic] = sent
 
     def settle(self, mid: int) -> None:
-        """The broker has answered."""
+        """Take note of an acknowledgement."""
         sent = self._unacknowledged.pop(mid, None)
         if sent is not None:
             self._took(sent)
 
     def ended(self, disconnected: Disconnected) -> Sent | None:
-        """Return the message at which the connection ended; None when it was none, or cannot be told yet."""
+        """Return the message at which the connection ended; None when it was none, or is not known yet."""
         at_hand = self._recent(disconnected.at) if disconnected.hung_up else []
         if disconnected.complaint:
             at_hand = [*self._unacknowledged.values(), *self._transient.values()]

@@ -1,4 +1,4 @@
-"""What /info says: all that stays the same while the daemon runs."""
+"""The /info document: all that stays the same while the daemon runs."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from affectd.publish.topics import Topics
 from affectd.store.outbox import Outbox
 
 STALE_S = 86_400
-"""What a box that has vanished said of itself may be forgotten by then; one that is there says it anew."""
+"""Message expiry of retained documents: a box that is there publishes them anew long before."""
 WITHOUT_DISCOVERY = 'without it Home Assistant does not see this box (mqtt.discovery_prefix = "" if it need not)'
 
 

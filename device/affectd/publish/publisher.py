@@ -1,4 +1,4 @@
-"""What the pipeline publishes through: events by way of the outbox, everything else as it is now."""
+"""Publishes everything of one device: events by way of the outbox, everything else as it is now."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Publisher:
         self._session.start()
 
     def stop(self, flush_s: float) -> None:
-        """Wait for events on their way for at most `flush_s`, say `offline`, disconnect."""
+        """Wait for events in flight for at most `flush_s`, publish `offline`, disconnect."""
         self._session.stop(flush_s)
 
     @property
@@ -81,7 +81,7 @@ class Publisher:
         return replace(status, ignored=status.ignored + self._ignored)
 
     def publish_event(self, state: EmotionState) -> EmotionEvent:
-        """Store the event, durably unless the outbox's `fault` says otherwise, and send it as soon as may be."""
+        """Store the event, durably unless the outbox has a `fault`, and send it as soon as possible."""
         stamped = stamp(state.captured_at)
         built: list[EmotionEvent] = []
 
@@ -118,13 +118,13 @@ class Publisher:
         self._session.retain(self.topics.info, _encode(document))
 
     def publish_faces(self, reading: FaceReading) -> None:
-        """Publish the per-face readings of a frame, if that is asked for."""
+        """Publish the per-face readings of a frame, if mqtt.faces is on."""
         if self._config.faces:
             document = faces_json(reading, self.origin, stamp(reading.captured_at))
             self._session.publish_at_most_once(self.topics.faces, _encode(document))
 
     def publish_voice(self, reading: VoiceReading) -> None:
-        """Publish a voice reading, if that is asked for."""
+        """Publish a voice reading, if mqtt.voice is on."""
         if self._config.voice:
             document = voice_json(reading, self.origin, stamp(reading.captured_at))
             self._session.publish_at_most_once(self.topics.voice, _encode(document))

@@ -1,4 +1,4 @@
-"""How fast the backlog goes out: as fast as the broker keeps up with, which its acknowledgements tell."""
+"""How fast the backlog is sent: as fast as the broker acknowledges (additive increase, multiplicative decrease)."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ class RetainedTopics:
         return stale
 
     def cleared(self, topic: str) -> None:
-        """Forget a topic: the broker holds nothing there any more, or will not let us say so."""
+        """Forget a topic: the broker retains nothing there any more, or refuses to clear it."""
         self._topics.discard(topic)
         self._write()
 

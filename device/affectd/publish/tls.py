@@ -1,4 +1,4 @@
-"""TLS to the broker: whom we trust, who we are, and in words what went wrong."""
+"""TLS to the broker: the CA, the client certificate, and in words what went wrong."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def make_context(config: MqttConfig) -> ssl.SSLContext:
     # home-made ones are, and trusts a file's certificate that is no root.
     context.verify_flags = (context.verify_flags & ~ssl.VERIFY_X509_STRICT) | ssl.VERIFY_X509_PARTIAL_CHAIN
     if config.cert_file:
-        _show(context, config.cert_file, config.key_file)
+        _load_client_certificate(context, config.cert_file, config.key_file)
     return context
 
 
@@ -53,8 +53,8 @@ def _context_that_trusts(ca_file: str) -> ssl.SSLContext:
             raise BrokerError(f"mqtt.ca_file {ca_file}: holds no certificate in PEM form ({error})") from error
 
 
-def _show(context: ssl.SSLContext, cert_file: str, key_file: str) -> None:
-    """Load the client certificate; OpenSSL must never ask for a passphrase, for nobody is there to answer."""
+def _load_client_certificate(context: ssl.SSLContext, cert_file: str, key_file: str) -> None:
+    """Load the client certificate; OpenSSL must never prompt for a passphrase, for nobody is there to type it."""
 
     def refuse() -> str:
         raise _EncryptedKeyError
@@ -69,10 +69,10 @@ def _show(context: ssl.SSLContext, cert_file: str, key_file: str) -> None:
                 f"'openssl pkey -in {key_file} -out plain.key' writes one without (readable for the service alone)"
             ) from None
         except (OSError, ValueError) as error:
-            raise BrokerError(_useless(error, cert_file, key_file)) from error
+            raise BrokerError(_why_not_loaded(error, cert_file, key_file)) from error
 
 
-def _useless(error: Exception, cert_file: str, key_file: str) -> str:
+def _why_not_loaded(error: Exception, cert_file: str, key_file: str) -> str:
     """Return why OpenSSL does not load our certificate and key."""
     if "KEY_VALUES_MISMATCH" in str(error):
         first = "the first certificate there must be the box's own, those of its authorities follow"
@@ -104,7 +104,7 @@ def why_hung_up(config: MqttConfig) -> str | None:
 
 
 def unwelcome(alert: str, config: MqttConfig) -> str | None:
-    """Explain why the broker does not trust us, from OpenSSL's text of its alert; None if that says other things."""
+    """Explain why the broker does not trust us, from OpenSSL's text of its alert; None if it is another alert."""
     if "CERTIFICATE_REQUIRED" in alert or ("ALERT_HANDSHAKE_FAILURE" in alert and not config.cert_file):
         return "asks for a client certificate; set mqtt.cert_file and mqtt.key_file"
     if "ALERT_CERTIFICATE_EXPIRED" in alert:

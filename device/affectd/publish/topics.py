@@ -87,10 +87,10 @@ class Topics:
 
     @property
     def home_assistant_status(self) -> str:
-        """Where Home Assistant says `online` after it started, whatever its discovery prefix is."""
+        """Where Home Assistant publishes `online` after its start, whatever its discovery prefix is."""
         return "homeassistant/status"
 
     @property
     def discovery_status(self) -> str:
-        """Where it says so when its birth message was set up to follow the discovery prefix."""
+        """Where it does so when its birth message is configured below the discovery prefix."""
         return f"{self.discovery_prefix}/status"

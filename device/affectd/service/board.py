@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 RASPBERRY_PI_LIMIT_C = 80.0
-"""The firmware of every Raspberry Pi lowers the clock from here on; its thermal zone does not tell."""
+"""The firmware of every Raspberry Pi lowers the clock from here on; its thermal zone has no trip point for it."""
 _FIRMWARE_FILE = "sys/devices/platform/soc/soc:firmware/get_throttled"
 _MAILBOX = "dev/vcio"
 _MAILBOX_CALL = 3 << 30 | struct.calcsize("P") << 16 | 100 << 8
@@ -36,7 +36,7 @@ class Heat:
 
 
 class Board:
-    """Reads what the kernel tells below `root`, anew at every call. What a board does not have is None."""
+    """Reads what the kernel shows below `root`, anew at every call. What a board does not have is None."""
 
     def __init__(self, root: Path = Path("/")) -> None:
         """Read the device tree alone."""
@@ -101,7 +101,7 @@ def _passive_trip_c(zone: Path) -> float | None:
 
 
 def _celsius(file: Path) -> float | None:
-    """Return what a file in thousandths of a degree says; a zone that is switched off answers EINVAL or nothing."""
+    """Return the value of a file in thousandths of a degree; a zone that is switched off answers EINVAL or nothing."""
     try:
         return int(_text(file)) / 1000
     except (ValueError, OverflowError):

@@ -247,9 +247,9 @@ class Component:
 
     def _fail(self, sentence: str) -> None:
         with self._lock:
-            said = self._state == "failed" and self._last_error == sentence
+            logged = self._state == "failed" and self._last_error == sentence
             self._last_error = sentence
-        if not said:
+        if not logged:
             log.error("%s", sentence)
         self._enter("failed", self._stop)
 

@@ -39,7 +39,7 @@ def installed_privacy() -> PrivacySources | None:
     """Return what holds privacy on for the service installed on this box; None where none is.
 
     Its settings are those of its file, not of a drop-in of its unit. Raises CaptureError where the caller may not
-    read them or the files that they name: then nobody can tell.
+    read them or the files that they name: then it is not known.
     """
     if not (is_there(SETTINGS) or is_there(STATE)):
         return None

@@ -1,4 +1,4 @@
-"""Whether camera and microphone can see and hear: why nobody is there, when nobody is."""
+"""Whether camera and microphone work: the reason of a state without anybody."""
 
 from __future__ import annotations
 

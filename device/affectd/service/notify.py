@@ -1,4 +1,4 @@
-"""What systemd is told: ready, status, stopping, and alive only while every component makes progress.
+"""Notifications to systemd: ready, status, stopping, and alive only while every component makes progress.
 
 The protocol is sd_notify(3): datagrams to the socket that NOTIFY_SOCKET names. Without it nothing is sent.
 """

@@ -12,7 +12,7 @@ Part = TypeVar("Part")
 
 
 class Pool(Generic[Part]):
-    """A device or a reader that one thread uses at a time; `make` gives another while all there are, are in use."""
+    """A device or a reader that one thread uses at a time; `make` builds another while all are in use."""
 
     def __init__(self, first: Part, make: Callable[[], Part]) -> None:
         self._free = [first]

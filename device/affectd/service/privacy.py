@@ -1,4 +1,4 @@
-"""The privacy switch: closes camera and microphone on a command or on a hardware switch, and says so."""
+"""The privacy switch: closes camera and microphone on a command or on a hardware switch, and reports it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class PrivacyState:
 
 
 class PrivacySwitch:
-    """Closes what sees and hears while a command, the start setting or the switch file demands it.
+    """Closes camera and microphone while a command, the start setting or the switch file demands it.
 
     It opens again only when none of them does. The last command is kept on disk before it is carried out, and
     holds over restarts: the start setting counts before the first alone. `close` and `open_again`, and `on_change`
@@ -47,7 +47,7 @@ class PrivacySwitch:
         open_again: Callable[[], None],
         on_change: Callable[[PrivacyState], None],
     ) -> None:
-        """Take `close`, which gives the names of what would not close, and `open_again`; read the last command."""
+        """Take `close`, which returns the names of what did not close, and `open_again`; read the last command."""
         self._sources = sources
         self._close = close
         self._open_again = open_again
@@ -105,7 +105,7 @@ class PrivacySwitch:
         self._announce(PrivacyState(on, closed, switch.on, "; ".join(notices) or None), notices)
 
     def _obey(self, switch: Demand) -> None:
-        """Take the waiting command; what is said against it stands until the next, or until the switch is off."""
+        """Take the waiting command; why it is refused stands until the next, or until the switch is off."""
         with self._commands:
             command, self._command = self._command, None
         if command is None:

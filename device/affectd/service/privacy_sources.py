@@ -12,7 +12,7 @@ from affectd.errors import CaptureError
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """What a file says of privacy."""
+    """What a file demands."""
 
     on: bool
     fault: str | None = None
@@ -56,7 +56,7 @@ class PrivacySources:
         except FileNotFoundError:
             return None
         except OSError:
-            pass  # reading it says what is wrong
+            pass  # reading it reports what is wrong
         demand = _read(self.command_file, on="on", off="off")
         if demand.fault is None:
             return demand

@@ -23,7 +23,7 @@ class Supervisor:
             component.start()
 
     def stop(self, deadline_s: float) -> list[str]:
-        """Stop one after the other, each given its share of what is left; gives the names that still run."""
+        """Stop one after the other, each given its share of what is left; return the names that still run."""
         end = time.monotonic() + deadline_s
         hanging = []
         components = list(self._components.values())
@@ -40,7 +40,7 @@ class Supervisor:
             component.replace_if_stuck(now)
 
     def pause(self, names: Iterable[str], deadline_s: float) -> list[str]:
-        """Stop these at once and keep them off; gives the names that still run after the deadline."""
+        """Stop these at once and keep them off; return the names that still run after the deadline."""
         end = time.monotonic() + deadline_s
         chosen = [self._components[name] for name in names]
         for component in chosen:

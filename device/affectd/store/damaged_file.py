@@ -35,7 +35,7 @@ class SetAside:
     saved: int = 0
     """Events read out of it so far."""
     lost: int | None = None
-    """Events of it that could not be read, known when `events` has come to its end; None if nobody can tell."""
+    """Events of it that could not be read, known when `events` has come to its end; None if that cannot be known."""
 
     def events(self, up_to_seq: int, at_most: int, without: Collection[int] = ()) -> Iterator[Stored]:
         """Return the events that can be read, in order, one by one: a bad page costs only what stands on it.

@@ -11,7 +11,7 @@ from typing import Any
 LAST_SEQ = "SELECT seq FROM sqlite_sequence WHERE name = 'event'"
 _BUSY_S = 1.0
 _LOGIC_ERROR = 1
-"""SQLITE_ERROR, told from Python 3.11 on: a statement does not fit the tables."""
+"""SQLITE_ERROR, available from Python 3.11 on: a statement does not fit the tables."""
 _COUNTS = range(2**62)
 _CHECKPOINT_PAGES = 250
 _TABLES = """
@@ -64,7 +64,7 @@ class EventFile:
         """Events that fell out before they were delivered, over the life of the file."""
         row = self._db.execute(LAST_SEQ).fetchone()
         self.last_seq: int = row[0] if row else 0
-        """The highest seq that was ever given; AUTOINCREMENT keeps it when its event has gone."""
+        """The highest seq ever assigned; AUTOINCREMENT keeps it when its event has gone."""
         if not (is_count(self.dropped) and is_count(self.last_seq)):
             raise sqlite3.DatabaseError("its counts are no counts")
 
@@ -76,9 +76,9 @@ class EventFile:
     def write(
         self, events: Sequence[Stored], *, last_seq: int, delivered: Collection[int] = (), dropped: int = 0
     ) -> int:
-        """Store events and remove delivered ones in one durable transaction; give how many of the oldest fell out.
+        """Store events and remove delivered ones in one durable transaction; return how many of the oldest fell out.
 
-        `last_seq` is the highest that was ever given, to an event that is not in the file perhaps; `dropped` is
+        `last_seq` is the highest ever assigned, perhaps to an event that is not in the file; `dropped` is
         added to the file's count of what was lost.
         """
         with self._db:
@@ -99,7 +99,7 @@ class EventFile:
     def forget(self, delivered: Collection[int]) -> None:
         """Remove delivered events without waiting for the disk."""
         self._db.execute("PRAGMA synchronous = NORMAL")
-        self._checkpoint_every(0)  # a checkpoint waits for the disk whatever synchronous says: the next write makes it
+        self._checkpoint_every(0)  # a checkpoint always waits for the disk: the next write makes it
         try:
             with self._db:
                 count, size = self._remove(delivered)
@@ -113,7 +113,7 @@ class EventFile:
         self._db.close()
 
     def _remove(self, seqs: Collection[int]) -> tuple[int, int]:
-        """Remove these within the running transaction; give count and bytes of what stays."""
+        """Remove these within the running transaction; return count and bytes of what stays."""
         count, size = self.count, self._bytes
         for seq in seqs:
             row = self._db.execute("SELECT LENGTH(payload) FROM event WHERE seq = ?", (seq,)).fetchone()

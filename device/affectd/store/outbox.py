@@ -82,7 +82,7 @@ class Outbox:
             if not self._can_begin_without(error):
                 self._unlock()
                 raise OutboxError(f"outbox {path}: cannot be written: {error}; see outbox.path") from error
-            self._suffer(error)
+            self._note_disk_error(error)
 
     @property
     def depth(self) -> int:
@@ -111,7 +111,7 @@ class Outbox:
         return self._fault
 
     def append(self, build: Callable[[int, str], bytes]) -> int:
-        """Keep `build(seq, id)`, JSON with that `seq`, durably unless `fault` then says why not, and give its seq."""
+        """Keep `build(seq, id)`, JSON with that `seq`, durably unless `fault` is then set, and return its seq."""
         with self._lock:
             seq = self._last_seq + 1
             self._unstored.append(Stored(seq, build(seq, f"{self.run_id}-{seq}")))
@@ -152,7 +152,7 @@ class Outbox:
             self._delivered.add(seq)
 
     def drop(self, seq: int) -> None:
-        """Return up an event that the broker will never take; counted as dropped."""
+        """Remove an event that the broker will never take; counted as dropped."""
         self.acknowledge(seq)
         with self._lock:
             self._dropped_unsaved += 1
@@ -202,7 +202,7 @@ class Outbox:
                     return
                 self._write(self._file)
         except (OSError, LockedError, sqlite3.Error, MemoryError) as error:
-            self._suffer(error)
+            self._note_disk_error(error)
         else:
             self._recover()
 
@@ -221,7 +221,7 @@ class Outbox:
         self._delivered.clear()
 
     def _can_begin_without(self, error: Exception) -> bool:
-        """Whether to run from memory until the disk takes writes: the numbers that were given must be known."""
+        """Whether to run from memory until the disk takes writes: the highest seq assigned must be known."""
         if not may_pass(error, self._path):
             return False
         try:
@@ -257,7 +257,7 @@ class Outbox:
         try:
             self._begin_anew(error, waited)
         except (OSError, sqlite3.Error) as second:
-            self._suffer(second)
+            self._note_disk_error(second)
 
     def _begin_anew(self, error: Exception, waited: int | None = None) -> EventFile:
         """Set the damaged file aside and bring what can be read of it into a new one; `waited`: how many there are."""
@@ -286,7 +286,7 @@ class Outbox:
             aside.lost = max(0, waited - aside.saved)
         file.write([], last_seq=file.last_seq, dropped=aside.dropped + (aside.lost or 0))
 
-    def _suffer(self, error: Exception) -> None:
+    def _note_disk_error(self, error: Exception) -> None:
         sentence = f"outbox {self._path}: the disk takes no events: {str(error) or 'not enough memory'}"
         if sentence != self._fault:
             log.error("%s; they are kept in memory (at most %d) and sent from there", sentence, UNSTORED_KEPT)

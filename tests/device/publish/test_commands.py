@@ -54,7 +54,7 @@ def test_commands_that_there_are_not_are_told_once_and_not_obeyed(
             until(lambda: box.commands)
             assert (box.commands, box.publisher.status.ignored) == (["on"], 105)
     assert caplog.text.count(f"ignored a message on '{reboot}': there is no such command") == 1
-    assert caplog.text.count("there is no such command") == message_throttle.UNKNOWN_TOLD
+    assert caplog.text.count("there is no such command") == message_throttle.UNKNOWN_LOGGED
 
 
 @pytest.mark.parametrize("payload", [b"", b"ON\x00", b"toggle", b"0", b"on off", b"on" + b" " * LONGEST_COMMAND])

@@ -183,7 +183,7 @@ def test_a_name_that_does_not_exist(tmp_path: Path) -> None:
 def test_something_that_never_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("affectd.publish.connection.CONNACK_S", dict.fromkeys(MQTTProtocolVersion, 0.5))
     with socket.create_server(("127.0.0.1", 0)) as server, running(server.getsockname()[1], tmp_path) as box:
-        until(lambda: "gives no answer to CONNECT" in box.last_error, 40)
+        until(lambda: "does not answer CONNECT" in box.last_error, 40)
 
 
 @pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
