@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 from affectd.events import LABELS, VOICE_LABELS
 from affectd.face.preprocess import FacePreprocessing
 from affectd.inference.bundle import Bundle
 from affectd.inference.interpreter import Interpreter, load_runtime
-from affectd_convert.bundling.provenance import commands_of
 from affectd_convert.bundling.write import FIRST_CHOICE, Description, write_bundle
 from affectd_convert.conversion.float_model import parent_of
 from affectd_convert.conversion.quantize import quantize
@@ -23,13 +21,12 @@ from affectd_convert.errors import DataError
 from affectd_convert.evaluation.cross_validation import CrossValidation, cross_validate
 from affectd_convert.evaluation.robustness.table import Robustness, face_rows
 from affectd_convert.evaluation.run_data import read_run_data
-from affectd_convert.training.run_folder import read_config
+from affectd_convert.training.run_config import RunConfig, commands_of, read_config
 
 SHIPPED = ("int8", "float16")
 """Variants of a bundle unless others are asked for; float32 is the size of all others together."""
 _FOLD_MATURITY = "one fold of the cross-validation; not for use"
-_FACE = "face-vgg16"
-_NAMES = {"vgg16": _FACE, "vgg16-slim": "face-vgg16-slim", "cnn-lstm": "voice-cnn-lstm"}
+_NAMES = {"vgg16": "face-vgg16", "vgg16-slim": "face-vgg16-slim", "cnn-lstm": "voice-cnn-lstm"}
 _NOISY = (
     "The labels of FER2013 are noisy: they agree with the majority of its ten re-labelling taggers (FER+) on about "
     "two faces of three."
@@ -39,10 +36,6 @@ _ACTED = "RAVDESS has two sentences only, spoken by actors; expect less of spont
 _HEARD = (
     "Each clip is answered as the daemon hears it: windows of three seconds, one every half second, where somebody "
     "speaks."
-)
-_NOT_AGAIN = (
-    "# Today's program has other values of the settings that a remark names: such a step cannot be repeated to the",
-    f"# digit. What those steps led to is shipped, and training can go on from there: --begin-with models/{_FACE}",
 )
 
 
@@ -56,24 +49,25 @@ def make_bundle(
     kinds: Sequence[str] = SHIPPED,
     folds: Sequence[Path] = (),
     leaking: Path | None = None,
+    command: str = "",
 ) -> Bundle:
     """Quantize a finished run, prove the variants on its validation split, and write the bundle.
 
     `folds` are finished voice runs that each left one RAVDESS fold out: where the run itself was trained on
     everybody, the figures are theirs, each clip answered by the run that never heard its speaker; each becomes a
     small bundle in `folder`/folds, so that its figure can be measured again. `leaking` is a run of the leaking
-    split, whose figure stands beside theirs.
+    split, whose figure stands beside theirs. `command` is what was typed, for the card.
     Raises DataError, ConversionError or ModelError saying what does not fit.
     """
     config = read_config(run)
-    face = config["task"] == "face"
-    if not face and config["data"]["fold"] is None and not folds:
+    face = config.task == "face"
+    if not face and config.data.fold is None and not folds:
         raise DataError(f"{run}: trained on every speaker; give --folds, runs that left some out, for its figures")
     run_data = read_run_data(run, data)
     ordered = sorted(kinds, key=FIRST_CHOICE.index)
     variants = quantize(parent_of(run), run_data.representative, run / "tflite", ordered)
     description = _describe(config, data, version, maturity)
-    description = replace(description, commands=_made_by(config, data, description, ordered, folds, leaking))
+    description = replace(description, commands=_made_by(run, folds, leaking, command))
     if not folds:
         evaluation = (
             f"affectd-convert evaluate --model models/{folder.name} --data {_shown(config, data)} --split public"
@@ -106,7 +100,7 @@ def _write_folds(  # noqa: PLR0917
     """Make a small bundle of each fold's run, of the variant that stands for the whole bundle only."""
     for number, run in enumerate(folds):
         config, run_data = read_config(run), read_run_data(run, data)
-        split = f"fold{config['data']['fold']}"
+        split = f"fold{config.data.fold}"
         description = _describe(config, data, version, _FOLD_MATURITY)
         write_bundle(
             folder / split,
@@ -118,64 +112,46 @@ def _write_folds(  # noqa: PLR0917
         )
 
 
-def _face_robustness(config: dict[str, Any], variants: Mapping[str, Path], data: Path, command: str) -> Robustness:
+def _face_robustness(config: RunConfig, variants: Mapping[str, Path], data: Path, command: str) -> Robustness:
     """Score the first variant on PublicTest in adverse conditions."""
     kind, file = next(iter(variants.items()))
     public = fer2013.read_faces(data).split(fer2013.PUBLIC_TEST)
     rows = face_rows(
         Interpreter(file, load_runtime("auto")).run,
-        FacePreprocessing.from_manifest(config["preprocessing"]),
+        cast("FacePreprocessing", config.inputs),
         Faces(public.pixels, public.label),
     )
     return Robustness("ready crops of FER2013 PublicTest", len(public.label), kind, rows, f"{command} --robustness")
 
 
-def _describe(config: dict[str, Any], data: Path, version: str, maturity: str) -> Description:
-    face = config["task"] == "face"
+def _describe(config: RunConfig, data: Path, version: str, maturity: str) -> Description:
+    face = config.task == "face"
     return Description(
-        name=_NAMES[config["architecture"]],
+        name=_NAMES[config.architecture],
         version=version,
-        task=config["task"],
-        architecture=config["architecture"],
+        task=config.task,
+        architecture=config.architecture,
         maturity=maturity,
         labels=LABELS if face else VOICE_LABELS,
-        parameters=config["preprocessing" if face else "features"],
+        parameters=config.inputs.to_manifest(),
         training_data=_faces_used(config) if face else _voices_used(config, data),
         note=_face_note(config) if face else f"{_ACTED} {_HEARD}",
     )
 
 
-def _made_by(  # noqa: PLR0917
-    config: dict[str, Any],
-    data: Path,
-    description: Description,
-    kinds: Sequence[str],
-    folds: Sequence[Path],
-    leaking: Path | None,
-) -> list[str]:
-    """Return the command lines of all runs and of the bundle."""
-    name, shown = description.name, _shown(config, data)
-    runs = [f"runs/{name}-fold{read_config(fold)['data']['fold']}" for fold in folds]
-    configs = {run: read_config(fold) for run, fold in zip(runs, folds, strict=True)}
-    if leaking is not None:
-        configs[f"runs/{name}-leaking"] = read_config(leaking)
-    configs[f"runs/{name}"] = config
-    trained = [line for run, one in configs.items() for line in commands_of(one, run, shown)]
-    bundle = f"affectd-convert bundle --run runs/{name} --data {shown} --out models/{name}"
-    bundle += f" --version {shlex.quote(description.version)} --maturity {shlex.quote(description.maturity)}"
-    bundle += "" if set(kinds) == set(SHIPPED) else f" --kinds {' '.join(kinds)}"
-    bundle += f" --folds {' '.join(runs)}" if runs else ""
-    bundle += "" if leaking is None else f" --leaking runs/{name}-leaking"
-    not_again = _NOT_AGAIN if config["task"] == "face" and any("  # " in line for line in trained) else ()
-    return [*not_again, *trained, bundle]
+def _made_by(run: Path, folds: Sequence[Path], leaking: Path | None, command: str) -> list[str]:
+    """Return the commands of all runs, each once, and of the bundle."""
+    runs = [*folds, *([] if leaking is None else [leaking]), run]
+    trained = dict.fromkeys(line for one in runs for line in commands_of(one))
+    return [*trained, *([command] if command else [])]
 
 
-def _shown(config: dict[str, Any], data: Path) -> str:
+def _shown(config: RunConfig, data: Path) -> str:
     """Return what the card calls the data, wherever it lay."""
-    return f"~/data/fer2013{data.suffix}" if config["task"] == "face" else "~/data/speech"
+    return f"~/data/fer2013{data.suffix}" if config.task == "face" else "~/data/speech"
 
 
-def _fold_evaluation(name: str, config: dict[str, Any], data: Path, split: str, kind: str) -> str:
+def _fold_evaluation(name: str, config: RunConfig, data: Path, split: str, kind: str) -> str:
     variant = "" if kind == "int8" else f" --variant {kind}"
     return f"affectd-convert evaluate --model models/{name}{variant} --data {_shown(config, data)} --split {split}"
 
@@ -189,16 +165,17 @@ def _protocol(proof: CrossValidation, evaluation: str) -> str:
     )
 
 
-def _face_note(config: dict[str, Any]) -> str:
+def _face_note(config: RunConfig) -> str:
     """Explain what readers must know of a network of faces, and of the data that it saw."""
-    twins = [sentence for sentence in config["data"]["left_out"] if fer2013.TWINS in sentence]
+    twins = [sentence for sentence in config.data.left_out if fer2013.TWINS in sentence]
     left_out = f"{twins[0]}." if twins else "No training face was left out for being in PublicTest too."
     return f"{_NOISY} {left_out} {_LOOKED_AT}"
 
 
 def _voice_note(folds: Sequence[Path]) -> str:
     """Explain what readers must know of the figures that the runs of `folds` gave."""
-    chosen = sorted({read_config(fold)["data"]["fold"] for fold in folds} & set(speech.CHOSEN_ON))
+    held_out = {read_config(run).data.fold for run in folds}
+    chosen = sorted(fold for fold in speech.CHOSEN_ON if fold in held_out)
     if not chosen:
         return f"{_ACTED} {_HEARD}"
     named = f"fold{'s' if len(chosen) > 1 else ''} {', '.join(map(str, chosen))}"
@@ -206,14 +183,14 @@ def _voice_note(folds: Sequence[Path]) -> str:
     return f"{_ACTED} {chosen_on} {_HEARD}"
 
 
-def _faces_used(config: dict[str, Any]) -> list[dict[str, str]]:
-    use = f"{config['data']['training']}; targets softened with FER+ votes where there are any"
+def _faces_used(config: RunConfig) -> list[dict[str, str]]:
+    use = f"{config.data.training}; targets softened with FER+ votes where there are any"
     return [{"name": "FER2013", "licence": fer2013.LICENCE, "use": use}]
 
 
-def _voices_used(config: dict[str, Any], data: Path) -> list[dict[str, str]]:
+def _voices_used(config: RunConfig, data: Path) -> list[dict[str, str]]:
     """Count the clips of each corpus; `read_run_data` has made sure that they are those of the training."""
-    training, _ = speech.split(speech.read_speech(data), config["data"]["fold"])
+    training, _ = speech.split(speech.read_speech(data), config.data.fold)
     clips = Counter(clip.corpus for clip in training)
     speakers = {corpus: len({c.speaker for c in training if c.corpus == corpus}) for corpus in clips}
     return [

@@ -12,10 +12,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from affectd_convert.commands import Steps, train
 from affectd_convert.errors import DataError
+
+if TYPE_CHECKING:
+    from affectd_convert.training.run_config import RunConfig
 
 TRAINING_COST = 20.0
 """What a training costs beside any other step: for the time to go only."""
@@ -125,11 +128,11 @@ def _train(options: argparse.Namespace, run: Path, *more: str) -> Step:
     step_options = program.parse_args(arguments)
 
     @cache
-    def asked() -> dict[str, Any]:
+    def asked() -> RunConfig:
         return train.config_of(step_options)
 
     def trained() -> bool:
-        from affectd_convert.bundling.provenance import is_run_of
+        from affectd_convert.training.run_config import is_run_of
 
         return (run / "model.keras").exists() and is_run_of(run, asked())
 

@@ -49,6 +49,7 @@ def _run(options: argparse.Namespace) -> int:
             kinds=kinds,
             folds=options.folds,
             leaking=options.leaking,
+            command=options.typed,
         )
     for m in bundle.metrics:
         figures = f"accuracy {m.accuracy:.4f}, macro F1 {m.macro_f1:.4f}, UAR {m.uar:.4f}, ECE {m.ece:.4f}"

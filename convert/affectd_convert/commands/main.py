@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from affectd.cli.options import ShowVersion
 from affectd.errors import AffectdError
@@ -14,12 +16,13 @@ from affectd_convert.errors import DISK_EXIT_CODE
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one subcommand; give the exit code."""
+    """Run one subcommand; return the exit code."""
     # Before Keras is imported; BLAS threads only slow small products down.
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     options = parser().parse_args(arguments)
+    options.typed = _typed(sys.argv[1:] if arguments is None else arguments)
     try:
         return int(options.command(options))
     except AffectdError as error:
@@ -46,6 +49,11 @@ def parser() -> argparse.ArgumentParser:
     for step in (datasets, train, quantize, bundle, verify, evaluate, all_steps):
         step.add(steps)
     return program
+
+
+def _typed(arguments: Sequence[str]) -> str:
+    """Return the command line for the record, which others read: without the name of the user's home."""
+    return shlex.join(["affectd-convert", *arguments]).replace(f"{Path.home()}/", "~/")
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from affectd_convert.training.plan import Plan, Stage
 
 if TYPE_CHECKING:
     from affectd_convert.training.face import FaceRecipe
+    from affectd_convert.training.run_config import RunConfig
     from affectd_convert.training.voice import VoiceRecipe
 
 OF_ONE_TASK = {
@@ -70,11 +71,11 @@ def add(steps: Steps) -> None:
     parser.add_argument(
         "--teacher", type=Path, metavar="RUN", help="face: as --taught, by the network of another run or bundle"
     )
-    parser.set_defaults(command=_run, refuse=parser.error)
+    parser.set_defaults(command=_run, refuse=parser.error, typed="")
 
 
-def config_of(options: argparse.Namespace) -> dict[str, Any]:
-    """Return what config.json of the run asked for says, but for what is fitted on the data.
+def config_of(options: argparse.Namespace) -> RunConfig:
+    """Return the configuration of the run asked for, but for what is fitted on the data.
 
     Raises DataError or TrainingError when the data, or the run to begin with, cannot be read.
     """
@@ -109,7 +110,10 @@ def _face_recipe(options: argparse.Namespace) -> FaceRecipe:
     if "stages" in options:
         plan = replace(plan, stages=tuple(options.stages))
     return FaceRecipe(
-        plan, teacher=_teacher(options), **_given(options, ("augmentation", "mixup", "begin_with", "slim"))
+        plan,
+        teacher=_teacher(options),
+        command=options.typed,
+        **_given(options, ("augmentation", "mixup", "begin_with", "slim")),
     )
 
 
@@ -128,7 +132,7 @@ def _voice_recipe(options: argparse.Namespace) -> VoiceRecipe:
     plan = _changed(PLAN, options)
     if "epochs" in options:
         plan = replace(plan, stages=(Stage(epochs=options.epochs),))
-    return VoiceRecipe(plan, **_given(options, ("begin_with", "fold")))
+    return VoiceRecipe(plan, command=options.typed, **_given(options, ("begin_with", "fold")))
 
 
 def _refuse_other_options(options: argparse.Namespace) -> None:

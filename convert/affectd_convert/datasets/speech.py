@@ -215,9 +215,9 @@ def split(clips: Sequence[Utterance], fold: int | str | None) -> tuple[list[Utte
     return [clip for clip in clips if clip not in kept], held
 
 
-def describe_heard(training: Sequence[Utterance]) -> list[str]:
+def describe_heard(training: Sequence[Utterance]) -> str:
     """Return in a few words what is trained on."""
-    return [f"{len(training)} clips of {len({clip.speaker for clip in training})} speakers"]
+    return f"{len(training)} clips of {len({clip.speaker for clip in training})} speakers"
 
 
 def describe_held(held: Sequence[Utterance], fold: int | str | None) -> str:

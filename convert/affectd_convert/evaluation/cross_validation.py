@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
@@ -22,7 +23,7 @@ from affectd_convert.evaluation.metrics import Evaluation, evaluate
 from affectd_convert.evaluation.report import Predictions, Report, measure
 from affectd_convert.evaluation.robustness.table import Robustness, Row, mean_rows, voice_rows
 from affectd_convert.evaluation.run_data import read_run_data
-from affectd_convert.training.run_folder import read_config
+from affectd_convert.training.run_config import read_config
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,10 +105,10 @@ def cross_validate(
     `leaking` is a run of the leaking split, for comparison. Raises DataError when a run held nobody out, two held
     out the same, or `leaking` does not leak; ConversionError as `quantize`.
     """
-    held = [read_config(run)["data"].get("fold") for run in runs]
+    held = [read_config(run).data.fold for run in runs]
     if not all(isinstance(fold, int) for fold in held) or len(set(held)) < len(held) or len(held) < 2:
         raise DataError(f"cross-validation needs two runs or more that each hold out another fold; given: {held}")
-    if leaking is not None and read_config(leaking)["data"].get("fold") != speech.LEAKING:
+    if leaking is not None and read_config(leaking).data.fold != speech.LEAKING:
         raise DataError(f"{leaking}: not a run of the leaking split; train it with --fold leaking")
     return CrossValidation(
         tuple(_fold(run, data, kinds) for run in runs),
@@ -119,8 +120,8 @@ def cross_validate(
 def _fold(run: Path, data: Path, kinds: Sequence[str]) -> Fold:
     fold, files = _answered(run, data, kinds)
     config = read_config(run)
-    features = VoiceFeatures.from_manifest(config["features"])
-    _, held = speech.split(speech.read_speech(data), config["data"]["fold"])
+    features = cast("VoiceFeatures", config.inputs)
+    _, held = speech.split(speech.read_speech(data), config.data.fold)
     clips = Clips(
         tuple(speech.read_samples(clip.path, features.sample_rate) for clip in held),
         np.array([clip.label for clip in held]),

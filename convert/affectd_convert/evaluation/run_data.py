@@ -16,7 +16,7 @@ from affectd_convert.datasets.clip_windows import clip_windows
 from affectd_convert.errors import DataError
 from affectd_convert.evaluation.report import Split
 from affectd_convert.training import face_batches, voice_batches
-from affectd_convert.training.run_folder import read_config
+from affectd_convert.training.run_config import RunConfig, read_config
 
 CALIBRATION_SEED = 0
 SPEECH_RANGE = 6.0
@@ -36,15 +36,13 @@ class RunData:
 def read_run_data(run: Path, data: Path, *, representative: int = 400) -> RunData:
     """Prepare what the run in `run` saw of the corpora at `data`. Raises DataError when they do not fit."""
     config = read_config(run)
-    reader = {"face": _face, "voice": _voice}.get(str(config.get("task")))
-    if reader is None:
-        raise DataError(f"{run}/config.json: task is {config.get('task')!r}; expected face or voice")
-    return reader(config, data, representative)
+    if isinstance(config.inputs, FacePreprocessing):
+        return _face(config, config.inputs, data, representative)
+    return _voice(config, config.inputs, data, representative)
 
 
-def _face(config: dict[str, Any], data: Path, count: int) -> RunData:
+def _face(config: RunConfig, preprocessing: FacePreprocessing, data: Path, count: int) -> RunData:
     faces = fer2013.read_fer2013(data)
-    preprocessing = FacePreprocessing.from_manifest(config["preprocessing"])
     training, validation = faces.split(fer2013.TRAINING), faces.split(fer2013.PUBLIC_TEST)
     if not len(training.label) or not len(validation.label):
         raise DataError(f"{data}: needs both a Training and a PublicTest split, as the run had")
@@ -60,8 +58,8 @@ def _face(config: dict[str, Any], data: Path, count: int) -> RunData:
     return RunData(chosen, Split("FER2013 PublicTest", held.inputs, held.targets.argmax(axis=1)))
 
 
-def _voice(config: dict[str, Any], data: Path, count: int) -> RunData:
-    features, fold = VoiceFeatures.from_manifest(config["features"]), config["data"]["fold"]
+def _voice(config: RunConfig, features: VoiceFeatures, data: Path, count: int) -> RunData:
+    fold = config.data.fold
     training, held = speech.split(speech.read_speech(data), fold)
     _must_be_what_was_trained_on(
         config,
@@ -83,14 +81,14 @@ def _voice(config: dict[str, Any], data: Path, count: int) -> RunData:
     return RunData(np.clip(np.stack(chosen), -SPEECH_RANGE, SPEECH_RANGE), held_out)
 
 
-def _must_be_what_was_trained_on(config: dict[str, Any], data: Path, **found: Any) -> None:
+def _must_be_what_was_trained_on(config: RunConfig, data: Path, *, training: str, validation: str) -> None:
     """Raise DataError when config.json tells of other data than is found now, in the words of the corpora's readers."""
-    for name, now in found.items():
-        then = config.get("data", {}).get(name, now)
+    used = config.data
+    for name, then, now in (("training", used.training, training), ("validation", used.validation, validation)):
         if then != now:
-            said = " and ".join(", ".join(one) if isinstance(one, list) else str(one) for one in (then, now))
             raise DataError(
-                f"{data}: not the data of the run: for {name} it had, and here is: {said}; give what it was trained on"
+                f"{data}: not the data of the run: for {name} it had, and here is: {then} and {now}; "
+                "give what it was trained on"
             )
 
 

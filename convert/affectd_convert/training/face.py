@@ -21,7 +21,7 @@ from affectd_convert.training import engine, face_batches
 from affectd_convert.training.initial_weights import is_bundle, record_of, refuse_itself, with_weights
 from affectd_convert.training.loop import Job, train
 from affectd_convert.training.plan import Plan, Stage
-from affectd_convert.training.run_folder import read_config
+from affectd_convert.training.run_config import DataUsed, RunConfig, read_record
 
 FloatArray = NDArray[np.float32]
 
@@ -50,6 +50,9 @@ class FaceRecipe:
     """Folder of a finished run, or of a bundle, whose answers are learnt besides the labels (Hinton et al. 2015; where
     it is what this run begins with, Furlanello et al. 2018)."""
 
+    command: str = ""
+    """As it was typed, for the record."""
+
     def __post_init__(self) -> None:
         if self.slim and self.begin_with is None:
             raise TrainingError("--slim needs a trained network: name its run or bundle with --begin-with")
@@ -60,7 +63,7 @@ class FaceRecipe:
 
 
 def train_face(data: Path, run: Path, recipe: FaceRecipe) -> Path:
-    """Train VGG16 on FER2013's Training split, validated on PublicTest; give the finished model.keras.
+    """Train VGG16 on FER2013's Training split, validated on PublicTest; return the finished model.keras.
 
     Raises DataError or TrainingError: no such data, another run in the folder, nothing to begin with, a full disk.
     """
@@ -86,8 +89,7 @@ def train_face(data: Path, run: Path, recipe: FaceRecipe) -> Path:
     return train(
         Job(
             run=run,
-            plan=plan,
-            describe=_describe(faces, data, recipe),
+            config=_config(faces, data, recipe),
             build=beginning,
             batches=lambda stage, epoch: face_batches.FaceBatches(
                 faces=training,
@@ -100,39 +102,38 @@ def train_face(data: Path, run: Path, recipe: FaceRecipe) -> Path:
                 progress=epoch / max(plan.epochs - 1, 1),
             ),
             validation=face_batches.PreparedFaces.of(validation, preprocessing),
-            before=None if recipe.begin_with is None else record_of(recipe.begin_with),
             teacher=None if recipe.teacher is None else _answers(recipe.teacher, plan, finished),
             originals=originals,
         )
     )
 
 
-def face_config(data: Path, recipe: FaceRecipe) -> dict[str, Any]:
-    """Return what config.json says of a run of `train_face` with the same arguments. Raises DataError."""
-    return {"plan": asdict(recipe.plan), **_describe(fer2013.read_fer2013(data), data, recipe)}
+def face_config(data: Path, recipe: FaceRecipe) -> RunConfig:
+    """Return the configuration of a run of `train_face` with the same arguments. Raises DataError."""
+    return _config(fer2013.read_fer2013(data), data, recipe)
 
 
-def _describe(faces: fer2013.FaceSet, data: Path, recipe: FaceRecipe) -> dict[str, Any]:
+def _config(faces: fer2013.FaceSet, data: Path, recipe: FaceRecipe) -> RunConfig:
     training, validation = _training_and_validation(faces, data)
     begin_with, teacher = recipe.begin_with, recipe.teacher
     if begin_with is not None and not recipe.slim and _widths(begin_with) == vgg16.SLIM:
         raise TrainingError(f"{begin_with}: a slim network; with --slim it is trained on")
-    return {
-        "task": "face",
-        "architecture": "vgg16-slim" if recipe.slim else "vgg16",
-        "labels": list(LABELS),
-        "preprocessing": FacePreprocessing().to_manifest(),
-        "augmentation": asdict(recipe.faces_augmented()),
-        "begins_with": None if begin_with is None else read_config(record_of(begin_with)),
-        "taught": teacher is not None,
+    return RunConfig(
+        plan=recipe.plan,
+        task="face",
+        architecture="vgg16-slim" if recipe.slim else "vgg16",
+        labels=LABELS,
+        inputs=FacePreprocessing(),
+        augmentation=asdict(recipe.faces_augmented()),
+        data=DataUsed(
+            training=fer2013.describe(training), validation=fer2013.describe(validation), left_out=tuple(faces.skipped)
+        ),
+        begins_with=None if begin_with is None else read_record(record_of(begin_with)),
+        taught=teacher is not None,
         # Of a teacher that is what the run begins with, all stands above.
-        "teacher": None if teacher in {None, begin_with} else read_config(record_of(teacher)),
-        "data": {
-            "training": fer2013.describe(training),
-            "validation": fer2013.describe(validation),
-            "left_out": list(faces.skipped),
-        },
-    }
+        teacher=None if teacher is None or teacher == begin_with else read_record(record_of(teacher)),
+        command=recipe.command,
+    )
 
 
 def _training_and_validation(faces: fer2013.FaceSet, data: Path) -> tuple[fer2013.FaceSet, fer2013.FaceSet]:
@@ -144,7 +145,7 @@ def _training_and_validation(faces: fer2013.FaceSet, data: Path) -> tuple[fer201
 
 def _widths(folder: Path) -> vgg16.Widths:
     """Return the widths of the network of a run or bundle. Raises DataError when its record cannot be read."""
-    return vgg16.SLIM if read_config(record_of(folder)).get("architecture") == "vgg16-slim" else vgg16.FULL
+    return vgg16.SLIM if read_record(record_of(folder)).get("architecture") == "vgg16-slim" else vgg16.FULL
 
 
 def _answers(teacher: Path, plan: Plan, finished: Callable[[Path], Any]) -> Callable[[FloatArray], FloatArray]:

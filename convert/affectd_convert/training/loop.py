@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,6 +20,7 @@ from affectd_convert.errors import TrainingError
 from affectd_convert.training import engine
 from affectd_convert.training.batch import Batch
 from affectd_convert.training.plan import Plan, Stage
+from affectd_convert.training.run_config import RunConfig
 from affectd_convert.training.run_folder import Row, RunFolder
 
 TAUGHT = 0.7
@@ -49,28 +50,30 @@ class Validation(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One training run: plan, network, and where batches and validation data come from."""
+    """One training run: configuration, network, and where batches and validation data come from."""
 
     run: Path
-    plan: Plan
-    describe: dict[str, Any]
-    """What else config.json records: architecture, data, preprocessing."""
+    config: RunConfig
+    """What config.json records: plan, architecture, data, preprocessing."""
     build: Callable[[], Any]
     batches: Callable[[Stage, int], Batches]
     """(stage, epoch) to the batches of that epoch."""
     validation: Validation
     validated_on: str = "validation"
     """What reports and curves call those samples."""
-    before: Path | None = None
-    """Record of the run that this one begins with; it is kept in the run's folder."""
     teacher: Callable[[NDArray[np.float32]], NDArray[np.float32]] | None = None
     """A finished network, inputs to logits, whose answers are TAUGHT of every target (Hinton et al. 2015)."""
     originals: Callable[[], Iterable[NDArray[np.float32]]] | None = None
     """Batches of training inputs not augmented, from which the last batch statistics are taken; None: they stay."""
 
+    @property
+    def plan(self) -> Plan:
+        """How the run goes."""
+        return self.config.plan
+
 
 def train(job: Job, *, report: Callable[[str], None] = print) -> Path:
-    """Train to the end of the plan, going on from the checkpoint if there is one; give model.keras.
+    """Train to the end of the plan, going on from the checkpoint if there is one; return model.keras.
 
     Raises TrainingError when the run folder belongs to another configuration or cannot be written.
     """
@@ -78,9 +81,7 @@ def train(job: Job, *, report: Callable[[str], None] = print) -> Path:
 
     keras.utils.set_random_seed(job.plan.seed)
     folder = RunFolder(job.run, job.validated_on)
-    folder.claim({"plan": asdict(job.plan), **job.describe})
-    if job.before is not None:
-        folder.keep_record(job.before)
+    folder.claim(job.config.to_json(), job.config.command)
     report = folder.logging(report)
     if folder.rows:
         report(f"{folder.name}: going on after epoch {len(folder.rows)} of {job.plan.epochs}")

@@ -6,20 +6,20 @@ import csv
 import json
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from affectd_convert.errors import DataError, TrainingError
+from affectd.version import version
+from affectd_convert.errors import TrainingError
 from affectd_convert.training.engine import Engine
+from affectd_convert.training.run_config import differences
 
 Row = dict[str, float]
 """Figures of one epoch."""
 RECORD = ("config.json", "log.txt", "history.csv", "curves.png")
 """What tells how a run went."""
-EARLIER = "earlier"
-"""Folder of the same files of the runs that led to a run: 01 is the first, the highest is what it began with."""
 NAMED = 3
 """Settings that a refusal names."""
 
@@ -53,17 +53,17 @@ class RunFolder:
         """The finished model."""
         return self.path / "model.keras"
 
-    def claim(self, config: dict[str, Any]) -> None:
+    def claim(self, config: Mapping[str, Any], command: str = "") -> None:
         """Make the folder, or make sure that it holds this very run and read where it stands.
 
+        `config` is as JSON has it; `command`, as it was typed, is recorded when the folder is made.
         Raises TrainingError when it holds another run, cannot be read, or cannot be written.
         """
-        wanted = json.loads(json.dumps(config))
         config_file, state_file = self.path / "config.json", self.path / "state.json"
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             if not config_file.exists():
-                document = json.dumps({**config, "made_with": _made_with()}, indent=2) + "\n"
+                document = json.dumps({**config, "command": command, "made_with": _made_with()}, indent=2) + "\n"
                 _put(lambda path: path.write_text(document), config_file)
                 return
             present = json.loads(config_file.read_text())
@@ -72,28 +72,12 @@ class RunFolder:
             raise TrainingError(f"{self.path}: cannot be written: {error.strerror}") from error
         except ValueError as error:
             raise TrainingError(f"{self.path}: not readable ({error}); remove the folder to begin anew") from error
-        if differing := differences(present, wanted):
+        if differing := differences(present, config):
             more = f" and {len(differing) - NAMED} more" if len(differing) > NAMED else ""
             raise TrainingError(
                 f"{self.path}: holds another run: {', '.join(differing[:NAMED])}{more}; "
                 "take another folder, or remove this one"
             )
-
-    def keep_record(self, run: Path) -> None:
-        """Copy the records of the run that this one begins with and of those before it, unless they are here.
-
-        Raises TrainingError.
-        """
-        kept, beside = self.path / EARLIER, self.path / f".new-{EARLIER}"
-        if kept.exists():
-            return
-        try:
-            shutil.rmtree(beside, ignore_errors=True)
-            _copy_earlier(run, beside)
-            _copy_own(run, beside / f"{len(list(beside.iterdir())) + 1:02}")
-            beside.rename(kept)
-        except OSError as error:
-            raise TrainingError(f"{kept}: the record of {run} cannot be copied: {error}") from error
 
     def logging(self, report: Callable[[str], None]) -> Callable[[str], None]:
         """Return a `report` that also keeps every line in log.txt."""
@@ -148,58 +132,23 @@ def _put(write: Callable[[Path], Any], path: Path) -> None:
         beside.unlink(missing_ok=True)
 
 
-def differences(there: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
-    """Report of each setting in which the run that is there differs from the one asked for what it is; else nothing.
-
-    Both are as config.json has them; what `asked` does not speak of at all is not compared. A setting that only
-    one of them knows, because it is newer, and that is off (false, 0, null) is no difference.
-    """
-    settings = dict(_leaves({key: there[key] for key in asked if key in there}))
-    wanted = dict(_leaves(asked))
-    found = []
-    for name in dict.fromkeys((*wanted, *settings)):
-        if name not in settings and wanted[name]:
-            found.append(f"{name} is not there, {wanted[name]} asked for")
-        elif name not in wanted and settings[name]:
-            found.append(f"{name} is {settings[name]} there, not asked for")
-        elif name in settings and name in wanted and settings[name] != wanted[name]:
-            found.append(f"{name} is {settings[name]} there, {wanted[name]} asked for")
-    return found
-
-
-def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """Return every setting in nested dictionaries and lists by its full name, such as plan.stages.0.size."""
-    if not isinstance(value, (dict, list)):
-        yield name, value
-        return
-    for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
-        yield from _leaves(inner, f"{name}.{key}" if name else str(key))
-
-
 def copy_record(run: Path, target: Path) -> None:
-    """Copy what tells how a run went, and how the runs before it went, to the new folder `target`."""
-    _copy_own(run, target)
-    if (run / EARLIER).is_dir():
-        _copy_earlier(run, target / EARLIER)
-
-
-def _copy_own(run: Path, target: Path) -> None:
+    """Copy what tells how a run went to the new folder `target`."""
     target.mkdir(parents=True)
     for name in RECORD:
         if (run / name).is_file():
             shutil.copyfile(run / name, target / name)
 
 
-def _copy_earlier(run: Path, target: Path) -> None:
-    target.mkdir(parents=True)
-    for earlier in sorted((run / EARLIER).glob("*")):
-        _copy_own(earlier, target / earlier.name)
-
-
 def _made_with() -> dict[str, str]:
     import keras
 
-    return {"keras": keras.__version__, "backend": keras.backend.backend(), "python": sys.version.split()[0]}
+    return {
+        "affectd": version(),
+        "keras": keras.__version__,
+        "backend": keras.backend.backend(),
+        "python": sys.version.split()[0],
+    }
 
 
 def _write_history(path: Path, rows: Sequence[Row]) -> None:
@@ -222,12 +171,3 @@ def _draw_curves(path: Path, rows: Sequence[Row], validation: str) -> None:
         axes.grid(alpha=0.3)
         axes.legend()
     figure.savefig(path, dpi=110, format="png")
-
-
-def read_config(run: Path) -> dict[str, Any]:
-    """Read a run's config.json. Raises DataError when it is none."""
-    try:
-        config: dict[str, Any] = json.loads((run / "config.json").read_text())
-    except (OSError, ValueError) as error:
-        raise DataError(f"{run}: not a training run: {error}") from error
-    return config

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from affectd.events import VOICE_LABELS
 from affectd.voice.features import VoiceFeatures
@@ -17,7 +16,7 @@ from affectd_convert.training.initial_weights import refuse_itself, with_weights
 from affectd_convert.training.loop import Job, train
 from affectd_convert.training.plan import Plan, Stage
 from affectd_convert.training.renditions import render
-from affectd_convert.training.run_folder import read_config
+from affectd_convert.training.run_config import DataUsed, RunConfig, read_record
 from affectd_convert.training.sound_augment import SoundAugmentation
 
 PLAN = Plan(
@@ -25,8 +24,6 @@ PLAN = Plan(
 )
 RENDITIONS = 8
 """Of every clip: as recorded, and augmented."""
-FITTED = ("mean", "std")
-"""Of the features: what the training clips say, not the command."""
 _VALIDATED_ON: dict[int | str | None, str] = {None: "heard in training", speech.LEAKING: "leaking validation"}
 """What stands for 'validation' where people are trained on that the model is then shown."""
 
@@ -41,10 +38,12 @@ class VoiceRecipe:
     that it learnt, nothing about new speakers."""
     begin_with: Path | None = None
     """Folder of a finished run with the same fold, whose weights this one begins with."""
+    command: str = ""
+    """As it was typed, for the record."""
 
 
 def train_voice(data: Path, run: Path, recipe: VoiceRecipe) -> Path:
-    """Train CNN-LSTM on all corpora found, speakers disjoint; give the finished model.keras.
+    """Train CNN-LSTM on all corpora found, speakers disjoint; return the finished model.keras.
 
     The clips' renditions are kept beside the run, in `speech-cache`, for the runs of other folds.
     Raises DataError or TrainingError: no such data, another run in the folder, nothing to begin with, a full disk.
@@ -52,7 +51,7 @@ def train_voice(data: Path, run: Path, recipe: VoiceRecipe) -> Path:
     refuse_itself(run, recipe.begin_with)
     clips = speech.read_speech(data)
     speech.require_every_label(clips, data)
-    described = _describe(clips, recipe)
+    config = _config(clips, recipe)
     to_train_on, held = speech.split(clips, recipe.fold)
     rendered = render(clips, VoiceFeatures(), SoundAugmentation(), count=RENDITIONS, cache=run.parent / "speech-cache")
     trained_on = set(to_train_on)
@@ -61,8 +60,7 @@ def train_voice(data: Path, run: Path, recipe: VoiceRecipe) -> Path:
     return train(
         Job(
             run=run,
-            plan=recipe.plan,
-            describe={**described, "features": features.to_manifest()},
+            config=replace(config, inputs=features),
             build=lambda: with_weights(
                 cnn_lstm.build(len(VOICE_LABELS), frames=features.window_frames, columns=features.columns),
                 recipe.begin_with,
@@ -77,35 +75,36 @@ def train_voice(data: Path, run: Path, recipe: VoiceRecipe) -> Path:
             ),
             validation=voice_batches.WholeClips.of(held, features),
             validated_on=_VALIDATED_ON.get(recipe.fold, "validation"),
-            before=recipe.begin_with,
         )
     )
 
 
-def voice_config(data: Path, recipe: VoiceRecipe) -> dict[str, Any]:
-    """Return what config.json says of a run of `train_voice` with the same arguments. Raises DataError, TrainingError.
+def voice_config(data: Path, recipe: VoiceRecipe) -> RunConfig:
+    """Return the configuration of a run of `train_voice` with the same arguments. Raises DataError, TrainingError.
 
-    The normalization is left out of its features: it is fitted on the clips' renditions, which take long to make.
+    The normalization of its features is not fitted: that needs the clips' renditions, which take long to make.
     """
-    return {"plan": asdict(recipe.plan), **_describe(speech.read_speech(data), recipe)}
+    return _config(speech.read_speech(data), recipe)
 
 
-def _describe(clips: Sequence[speech.Utterance], recipe: VoiceRecipe) -> dict[str, Any]:
-    before = None if recipe.begin_with is None else read_config(recipe.begin_with)
+def _config(clips: Sequence[speech.Utterance], recipe: VoiceRecipe) -> RunConfig:
+    before = None if recipe.begin_with is None else read_record(recipe.begin_with)
     if before is not None and (held_out := before["data"]["fold"]) != recipe.fold:
         raise TrainingError(f"{recipe.begin_with}: held out fold {held_out}; this run would hold out {recipe.fold}")
     training, held = speech.split(clips, recipe.fold)
     sound, window = asdict(SoundAugmentation()), asdict(voice_batches.WindowAugmentation())
-    return {
-        "task": "voice",
-        "architecture": "cnn-lstm",
-        "labels": list(VOICE_LABELS),
-        "features": {k: v for k, v in VoiceFeatures().to_manifest().items() if k not in FITTED},
-        "begins_with": before,
-        "augmentation": {"renditions": RENDITIONS, "sound": sound, "window": window},
-        "data": {
-            "training": speech.describe_heard(training),
-            "validation": speech.describe_held(held, recipe.fold),
-            "fold": recipe.fold,
-        },
-    }
+    return RunConfig(
+        plan=recipe.plan,
+        task="voice",
+        architecture="cnn-lstm",
+        labels=VOICE_LABELS,
+        inputs=VoiceFeatures(),
+        augmentation={"renditions": RENDITIONS, "sound": sound, "window": window},
+        data=DataUsed(
+            training=speech.describe_heard(training),
+            validation=speech.describe_held(held, recipe.fold),
+            fold=recipe.fold,
+        ),
+        begins_with=before,
+        command=recipe.command,
+    )

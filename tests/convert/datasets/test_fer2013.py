@@ -1,16 +1,18 @@
 """FER2013 as an archive, and what holds in whatever form it comes."""
 
-import json
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
+from affectd.face.preprocess import FacePreprocessing
 from affectd_convert.datasets import fer2013
 from affectd_convert.errors import DataError
 from affectd_convert.evaluation.run_data import read_run_data
+from affectd_convert.training.run_folder import RunFolder
 from support.corpora import csv_row, face, fer_csv, fer_folder, pointer
+from support.runs import face_config
 
 
 def test_a_file_that_opens_but_cannot_be_read_is_a_sentence(tmp_path: Path) -> None:
@@ -31,8 +33,8 @@ def test_private_test_is_read_but_reaches_neither_training_nor_validation(tmp_pa
     assert len(fer2013.read_fer2013(path).split(fer2013.PRIVATE_TEST).label) == 7
     run = tmp_path / "run"
     run.mkdir()
-    preprocessing = {"size": 48, "equalize": False, "mean": 0.0, "std": 1.0}
-    (run / "config.json").write_text(json.dumps({"task": "face", "preprocessing": preprocessing}))
+    config = face_config(inputs=FacePreprocessing(equalize=False, mean=0.0, std=1.0))
+    RunFolder(run).claim(config.to_json())
     data = read_run_data(run, path)
     assert len(data.representative) == 7
     assert len(data.held_out.truth) == 7

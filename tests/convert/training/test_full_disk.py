@@ -9,9 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from affectd.face.preprocess import FacePreprocessing
 from affectd_convert.commands.main import main
 from affectd_convert.errors import DISK_EXIT_CODE, TrainingError
+from affectd_convert.training.run_config import DataUsed
 from affectd_convert.training.run_folder import RunFolder
+from support.runs import face_config
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -137,8 +140,8 @@ def test_a_folder_in_the_way_of_any_step_is_a_sentence(
     face_model, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "model.keras").write_bytes(face_model.model.read_bytes())
-    config = {"task": "face", "architecture": "tiny", "preprocessing": {"size": 24}}
-    (tmp_path / "config.json").write_text(json.dumps(config))
+    used = DataUsed(training="FER2013 Training, 14 faces", validation="FER2013 PublicTest, 14 faces")
+    RunFolder(tmp_path).claim(face_config(inputs=FacePreprocessing(size=24), data=used).to_json())
     pixels = np.random.default_rng(0).integers(0, 256, (28, 48, 48), dtype=np.uint8)
     np.savez(tmp_path / "faces.npz", pixels=pixels, label=np.tile(np.arange(7), 4), usage=np.repeat([0, 1], 14))
     sources = ["--run", str(tmp_path), "--data", str(tmp_path / "faces.npz")]

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,10 @@ from affectd_convert.training.face import FaceRecipe, train_face
 from affectd_convert.training.loop import Job, scores, train
 from affectd_convert.training.mixup import mixed
 from affectd_convert.training.plan import Plan, Stage
-from affectd_convert.training.run_folder import RECORD, RunFolder, copy_record
+from affectd_convert.training.run_config import commands_of, read_config
+from affectd_convert.training.run_folder import RunFolder
 from affectd_convert.training.voice import VoiceRecipe, train_voice
+from support.runs import face_config
 
 PLAN = Plan(stages=(Stage(epochs=1, size=16), Stage(epochs=2, size=20)), batch_size=16, precision="float32", seed=3)
 
@@ -56,16 +58,11 @@ def small_network() -> object:
     )
 
 
-def files_below(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
 def job(run: Path, plan: Plan = PLAN) -> Job:
     faces, preprocessing = two_faces(), FacePreprocessing()
     return Job(
         run=run,
-        plan=plan,
-        describe={"task": "face"},
+        config=face_config(plan=plan, inputs=preprocessing, command="affectd-convert train face --seed 3"),
         build=small_network,
         batches=lambda stage, epoch: face_batches.FaceBatches(
             faces=faces,
@@ -89,7 +86,8 @@ def test_a_run_leaves_model_history_curves_and_configuration(tmp_path: Path) -> 
     assert final.exists()
     assert len((run / "history.csv").read_text().splitlines()) == 1 + PLAN.epochs
     assert (run / "curves.png").read_bytes().startswith(b"\x89PNG")
-    assert json.loads((run / "config.json").read_text())["plan"]["seed"] == PLAN.seed
+    assert read_config(run) == job(run).config
+    assert commands_of(run) == ["affectd-convert train face --seed 3"]
     assert sum("validation" in line for line in lines) == PLAN.epochs
 
 
@@ -160,7 +158,7 @@ def test_a_run_folder_of_another_configuration_is_refused_by_the_settings_that_d
 
 
 def config_of(plan: Plan) -> dict[str, Any]:
-    return {"plan": asdict(plan), "task": "face"}
+    return job(Path(), plan).config.to_json()
 
 
 def test_a_run_that_is_older_than_a_setting_goes_on_while_that_is_off(tmp_path: Path) -> None:
@@ -185,25 +183,16 @@ def test_a_run_cannot_begin_with_itself(tmp_path: Path) -> None:
     assert [path.name for path in run.iterdir()] == ["config.json"]
 
 
-def test_the_records_of_the_runs_that_led_to_one_are_kept_whole_and_in_no_other_runs_folder(tmp_path: Path) -> None:
-    first, second, third = (tmp_path / name for name in ("first", "second", "third"))
-    train(job(first), report=lambda _: None)
-    asked = replace(job(second, replace(PLAN, seed=4)), before=first)
-    (second / ".new-earlier").mkdir(parents=True)
-    (second / ".new-earlier" / "config.json").write_text("half of it")
-    train(asked, report=lambda _: None)
-    train(replace(job(third, replace(PLAN, seed=5)), before=second), report=lambda _: None)
-    copy_record(third, tmp_path / "bundle")
-    for run, led_there in ((second, [first]), (third, [first, second]), (tmp_path / "bundle", [first, second])):
-        assert files_below(run / "earlier") == {
-            f"{number:02}/{name}": (earlier / name).read_bytes()
-            for number, earlier in enumerate(led_there, start=1)
-            for name in RECORD
-        }
-    assert not list(tmp_path.glob("*/.new-*"))
-    with pytest.raises(TrainingError, match=r"plan\.seed is 3 there, 4 asked for"):
-        train(replace(asked, run=first))
-    assert not (first / "earlier").exists()
+def test_a_run_names_the_commands_of_those_that_led_to_it(tmp_path: Path) -> None:
+    first, second = job(tmp_path / "first").config, job(tmp_path / "second").config
+    older = {**first.to_json(), "begins_with": None}
+    then = replace(second, begins_with={**first.to_json(), "command": first.command, "begins_with": older})
+    RunFolder(tmp_path / "second").claim(then.to_json(), "affectd-convert train face --begin-with first")
+    assert commands_of(tmp_path / "second") == [
+        "# a run of 3 epochs, seed 3, made by an older program, which did not record its command",
+        first.command,
+        "affectd-convert train face --begin-with first",
+    ]
 
 
 def test_a_loss_that_is_no_number_ends_the_run_with_its_checkpoint_whole(tmp_path: Path) -> None:

@@ -9,13 +9,13 @@ import soundfile
 
 from affectd.events import VOICE_LABELS
 from affectd.voice.features import FrameExtractor, VoiceFeatures
-from affectd_convert.bundling.provenance import is_run_of
 from affectd_convert.datasets import speech
 from affectd_convert.datasets.clip_windows import clip_logits
 from affectd_convert.errors import DataError
 from affectd_convert.training import renditions, voice_batches
 from affectd_convert.training.plan import Stage
 from affectd_convert.training.renditions import Renditions, render
+from affectd_convert.training.run_config import is_run_of
 from affectd_convert.training.sound_augment import SoundAugmentation, augment, babble, coloured_noise, telephone
 from affectd_convert.training.voice import PLAN, VoiceRecipe, train_voice, voice_config
 
