@@ -22,10 +22,21 @@ ANEW_S = 2.0
 """Everything is looked at again after so long, whether it changed or not."""
 REACH = 5
 """Cells around a change that are looked at with it: more of a face than its mouth may be new."""
-OWN = 0.5
-"""Sides around a followed face in which changes are its own."""
+OWN_LEFT, OWN_ABOVE, OWN_RIGHT, OWN_BELOW = -1.5, -0.5, 2.5, 6.0
+"""Where changes are a followed person's own, in sides from the left and the top of the face: hair, shoulders, arms and
+chest move with it all the time. Who comes to stand before them is seen when everything is looked at anew."""
 
-Region = tuple[int, int, int, int]
+_AROUND = np.ones((2 * REACH + 1, 2 * REACH + 1), np.uint8)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Search:
+    """Where full detection is to look."""
+
+    cells: NDArray[np.bool_]
+    """Of a grid over the picture, (rows // CELL, columns // CELL)."""
+    attempt: int
+    """From 0; see FaceDetector."""
 
 
 @dataclass(slots=True)
@@ -36,15 +47,19 @@ class ChangeMap:
     _looks: NDArray[np.int32] = field(default_factory=lambda: np.zeros((0, 0), np.int32))
     _whole_at: float = -np.inf
     """When everything was last looked at, seconds."""
+    _wholes: int = -1
+    _parts: int = -1
+    """Attempts at everything anew, and at what had changed; each take turns in the detector's ways of looking."""
 
     def forget(self) -> None:
         """Take the next picture for new everywhere."""
         self._seen = np.zeros((0, 0), np.float32)
+        self._wholes = self._parts = -1
 
-    def region_to_search(
+    def next_search(
         self, picture: SmallPicture, at: float, followed: Iterable[PixelBox], attempts: int
-    ) -> Region | None:
-        """Return what of a picture of `at` seconds is to be looked at: left, top, right, bottom; None for nothing.
+    ) -> Search | None:
+        """Return what of a picture of `at` seconds is to be looked at, and how; None for nothing.
 
         `followed` are the faces, in full-picture pixels, that are followed anyway; `attempts` is how many it takes the
         detector to look everywhere and in every way.
@@ -61,21 +76,17 @@ class ChangeMap:
         self._looks[changed] = 0
         if at - self._whole_at >= ANEW_S:
             self._whole_at = at
-            return 0, 0, columns, rows
+            self._wholes += 1
+            return Search(np.ones(now.shape, np.bool_), self._wholes)
         fresh = self._looks < LOOKS * attempts
         self._looks += 1
         for x, y, width, height in followed:
-            left, right = ((x + share * width) / picture.scale / CELL for share in (-OWN, 1 + OWN))
-            top, bottom = ((y + share * height) / picture.scale / CELL for share in (-OWN, 1 + OWN))
+            left, right = ((x + share * width) / picture.scale / CELL for share in (OWN_LEFT, OWN_RIGHT))
+            top, bottom = ((y + share * height) / picture.scale / CELL for share in (OWN_ABOVE, OWN_BELOW))
             own = slice(max(0, round(top)), max(0, round(bottom))), slice(max(0, round(left)), max(0, round(right)))
             fresh[own] = False
             self._looks[own] = 0  # so that it is looked for there once it is not followed any more
         if not fresh.any():
             return None
-        across, down = np.flatnonzero(fresh.any(axis=0)), np.flatnonzero(fresh.any(axis=1))
-        to_pixels = np.array([columns / size[0], rows / size[1]])
-        first = np.maximum((np.array([across[0], down[0]]) - REACH) * to_pixels, 0).astype(int).tolist()
-        last = (
-            np.minimum((np.array([across[-1], down[-1]]) + 1 + REACH) * to_pixels, (columns, rows)).astype(int).tolist()
-        )
-        return first[0], first[1], last[0], last[1]
+        self._parts += 1
+        return Search(np.asarray(cv2.dilate(fresh.astype(np.uint8), _AROUND), np.bool_), self._parts)

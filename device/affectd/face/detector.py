@@ -11,6 +11,7 @@ from typing import Protocol
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from affectd.face.preprocess import GrayImage, PixelBox
 
@@ -23,8 +24,8 @@ class SmallPicture:
     """(rows, columns)."""
     scale: float
     """Side in the full picture over side here; at least 1."""
-    region: tuple[int, int, int, int] | None = None
-    """Left, top, right and bottom, pixels, beyond which a full detection need not look; None: it looks everywhere."""
+    cells: NDArray[np.bool_] | None = None
+    """Of any grid over it, those in which a full detection is to look; None: in all."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,8 @@ LARGEST_SIDE = 60
 """Pixels of a face's side to which a larger one is shrunken near its last place: it costs by their number."""
 HARDLY = 0.08
 """Sides of its box by which a face moves or grows that is wholly in sight of a look at its place alone."""
+PLAIN = 128
+"""Grey level of what is not looked at: the cascade passes windows without contrast in no time."""
 CONTRASTY = 128
 """Grey levels from which a picture needs no stretching."""
 FEWEST_ROWS = 160
@@ -71,9 +73,9 @@ class HaarDetector:
         flat = levels.white - levels.black < CONTRASTY
         neighbours = NEIGHBOURS_STRETCHED if backlit or flat else NEIGHBOURS
         smallest = max(2, round(self._min_size * picture.pixels.shape[0]))
-        left, top, right, bottom = picture.region or (0, 0, *pixels.shape[::-1])
+        pixels, (left, top) = (pixels, (0, 0)) if picture.cells is None else _only(pixels, picture.cells)
         found = self._cascade.detectMultiScale(
-            pixels[top:bottom, left:right], scaleFactor=1.2, minNeighbors=neighbours, minSize=(smallest, smallest)
+            pixels, scaleFactor=1.2, minNeighbors=neighbours, minSize=(smallest, smallest)
         )
         boxes, scale = np.reshape(found, (-1, 4)).tolist(), picture.scale
         return largest_first(
@@ -97,7 +99,7 @@ class HaarDetector:
         if place is not None and not ask_roll:
             return [FoundFace(place.box, near.roll_deg)]
         # Once the face is found, its roll is asked in its place alone.
-        around, scope = (near.box, _WIDE) if place is None else (place.box, _TIGHT)
+        around, scope = (near.box, _WIDE) if place is None else (place.box, _IN_PLACE)
         turns = (-TURN_DEG, TURN_DEG) if close else (-TURN_DEG, 0.0, TURN_DEG)
         looks = (self._look(picture, around, held + turn, scope) for turn in turns)
         seen = [each for each in (close, *looks) if each is not None] or ([] if place is None else [place])
@@ -148,7 +150,7 @@ class _Scope:
     """Sides of the faces looked for, over that of its box."""
 
 
-_WIDE, _TIGHT = _Scope(0.5, 0.75, 1.33), _Scope(0.25, 0.8, 1.25)
+_WIDE, _TIGHT, _IN_PLACE = _Scope(0.5, 0.75, 1.33), _Scope(0.2, 0.8, 1.25), _Scope(0.12, 0.8, 1.25)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +194,14 @@ class _Turned:
         middle = self.to_picture @ (x + width / 2, y + height / 2, 1.0)
         side = float(np.hypot(*self.to_picture[:, 0]) * width)
         return float(middle[0]) - side / 2, float(middle[1]) - side / 2, side, side
+
+
+def _only(pixels: GrayImage, cells: NDArray[np.bool_]) -> tuple[GrayImage, tuple[int, int]]:
+    """Return the part of a picture that holds the cells, with the rest of it plain, and its left and top."""
+    inside = cv2.resize(cells.astype(np.uint8), pixels.shape[::-1], interpolation=cv2.INTER_NEAREST)
+    left, top, width, height = cv2.boundingRect(inside)
+    part = np.s_[top : top + height, left : left + width]
+    return np.where(inside[part], pixels[part], np.uint8(PLAIN)), (left, top)
 
 
 def _cascade_path() -> str:

@@ -71,8 +71,6 @@ class FaceTracker:
     _frames: int = 0
     """Since the start."""
     _changes: ChangeMap = field(default_factory=ChangeMap)
-    _attempts: int = 0
-    """Full detections since the start, or since all faces were forgotten."""
 
     def reset(self) -> None:
         """Forget all faces, after a gap in the pictures; numbers go on counting up."""
@@ -80,7 +78,6 @@ class FaceTracker:
         self._front = None
         self._since_detection = IDLE_EVERY
         self._changes.forget()
-        self._attempts = 0
 
     def update(self, gray: GrayImage, at: float) -> list[Track]:
         """Take the frame (height, width) captured at `at` seconds; return the faces in it, the one in front first."""
@@ -114,11 +111,10 @@ class FaceTracker:
         """Search for faces where something has changed."""
         followed = [FoundFace(track.box, track.roll_deg) for track in self._tracks if track.visible]
         boxes = [face.box for face in followed]
-        region = self._changes.region_to_search(picture, at, boxes, self.detector.attempts(picture))
-        if region is None:
+        search = self._changes.next_search(picture, at, boxes, self.detector.attempts(picture))
+        if search is None:
             return []
-        self._attempts += 1
-        return self.detector.detect(replace(picture, region=region), self._attempts - 1, followed)
+        return self.detector.detect(replace(picture, cells=search.cells), search.attempt, followed)
 
     def _follow_still(self, picture: SmallPicture, track: Track, at: float) -> bool:
         """Move the track by at most a pixel of PATCH, if its face looks there as when it was found a moment ago."""

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from affectd.face.change_map import ANEW_S, ChangeMap
+from affectd.face.change_map import ANEW_S, CELL, ChangeMap
 from affectd.face.detector import SmallPicture
 
 ROWS, COLUMNS = 240, 320
@@ -18,12 +18,14 @@ class Room:
         self.picture = self.rng.integers(40, 200, (ROWS // 40, COLUMNS // 40)).repeat(40, 0).repeat(40, 1).astype(float)
         self.changes = ChangeMap()
         self.looks = 0
+        self.newest = None
 
     def look(self, *followed):
         noisy = self.picture + self.rng.normal(0, 3, self.picture.shape)
         small = SmallPicture(np.clip(noisy, 0, 255).astype(np.uint8), 2.0)
         self.looks += 1
-        return self.changes.region_to_search(small, self.looks / 10, followed, ATTEMPTS)
+        self.newest = self.changes.next_search(small, self.looks / 10, followed, ATTEMPTS)
+        return None if self.newest is None else around(self.newest.cells)
 
     def put(self, x, y, side, grey=0):
         self.picture[y : y + side, x : x + side] = grey
@@ -33,6 +35,12 @@ class Room:
         while self.look() is not None:
             looks += 1
         return looks
+
+
+def around(cells):
+    """Return left, top, right and bottom of the cells, in pixels."""
+    across, down = np.flatnonzero(cells.any(axis=0)), np.flatnonzero(cells.any(axis=1))
+    return CELL * across[0], CELL * down[0], CELL * (across[-1] + 1), CELL * (down[-1] + 1)
 
 
 def test_a_new_picture_is_looked_at_whole_and_a_few_times_in_every_way() -> None:
@@ -70,10 +78,43 @@ def test_a_followed_face_moving_in_its_place_is_nothing_new_but_what_comes_besid
     room.put(100, 100, 40)
     face = (2 * 100.0, 2 * 100.0, 2 * 40.0, 2 * 40.0)
     assert room.look(face) is None
-    room.put(240, 100, 40)
+    room.put(260, 100, 40)
     left, _, right, _ = room.look(face)
     assert left > 140
     assert right > 280
+
+
+def test_the_body_of_a_followed_face_is_looked_at_with_all_else_only() -> None:
+    room = Room()
+    face = (2 * 100.0, 2 * 40.0, 2 * 40.0, 2 * 40.0)
+    while room.look(face) is not None:
+        pass
+    room.put(60, 120, 100)
+    looks = 1
+    while (region := room.look(face)) is None:
+        looks += 1
+    assert region == WHOLE
+    assert looks > 1
+
+
+def test_between_two_places_that_are_new_nothing_is() -> None:
+    room = Room()
+    room.settle()
+    room.put(0, 0, 24)
+    room.put(280, 200, 24)
+    assert room.look() == (0, 0, COLUMNS, ROWS)
+    assert not room.newest.cells[ROWS // CELL // 2].any()
+
+
+def test_everything_is_looked_at_anew_in_each_way_in_turn() -> None:
+    room = Room()
+    room.settle()
+    ways = []
+    for number in range(100):
+        room.put(0, 0, 16, grey=255 * (number % 2))
+        if room.look() == WHOLE:
+            ways.append(room.newest.attempt % ATTEMPTS)
+    assert ways[:4] == [0, 1, 0, 1]
 
 
 def test_a_face_no_longer_followed_is_looked_for_where_it_was() -> None:
@@ -92,4 +133,4 @@ def test_a_picture_of_another_size_and_one_after_forgetting_are_new() -> None:
     room.changes.forget()
     assert room.look() == WHOLE
     small = SmallPicture(np.zeros((100, 60), np.uint8), 1.0)
-    assert room.changes.region_to_search(small, 9.0, [], ATTEMPTS) == (0, 0, 60, 100)
+    assert room.changes.next_search(small, 9.0, [], ATTEMPTS).cells.all()
