@@ -1,1 +1,1 @@
-"""The networks of the papers, one file each; all give logits, the softmax is the device's."""
+"""The networks of the papers, one file each; all return logits, the softmax is the device's."""

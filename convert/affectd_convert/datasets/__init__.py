@@ -1,1 +1,1 @@
-"""Readers of public corpora; all of one kind give the same record, with speaker and licence."""
+"""Readers of public corpora; all of one kind return the same record, with speaker and licence."""

@@ -26,7 +26,7 @@ def clip_logits(
 ) -> FloatArray:
     """Return one answer for a clip: logits (labels,) float32, the mean over its windows.
 
-    `samples` is (n,) int16 mono at `features.sample_rate`; `run` gives logits (windows, labels) for inputs
+    `samples` is (n,) int16 mono at `features.sample_rate`; `run` returns logits (windows, labels) for inputs
     (windows, window_frames, columns). The mean of logits is, whatever the temperature, the mean of calibrated
     log-probabilities up to a constant that the softmax removes. Raises DataError when the clip holds no frame.
     """

@@ -44,7 +44,7 @@ class FaceSet:
         return self.only(self.usage == usage)
 
     def only(self, rows: NDArray[np.bool_]) -> FaceSet:
-        """Return the faces that `rows` (n,) says."""
+        """Return the faces of `rows`, indices or a mask (n,)."""
         return replace(
             self, pixels=self.pixels[rows], label=self.label[rows], usage=self.usage[rows], votes=self.votes[rows]
         )

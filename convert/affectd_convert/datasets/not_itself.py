@@ -21,7 +21,7 @@ def is_pointer(file: Path) -> bool:
 
 
 def packed(path: Path) -> bool:
-    """Return whether the name says that a file is an archive."""
+    """Return whether the name is that of an archive."""
     return path.suffix.lower() in _PACKED
 
 

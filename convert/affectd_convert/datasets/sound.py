@@ -26,7 +26,7 @@ _STREAMED = 0x7FFF0000
 
 
 class _UnusableError(Exception):
-    """A sound file is of no use; the text says why, without its name."""
+    """A sound file is of no use; the message is why, without its name."""
 
 
 def read_samples(path: Path, sample_rate: int) -> NDArray[np.int16]:

@@ -62,7 +62,7 @@ class Calibration:
 
 
 def fit_temperature(logits: FloatArray, truth: Truth) -> float:
-    """Return the temperature in 0.05..20 whose confidence says best whether the first answer is right.
+    """Return the temperature in 0.05..20 whose confidence is the best estimate of being right.
 
     Of least negative log-likelihood of that yes or no (Le Coz et al. 2024, after Guo et al. 2017): subscribers
     act on the confidence of the first answer, not on the probability of the true one.

@@ -17,7 +17,7 @@ from affectd_convert.papers import experiments, results
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the protocols asked for that have no result yet; give the exit code."""
+    """Run the protocols asked for that have no result yet; return the exit code."""
     options = _parser().parse_args(arguments)
     # Before Keras is imported.
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")

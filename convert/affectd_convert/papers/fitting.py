@@ -25,7 +25,7 @@ class Recipe:
 
 
 def fit(network: Callable[[], Any], inputs: FloatArray, labels: Labels, recipe: Recipe) -> Any:
-    """Train a fresh Keras network (logits out) on inputs (n, ...) and label numbers (n,); give it back."""
+    """Train a fresh Keras network (logits out) on inputs (n, ...) and label numbers (n,); return it."""
     import keras
 
     keras.utils.set_random_seed(SEED)

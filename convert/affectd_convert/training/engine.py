@@ -26,7 +26,7 @@ class Engine(Protocol):
     """Of the files that `save` writes."""
 
     def step(self, inputs: FloatArray, targets: FloatArray, rate: float) -> float:
-        """Learn from one batch of inputs (n, ...) and target distributions (n, labels); give the loss."""
+        """Learn from one batch of inputs (n, ...) and target distributions (n, labels); return the loss."""
 
     def logits(self, inputs: FloatArray) -> FloatArray:
         """Return logits (n, labels) for inputs (n, ...), without learning."""

@@ -14,8 +14,8 @@ from affectd.events import LABELS
 from affectd.face.preprocess import FacePreprocessing
 from affectd_convert.datasets.fer2013 import FaceSet
 from affectd_convert.training.batch import Batch
+from affectd_convert.training.degraded_faces import degrade
 from affectd_convert.training.mixup import mixed
-from affectd_convert.training.spoilt_faces import spoil
 
 ORIGINALS = 6400
 ORIGINALS_BATCH = 128
@@ -34,7 +34,7 @@ class FaceAugmentation:
     contrast: float = 0.2
     erase: float = 0.3
     """Share of faces of which a rectangle is erased (Zhong et al. 2017)."""
-    spoilt: float = 0.2
+    degraded: float = 0.2
     """Share of faces that are blurred, darkened, compressed or shrunk."""
     mixup: float = 0.0
     """Alpha of the Beta distribution that two faces and their targets are mixed by; for long schedules only."""
@@ -78,9 +78,9 @@ class FaceBatches:
         how = self.augmentation
         warped = [self._warp(self.faces.pixels[row], rng) for row in rows]
         clear = [prepare(face) for face in warped]
-        # Most faces are not spoilt, and need not be prepared twice.
+        # Most faces are not degraded, and need not be prepared twice.
         seen = [
-            prepare(spoil(face, rng)) if rng.random() < how.spoilt else one
+            prepare(degrade(face, rng)) if rng.random() < how.degraded else one
             for face, one in zip(warped, clear, strict=True)
         ]
         inputs = np.stack([self._erase(image, rng) for image in seen])

@@ -155,7 +155,7 @@ def scores(logits: NDArray[np.float32], targets: NDArray[np.float32]) -> dict[st
 
 
 class _Clock:
-    """Says every few seconds how far the run is and when it will end."""
+    """Report every few seconds how far the run is and when it will end."""
 
     def __init__(self, job: Job, report: Callable[[str], None]) -> None:
         self._job, self._report = job, report

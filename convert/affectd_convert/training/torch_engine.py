@@ -26,7 +26,7 @@ AVERAGING = 0.998
 """Decay a step of the weights' running average, which is what is validated and kept (Polyak & Juditsky 1992)."""
 
 CLIMBING = 0.5
-"""Share of a batch that says where the loss climbs: half of it, to save time; Foret et al. 2021 take all of it."""
+"""Share of a batch by which the uphill step is measured: half, to save time; Foret et al. 2021 take all of it."""
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
 """Of mallopt(3)."""
 
@@ -106,7 +106,7 @@ class TorchEngine:
         return self._keras
 
     def _differentiate(self, inputs: FloatArray, targets: FloatArray) -> float:
-        """Leave the gradients of a batch's loss in the parameters; give the loss."""
+        """Leave the gradients of a batch's loss in the parameters; return the loss."""
         self._optimizer.zero_grad(set_to_none=True)
         loss = nn.functional.cross_entropy(
             self._run(self._learning, inputs), torch.from_numpy(targets).to(self._device)

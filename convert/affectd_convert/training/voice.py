@@ -34,7 +34,7 @@ class VoiceRecipe:
 
     plan: Plan = PLAN
     fold: int | str | None = None
-    """Who is held out for validation: `speech.split`. With None everybody is trained on; the figures then say only
+    """Who is held out for validation: `speech.split`. With None everybody is trained on; the figures then show only
     that it learnt, nothing about new speakers."""
     begin_with: Path | None = None
     """Folder of a finished run with the same fold, whose weights this one begins with."""

@@ -19,7 +19,7 @@ from affectd.face.preprocess import FacePreprocessing
 from affectd_convert.commands.main import main
 from affectd_convert.datasets.fer2013 import FaceSet
 from affectd_convert.errors import TrainingError
-from affectd_convert.training import engine, face_batches, spoilt_faces
+from affectd_convert.training import degraded_faces, engine, face_batches
 from affectd_convert.training.face import FaceRecipe, train_face
 from affectd_convert.training.loop import Job, scores, train
 from affectd_convert.training.mixup import mixed
@@ -261,8 +261,8 @@ def test_mixup_blends_inputs_and_targets_by_the_same_share() -> None:
     assert np.allclose(targets.sum(axis=1), 1)
 
 
-def test_a_teacher_is_shown_the_faces_that_the_student_sees_spoilt_and_erased() -> None:
-    how = face_batches.FaceAugmentation(spoilt=0.5, erase=0.5)
+def test_a_teacher_is_shown_the_faces_that_the_student_sees_degraded_and_erased() -> None:
+    how = face_batches.FaceAugmentation(degraded=0.5, erase=0.5)
     batch = face_batches.FaceBatches(
         faces=two_faces(),
         preprocessing=FacePreprocessing(),
@@ -278,14 +278,14 @@ def test_a_teacher_is_shown_the_faces_that_the_student_sees_spoilt_and_erased() 
     assert 0.6 < changed.mean() < 0.9
 
 
-@pytest.mark.parametrize("way", spoilt_faces.WAYS)
-def test_a_spoilt_face_keeps_its_shape_and_loses_what_the_lens_would_lose(way: Callable[..., np.ndarray]) -> None:
+@pytest.mark.parametrize("way", degraded_faces.WAYS)
+def test_a_degraded_face_keeps_its_shape_and_loses_what_the_lens_would_lose(way: Callable[..., np.ndarray]) -> None:
     rng = np.random.default_rng(3)
     face = cv2.resize(rng.integers(0, 256, (12, 12), np.uint8), (48, 48), interpolation=cv2.INTER_CUBIC)
-    spoilt = way(face, rng)
-    assert spoilt.shape == face.shape
-    assert spoilt.dtype == np.uint8
-    difference = np.abs(cv2.equalizeHist(spoilt).astype(int) - cv2.equalizeHist(face)).mean()
+    degraded = way(face, rng)
+    assert degraded.shape == face.shape
+    assert degraded.dtype == np.uint8
+    difference = np.abs(cv2.equalizeHist(degraded).astype(int) - cv2.equalizeHist(face)).mean()
     assert 1 < difference < 80
 
 

@@ -1,1 +1,1 @@
-"""What fusion gives: every strategy of the device on pairs of a held-out face and a voice never heard, of one label."""
+"""Fusion measured: every strategy of the device on pairs of a held-out face and a voice never heard, of one label."""

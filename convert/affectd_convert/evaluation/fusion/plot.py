@@ -1,4 +1,4 @@
-"""The picture of what fusion gives, as PNG."""
+"""The picture of what fusion scores, as PNG."""
 
 from __future__ import annotations
 

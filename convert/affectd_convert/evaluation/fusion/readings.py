@@ -1,4 +1,4 @@
-"""Readings of held-out faces and of voices never heard, clear and made worse, as the device's own code gives them."""
+"""Readings of held-out faces and of voices never heard, clear and made worse, as the device's own code makes them."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evidence:
-    """Pairs of one case: what each modality says, and how good it is."""
+    """Pairs of one case: what each modality predicts, and how good it is."""
 
     face: Array
     """(n, 7) log of probability over uniform; 0 where nothing is read."""

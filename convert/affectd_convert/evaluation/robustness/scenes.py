@@ -88,7 +88,7 @@ def conditions() -> dict[str, Condition]:
 def scene_rows(
     run: Run, preprocessing: FacePreprocessing, data: Faces, *, report: Callable[[str], None] = lambda _: None
 ) -> tuple[SceneRow, ...]:
-    """Score up to MOST_FACES of `data`, drawn at random, in every condition; the same faces give the same rows."""
+    """Score up to MOST_FACES of `data`, drawn at random, in every condition; the same faces make the same rows."""
     chosen = np.random.default_rng(SEED).permutation(len(data.truth))[:MOST_FACES]
     rooms = [room(np.random.default_rng((SEED, number))) for number in range(ROOMS)]
     device = _Device(preprocessing)

@@ -52,7 +52,7 @@ class Robustness:
 def face_rows(
     run: Run, preprocessing: FacePreprocessing, data: Faces, *, report: Progress = lambda _: None
 ) -> tuple[Row, ...]:
-    """Score faces in every condition; the same faces give the same rows. `report` is told of each row."""
+    """Score faces in every condition; the same faces make the same rows. `report` is told of each row."""
     rows = [_row(CLEAN, logits_of_faces(run, preprocessing, data.pixels), data.truth, report)]
     for number, (name, condition) in enumerate(faces.conditions().items()):
         rng = np.random.default_rng((SEED, number))
@@ -62,7 +62,7 @@ def face_rows(
 
 
 def voice_rows(run: Run, features: VoiceFeatures, data: Clips, *, report: Progress = lambda _: None) -> tuple[Row, ...]:
-    """Score clips in every condition; the same clips give the same rows. `report` is told of each row.
+    """Score clips in every condition; the same clips make the same rows. `report` is told of each row.
 
     Babble is made of the other speakers' clips. Raises DataError when there is one speaker only.
     """

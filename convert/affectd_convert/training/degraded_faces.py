@@ -23,8 +23,8 @@ PIXELS_SHARE = (0.45, 0.9)
 """Side of a face far away, of the side it is enlarged to."""
 
 
-def spoil(face: GrayImage, rng: np.random.Generator) -> GrayImage:
-    """Return a face (side, side) spoilt in one of four ways, the same shape."""
+def degrade(face: GrayImage, rng: np.random.Generator) -> GrayImage:
+    """Return a face (side, side) degraded in one of four ways, the same shape."""
     return np.asarray(WAYS[int(rng.integers(len(WAYS)))](face, rng), np.uint8)
 
 
