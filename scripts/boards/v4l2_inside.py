@@ -110,7 +110,7 @@ def show_faults(path: str) -> None:
     control(path, "inject_v4l2_buf_flag_error=1")
     expect(camera.read().image.shape == (HEIGHT, WIDTH), "a damaged buffer is left out")
     control(path, "inject_fatal_streaming_error=1")
-    expect("gives no pictures any more" in (told := failure(camera.read)), f"a queue that breaks: {told}")
+    expect("sends no pictures any more" in (told := failure(camera.read)), f"a queue that breaks: {told}")
     camera.close()
     holder = camera_of(path)
     holder.open()

@@ -16,7 +16,7 @@ _SCHEMES = (
 # fmt: on
 """What FFmpeg may have been built with (ffmpeg.org/ffmpeg-protocols.html), and its RTSP, SAP and SAT>IP inputs."""
 _ASKING = ("rtsp", "rtsps", "http", "https")
-"""Those that ask a server for a stream, and so need one; with others, such as udp, a box may listen itself."""
+"""Those that request a stream from a server, and so need one; with others, such as udp, a box may listen itself."""
 FORM = "rtsp://user:password@host:554/path"
 ENCODING = "in user name and password write %2F for /, %3F for ?, %23 for #, %40 for @ and %25 for %"
 _PLACE = re.compile(r"(\[[0-9A-Fa-f:.]+(%[\w.-]+)?\]|[\w.-]+)(:(?P<port>[0-9]{1,5}))?")
@@ -103,7 +103,7 @@ def concealed(text: str) -> str:
 
 
 def without_any_secrets(text: str) -> str:
-    """Return a pipeline of GStreamer's, or what it says, with its addresses as `without_secrets` gives them.
+    """Return a pipeline or message of GStreamer, with its addresses as `without_secrets` returns them.
 
     Of properties that may hold a secret, as user-pw="...", the value is left out.
     """

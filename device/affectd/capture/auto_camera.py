@@ -1,4 +1,4 @@
-"""The camera that is there, whatever it is called today."""
+"""The first camera that works, whatever its number is today."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ log = logging.getLogger(__name__)
 
 
 class AutoCamera:
-    """The first camera that gives a picture: the Pi's, then V4L2's by number, looked up at every opening.
+    """The first camera that delivers a picture: the Pi's, then V4L2's by number, looked up at every opening.
 
     A USB camera that comes back after a glitch may have another number, and a Pi's camera may be ready late. One that
     failed is tried after the others the next time.
     """
 
     def __init__(self, make: Callable[[str], Camera], timeout_s: float, crash_marker: Path | None = None) -> None:
-        """Prepare; `make` gives the camera of a source, 'picamera' or a /dev path.
+        """Prepare; `make` returns the camera of a source, 'picamera' or a /dev path.
 
         After `timeout_s` no further one is tried at this opening.
         """
@@ -35,13 +35,13 @@ class AutoCamera:
         self._known: dict[str, Camera] = {}
         """By source. They are kept, for each knows since when its picture has stood still."""
         self._failed: list[str] = []
-        """Sources that gave no picture, the last one last."""
+        """Sources that delivered no picture, the last one last."""
         self._source = ""
         self._camera: Camera | None = None
         self._first: Frame | None = None
-        """With which the camera was found good."""
+        """The frame by which the camera was found good."""
         self._fault = ""
-        """What was told of the others the last time."""
+        """What was logged of the others the last time."""
 
     @property
     def mode(self) -> CameraMode | None:
@@ -49,20 +49,20 @@ class AutoCamera:
         return None if self._camera is None else self._camera.mode
 
     def open(self) -> None:
-        """Open the first camera found that gives a picture. Raises CaptureError."""
+        """Open the first camera found that delivers a picture. Raises CaptureError."""
         self.close()
-        began, (sources, fault) = time.monotonic(), self._look()
+        began, (sources, fault) = time.monotonic(), self._list_sources()
         faults = [fault] if fault else []
         self._known = {source: self._known.get(source) or self._make(source) for source in sources}
         for source in sorted(sources, key=lambda each: self._failed.index(each) if each in self._failed else -1):
             try:
-                self._take(source)
+                self._open_source(source)
             except CaptureError as error:
                 faults.append(str(error))
                 if time.monotonic() - began > self._timeout_s:
                     break
                 continue
-            self._tell("; ".join(faults))
+            self._log_fault("; ".join(faults))
             return
         raise CaptureError("; ".join(faults))
 
@@ -76,7 +76,7 @@ class AutoCamera:
         try:
             return self._camera.read()
         except CaptureError:
-            self._set_back(self._source)
+            self._put_last(self._source)
             raise
 
     def close(self) -> None:
@@ -85,8 +85,8 @@ class AutoCamera:
         if self._camera is not None:
             self._camera.close()
 
-    def _look(self) -> tuple[list[str], str]:
-        """Return the sources of the cameras that are there, and why libcamera could not be asked."""
+    def _list_sources(self) -> tuple[list[str], str]:
+        """Return the sources of the cameras that are there, and why those of libcamera could not be listed."""
         fault, sources = "", []
         try:
             sources = [source for source, _ in list_picameras(self._crash_marker)]
@@ -97,23 +97,23 @@ class AutoCamera:
             raise CaptureError(fault or "no camera found; is the cable or ribbon seated? see README, Cameras")
         return sources, fault
 
-    def _take(self, source: str) -> None:
-        """Open a camera and read its first picture. Raises CaptureError, and sets it back, when it gives none."""
+    def _open_source(self, source: str) -> None:
+        """Open a camera and read its first picture. Raises CaptureError, and puts it last, when there is none."""
         self._camera, self._source = self._known[source], source
         try:
             self._camera.open()
             self._first = self._camera.read()
         except CaptureError:
             self._camera.close()
-            self._set_back(source)
+            self._put_last(source)
             raise
         finally:
             self.name = self._camera.name
 
-    def _set_back(self, source: str) -> None:
+    def _put_last(self, source: str) -> None:
         self._failed = [*(each for each in self._failed if each != source), source]
 
-    def _tell(self, fault: str) -> None:
+    def _log_fault(self, fault: str) -> None:
         if fault and fault != self._fault:
             log.warning("%s; taking %s instead", fault, self.name)
         self._fault = fault

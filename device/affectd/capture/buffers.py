@@ -1,7 +1,7 @@
-"""What stands between a device's thread and the worker of its modality: a one-frame slot, a sound queue.
+"""Buffers between a device's thread and the worker of its modality: the latest frame, and a queue of sound.
 
-Both have a lossless mode for clips played as fast as possible: `put` then waits until there is room. Both tell
-segments apart: between the closing of a device and its next opening anything may have happened.
+Both have a lossless mode for clips played as fast as possible: `put` then waits until there is room. Both distinguish
+segments: between the closing of a device and its next opening anything may have happened.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class _Buffer(ABC):
         self._changed = threading.Condition()
 
     def begin(self) -> int:
-        """Report that the device is being opened, and forget what waits; gives the segment's number, for `end`."""
+        """Report that the device is being opened, and forget what waits; return the segment's number, for `end`."""
         with self._changed:
             self._cut()
             return self._segment
@@ -79,7 +79,7 @@ class LatestFrame(_Buffer):
             self._changed.notify_all()
 
     def take(self, timeout_s: float) -> tuple[int, Frame | None]:
-        """Wait for a frame; give the number of its segment, and it.
+        """Wait for a frame; return the number of its segment, and it.
 
         No frame when none came in time or none will come (see `finished`); the number is then that of now.
         """
@@ -129,7 +129,7 @@ class AudioQueue(_Buffer):
             self._changed.notify_all()
 
     def take(self, timeout_s: float) -> tuple[int, AudioChunk | None]:
-        """Wait for the oldest chunk; give the number of its segment, and it.
+        """Wait for the oldest chunk; return the number of its segment, and it.
 
         No chunk when none came in time or none will come (see `finished`); the number is then that of now.
         """

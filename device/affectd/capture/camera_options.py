@@ -1,4 +1,4 @@
-"""What is asked of a camera, whichever it is."""
+"""The options of every camera."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class CameraOptions:
     """The settings that every camera takes, so that a new one is a field here and nothing in between."""
 
     width: int
-    """Pixels asked of the camera, before its picture is turned."""
+    """Pixels requested of the camera, before its picture is turned."""
     height: int
     fps: float
     """Frames a second to work on."""
@@ -23,7 +23,7 @@ class CameraOptions:
     still_s: float = 60.0
     """A picture that stays the same to the bit for this long is none; 0: never."""
     pixel_aspect: Fraction | None = None
-    """Width over height of a pixel, whatever the source tells of itself."""
+    """Width over height of a pixel, whatever the source signals."""
     rotate: int = 0
     """Degrees clockwise by which the picture is turned: 0, 90, 180 or 270."""
     mirror: bool = False
@@ -31,8 +31,8 @@ class CameraOptions:
     power_line_hz: str = "auto"
     """Of the mains, whose lamps flicker: '50', '60', 'off', or 'auto' for what the camera finds."""
     pixel_format: str = "auto"
-    """In which a V4L2 camera is asked for its pictures: a code of V4L2's, or 'auto'."""
+    """The pixel format requested of a V4L2 camera: a code of V4L2's, or 'auto'."""
     crop: Crop | None = None
     """The part of the picture, as it is once turned and mirrored, that is looked at."""
     crash_marker: Path | None = None
-    """A file that tells the next start that this one ended inside the camera's library; None: it is not told."""
+    """The marker file of a crash inside the camera's library; None: nothing is marked."""

@@ -36,7 +36,7 @@ class Clip:
     still rising. A track that is first opened later than the other begins at the clip's start all the same
     (in real time only when less than a second late); one that is closed and opened again goes on where the
     clip is. Captured times are the instant of the first open plus the media time. `pixel_aspect`, width over
-    height of a pixel, overrules what the file tells of itself.
+    height of a pixel, overrides the aspect that the file signals.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class ClipCamera(_Track[tuple[float, Picture]]):
 
     @property
     def mode(self) -> CameraMode | None:
-        """Nothing: a clip is not asked for anything."""
+        """None: nothing is negotiated with a clip."""
         return None
 
     def open(self) -> None:

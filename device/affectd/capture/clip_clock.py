@@ -27,7 +27,7 @@ class ClipClock:
         self._changed = threading.Condition()
 
     def join(self, track: object) -> float:
-        """Count a track in; gives the media time at which it must begin.
+        """Count a track in; return the media time at which it must begin.
 
         Opened again, it goes on where the clip is. As fast as possible, the other track may be through before
         the thread of this one first opens it: that is no reason to lose anything, so it begins at the start.
@@ -49,7 +49,7 @@ class ClipClock:
             self._changed.notify_all()
 
     def wait_for(self, track: object, media_time: float) -> float:
-        """Wait until the track may deliver what it has at `media_time`; gives its monotonic time."""
+        """Wait until the track may deliver its item of `media_time`; return its monotonic time."""
         if self._started_at is None:
             raise RuntimeError("the track has not joined")
         due_at = self._started_at + media_time

@@ -18,7 +18,7 @@ from affectd.errors import CaptureError
 from affectd.resample import SAMPLE_RATE
 
 CUT_SHORT_S = 1.0
-"""A track that ends this long before its header says was cut short."""
+"""A track that ends so much before the end in its header was cut short."""
 
 OLDEST_PYAV = 12
 """Debian 12 has PyAV 10."""
@@ -34,7 +34,7 @@ class Picture:
     frame: Any
     """av.VideoFrame."""
     pixel_aspect: Fraction | None
-    """Width over height of its pixels; None where the clip does not tell."""
+    """Width over height of its pixels; None where the clip does not signal it."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class Imager:
     """Makes images of a track's pictures. One scaler for all of them: a new one starts threads of its own."""
 
     def __init__(self, pixel_aspect: Fraction | None) -> None:
-        """Prepare; `pixel_aspect`, width over height of a pixel, overrules what the clip tells of itself."""
+        """Prepare; `pixel_aspect`, width over height of a pixel, overrides the aspect that the clip signals."""
         from av.video.reformatter import VideoReformatter
 
         self._scaler = VideoReformatter()
@@ -158,7 +158,7 @@ def _decoded(path: Path, container: Any, stream: Any, start_s: float) -> Iterato
                     f"clip {path}: has no time stamps; put it into an mp4 with `ffmpeg -i {path.name} clip.mp4`"
                 )
             time_s = frame.time - origin_s
-            # PyAV before 14.4 does not tell, nor do some files.
+            # PyAV before 14.4 does not report it, nor do some files.
             end_s = time_s + float((getattr(frame, "duration", None) or 0) * frame.time_base)
             frames += 1
             yield time_s, frame
@@ -178,7 +178,7 @@ def _video_stream(container: Any) -> Any:
 
 
 def _pixel_aspect(stream: Any, first: Fraction | None) -> Fraction | None:
-    """Return width over height of a pixel at the picture that was just decoded; None where nothing tells.
+    """Return width over height of a pixel at the picture that was just decoded; None where nothing signals it.
 
     The container's word, which is stated once, counts for more than the codec's, until the codec's is no longer
     `first`, the one it began with.
@@ -197,7 +197,7 @@ def _samples(frames: list[Any]) -> NDArray[np.int16]:
 
 
 def _measured_duration(clip: ClipFile) -> float:
-    """Play a clip whose header gives no length through once."""
+    """Decode a clip whose header has no length once."""
     pictures = max((time_s for time_s, _ in clip.pictures(0.0)), default=0.0) if clip.has_video else 0.0
     sounds = (time_s + samples.size / SAMPLE_RATE for time_s, samples in clip.sound(0.0))
     return max(pictures, max(sounds, default=0.0) if clip.has_audio else 0.0)

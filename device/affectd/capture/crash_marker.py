@@ -1,4 +1,4 @@
-"""A file that tells the next start of a program that this one ended inside a library, which no exception tells."""
+"""A marker file by which the next start knows that a process crashed inside a native library."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class _Mark:
     boot: str
     pid: int
     born: str
-    """When that process began, which tells it from a later one of the same number."""
+    """When that process began, which distinguishes it from a later one of the same pid."""
     at_s: float
     """When the library was entered, in seconds since the box started."""
     ends: int
@@ -35,7 +35,7 @@ class CrashMarker:
     """Marks the time from `enter` to `leave`; what a process that is gone left marked keeps the next from entering.
 
     That waits FIRST_S, and four times as long after each further such end in a row, up to LONGEST_S. What was marked
-    before the box last started tells nothing: the power may have gone.
+    before the box last started does not count: the power may have gone.
     """
 
     def __init__(self, path: Path | None, library: str) -> None:
@@ -50,7 +50,7 @@ class CrashMarker:
         if self._path is None:
             return
         now = time.clock_gettime(time.CLOCK_BOOTTIME)
-        before = self._left_behind()
+        before = self._stale_mark()
         ends = before.ends if before else 0
         if before and before.inside:
             wait_s = min(FIRST_S * 4.0 ** min(ends - 1, 9), LONGEST_S) - (now - before.at_s)
@@ -61,7 +61,7 @@ class CrashMarker:
                     "removed"
                 )
         self._before, self._inside = before, True
-        self._write(_Mark(_boot(), os.getpid(), _born(os.getpid()), now, ends + 1, inside=True))
+        self._write(_Mark(_boot(), os.getpid(), _start_time(os.getpid()), now, ends + 1, inside=True))
 
     def leave(self, *, proven: bool = False) -> None:
         """Unmark it; `proven`: the library works, so that earlier ends are forgotten. Harmless when not inside."""
@@ -74,10 +74,10 @@ class CrashMarker:
         with suppress(OSError):
             self._path.unlink(missing_ok=True)
 
-    def _left_behind(self) -> _Mark | None:
+    def _stale_mark(self) -> _Mark | None:
         """Return the mark of a process that is gone, since the box has started; None if there is none such."""
         mark = self._read()
-        if mark is None or mark.boot != _boot() or (mark.inside and mark.born == _born(mark.pid)):
+        if mark is None or mark.boot != _boot() or (mark.inside and mark.born == _start_time(mark.pid)):
             return None
         return mark
 
@@ -99,7 +99,7 @@ def _boot() -> str:
     return ""
 
 
-def _born(pid: int) -> str:
+def _start_time(pid: int) -> str:
     """Return when a process began, in clock ticks since the box started; empty for one that is gone."""
     with suppress(OSError, IndexError):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]

@@ -11,7 +11,7 @@ from typing import BinaryIO, Literal
 from affectd.errors import CaptureError
 
 HEAD = 16
-"""Bytes that tell the kind."""
+"""Leading bytes by which the kind is recognized."""
 _PICTURES = (
     (b"\xff\xd8\xff", "JPEG"),
     (b"\x89PNG\r\n\x1a\n", "PNG"),

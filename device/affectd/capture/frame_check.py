@@ -48,7 +48,7 @@ def is_blank(image: NDArray[np.uint8]) -> bool:
 class CheckedCamera(WrappedCamera):
     """A live camera whose pictures are checked as they come.
 
-    One whose picture stays the same to the bit for `still_s`, or is blank for so long, gives none: not for
+    One whose picture stays the same to the bit for `still_s`, or is blank for so long, delivers none: not for
     `timeout_s`, and then not after reopening either, until the picture changes.
     """
 
@@ -63,7 +63,7 @@ class CheckedCamera(WrappedCamera):
 
     def read(self) -> Frame:
         """Wait for the next frame that is a picture. Raises CaptureError."""
-        asked_at = time.monotonic()
+        began = time.monotonic()
         while True:
             frame = self._camera.read()
             fault = shape_fault(frame.image)
@@ -72,7 +72,7 @@ class CheckedCamera(WrappedCamera):
             fault = self._fault(frame)
             if not fault:
                 return frame
-            if frame.captured_at - asked_at > self._timeout_s:
+            if frame.captured_at - began > self._timeout_s:
                 raise CaptureError(f"camera {self.name}: {fault}")
 
     def _fault(self, frame: Frame) -> str:
@@ -89,6 +89,6 @@ class CheckedCamera(WrappedCamera):
             level = ", ".join(str(value) for value in np.atleast_1d(image[0, 0]))
             return (
                 f"sends pictures of one even colour ({level}) for more than {self._blank_s:g} s; is its lens covered, "
-                "or does its driver give nothing?"
+                "or does its driver deliver nothing?"
             )
         return ""

@@ -83,8 +83,8 @@ class GStreamerCamera:
             image = gray_picture(data, code, *size, row_bytes=-(-size[0] // 4) * 4)
         except ValueError as error:
             raise CaptureError(f"camera {self.name}: sends {error}") from None
-        told = caps.get_fraction("pixel-aspect-ratio")
-        aspect = self._options.pixel_aspect or (believed(*told[1:]) if told[0] else None) or SQUARE
+        signalled = caps.get_fraction("pixel-aspect-ratio")
+        aspect = self._options.pixel_aspect or (believed(*signalled[1:]) if signalled[0] else None) or SQUARE
         self._marker.leave(proven=True)
         self._number += 1
         return Frame(with_square_pixels(image, aspect), captured_at, self._number)
@@ -110,7 +110,7 @@ class GStreamerCamera:
         self._pipeline.set_state(gst.State.PLAYING)
         changed = self._pipeline.get_state(round(self._options.timeout_s * gst.SECOND))[0]
         failed = changed == gst.StateChangeReturn.FAILURE
-        self._refuse_failed(wait_s=self._options.timeout_s if failed else 0.0)  # an element may say why after it failed
+        self._refuse_failed(wait_s=self._options.timeout_s if failed else 0.0)  # the reason may come late
         if failed:
             raise CaptureError(f"camera {self.name}: the pipeline cannot be started; does gst-launch-1.0 start it?")
         if changed == gst.StateChangeReturn.ASYNC:
@@ -119,8 +119,8 @@ class GStreamerCamera:
     def _pull(self) -> Any:
         """Wait for a sample, but no longer than the timeout, nor for a pipeline that has failed or ended."""
         gst, _ = _libraries()
-        gives_up_at = time.monotonic() + self._options.timeout_s
-        while time.monotonic() < gives_up_at:
+        deadline = time.monotonic() + self._options.timeout_s
+        while time.monotonic() < deadline:
             sample = self._sink.try_pull_sample(round(_LOOK_S * gst.SECOND))
             if sample is not None:
                 return sample
@@ -146,18 +146,18 @@ class GStreamerCamera:
             raise CaptureError(f"camera {self.name}: the stream has ended")
         error, details = message.parse_error()
         # After where in its source an element failed comes, on lines of their own, why.
-        said = _sentence(" ".join([error.message, *(details or "").splitlines()[1:]]))
-        raise CaptureError(f"camera {self.name}: {message.src.get_name()} failed: {said}")
+        reason = _sentence(" ".join([error.message, *(details or "").splitlines()[1:]]))
+        raise CaptureError(f"camera {self.name}: {message.src.get_name()} failed: {reason}")
 
     def _parse_fault(self, gst: Any, error: Any) -> str:
-        said = _sentence(error.message)
+        why = _sentence(error.message)
         if error.matches(gst.ParseError.quark(), gst.ParseError.NO_SUCH_ELEMENT):
-            return f"GStreamer has {said}; is it spelled so, and is its plugin installed? gst-inspect-1.0 lists what is"
-        return f"camera.source = 'gst: ...' is no pipeline to which '! videoconvert' can be added: {said}"
+            return f"GStreamer has {why}; is it spelled so, and is its plugin installed? gst-inspect-1.0 lists what is"
+        return f"camera.source = 'gst: ...' is no pipeline to which '! videoconvert' can be added: {why}"
 
 
 def _sentence(words: str) -> str:
-    """Return what GStreamer says on one line, without a full stop and without secrets."""
+    """Return a message of GStreamer on one line, without a full stop and without secrets."""
     return " ".join(without_any_secrets(words).split()).rstrip(".")
 
 
@@ -168,7 +168,7 @@ def _libraries() -> tuple[Any, Any]:
 
         gi.require_version("Gst", "1.0")
         gi.require_version("GstApp", "1.0")
-        from gi.repository import GLib, Gst, GstApp  # noqa: F401 - GstApp gives appsink its methods
+        from gi.repository import GLib, Gst, GstApp  # noqa: F401 - GstApp adds the methods of appsink
     except (ImportError, ValueError) as error:
         raise CaptureError(
             f"camera gst: GStreamer cannot be used from Python ({error}); run `apt install {PACKAGES}`, and make "

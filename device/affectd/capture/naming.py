@@ -1,4 +1,4 @@
-"""What `camera.source` and `microphone.source` may name, told from their text alone."""
+"""What `camera.source` and `microphone.source` may name, judged by their text alone."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def channel_fault(channel: str) -> str:
 
 
 def _pipeline_fault(pipeline: str) -> str:
-    """Return what is wrong with GStreamer's pipeline, as far as that can be told without GStreamer, or nothing."""
+    """Return what is wrong with GStreamer's pipeline, as far as that is known without GStreamer, or nothing."""
     if not pipeline:
         return "must be followed by a pipeline as gst-launch-1.0 takes it, such as 'gst: v4l2src device=/dev/video0'"
     if pipeline.endswith("!"):

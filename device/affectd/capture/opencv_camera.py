@@ -33,7 +33,7 @@ class OpenCvCamera:
     old size: OpenCV 4.14 scales the picture, before it a larger one stands still, and a smaller one covers the
     top of the old, whose lower edge stands still. The latter is noticed here, somewhat after `still_s`.
 
-    `pixel_aspect`, width over height of a pixel, overrules what a stream tells of itself.
+    `pixel_aspect`, width over height of a pixel, overrides the aspect that a stream signals.
     """
 
     def __init__(self, source: str, options: CameraOptions) -> None:
@@ -44,11 +44,11 @@ class OpenCvCamera:
         self._edge_still_s = (options.still_s or math.inf) + 2 * options.timeout_s
         self._pixel_aspect = options.pixel_aspect
         self._jpeg_aspect: Fraction | None = None
-        """What the newest JPEG of a stream tells."""
+        """Of the newest JPEG of a stream."""
         self._edge = FreezeDetector()
         self._edge_blamed = False
         self._capture: Any = None
-        self._gives_jpeg = False
+        self._is_mjpeg = False
         self._rate_limiter = FrameRateLimiter(options.fps)
         self._number = 0
         self.name = without_secrets(source)
@@ -63,9 +63,9 @@ class OpenCvCamera:
             capture.release()
             raise CaptureError(f"camera {self.name}: cannot be opened; {self._advice()}")
         self._jpeg_aspect = None
-        self._gives_jpeg = int(capture.get(cv2.CAP_PROP_FOURCC)) == MJPEG
-        if self._gives_jpeg:
-            self._gives_jpeg = capture.set(cv2.CAP_PROP_FORMAT, -1)  # as it comes, undecoded
+        self._is_mjpeg = int(capture.get(cv2.CAP_PROP_FOURCC)) == MJPEG
+        if self._is_mjpeg:
+            self._is_mjpeg = capture.set(cv2.CAP_PROP_FORMAT, -1)  # as it comes, undecoded
         self._capture = capture
         self._rate_limiter = FrameRateLimiter(self._options.fps)
         self._number = 0
@@ -74,7 +74,7 @@ class OpenCvCamera:
         """Wait for the next frame that is due; (height, width, 3) BGR. Raises CaptureError."""
         if self._capture is None:
             raise CaptureError(f"camera {self.name}: not open")
-        asked_at = time.monotonic()
+        began = time.monotonic()
         while True:
             captured_at = self._grab()
             if not self._rate_limiter.take(captured_at):
@@ -82,10 +82,10 @@ class OpenCvCamera:
             image = self._retrieve()
             if image is not None:
                 break
-            if captured_at - asked_at > self._timeout_s:
+            if captured_at - began > self._timeout_s:
                 raise CaptureError(f"camera {self.name}: its pictures cannot be decoded; {self._advice()}")
-        if not self._gives_jpeg:
-            self._look_at_edge(image, captured_at)
+        if not self._is_mjpeg:
+            self._check_edge(image, captured_at)
         self._number += 1
         return Frame(with_square_pixels(image, self._aspect()), captured_at, self._number)
 
@@ -96,10 +96,10 @@ class OpenCvCamera:
             self._capture = None
 
     def _grab(self) -> float:
-        """Wait for a picture, and give when it came."""
-        asked_at = time.monotonic()
+        """Wait for a picture; return when it came, monotonic seconds."""
+        began = time.monotonic()
         if not self._capture.grab():
-            at_once = time.monotonic() - asked_at < self._timeout_s / 2
+            at_once = time.monotonic() - began < self._timeout_s / 2
             raise CaptureError(f"camera {self.name}: {self._why_no_picture(at_once)}")
         return time.monotonic()
 
@@ -107,7 +107,7 @@ class OpenCvCamera:
         """Decode the picture that was grabbed; None when that fails."""
         try:
             good, image = self._capture.retrieve()
-            if good and self._gives_jpeg:
+            if good and self._is_mjpeg:
                 self._jpeg_aspect = aspect_of_jpeg(image.ravel()[:JFIF_BYTES].tobytes())
                 image = cv2.imdecode(image, cv2.IMREAD_COLOR)
         except cv2.error:
@@ -118,15 +118,15 @@ class OpenCvCamera:
         """Return width over height of a pixel of the newest picture."""
         if self._pixel_aspect is not None:
             return self._pixel_aspect
-        told = [self._capture.get(part) for part in (cv2.CAP_PROP_SAR_NUM, cv2.CAP_PROP_SAR_DEN)]
-        return self._jpeg_aspect or believed(*told) or SQUARE
+        signalled = [self._capture.get(part) for part in (cv2.CAP_PROP_SAR_NUM, cv2.CAP_PROP_SAR_DEN)]
+        return self._jpeg_aspect or believed(*signalled) or SQUARE
 
     def _why_no_picture(self, at_once: bool) -> str:
         if not at_once:
             return f"no picture for {self._timeout_s:g} s; {self._advice()}"
         return "sends no pictures any more; was it switched off or restarted, or is the network down?"
 
-    def _look_at_edge(self, image: Any, captured_at: float) -> None:
+    def _check_edge(self, image: Any, captured_at: float) -> None:
         """Raise once when the lower edge stands still; if that is still so when opened again, it is a caption."""
         still_s = self._edge.frozen_s(image[-EVERY:], captured_at)
         if still_s == 0:

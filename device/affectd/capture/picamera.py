@@ -1,4 +1,4 @@
-"""A Raspberry Pi camera through picamera2: its whole field of view, in focus, upright, at the rate that is asked."""
+"""A Raspberry Pi camera through picamera2: its whole field of view, in focus, upright, at the requested rate."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ _CODES = {
 
 
 class PiCamera:
-    """A camera on a Pi's connector; its pixels count as square unless `pixel_aspect` is given.
+    """A camera on a Pi's connector; its pixels count as square unless `pixel_aspect` is set.
 
-    The picture has the sensor's shape and fits into the size that is asked: all that the sensor sees is in it. Flips
+    The picture has the sensor's shape and fits into the requested size: all that the sensor sees is in it. Flips
     and crop are the ISP's where it can, else done here. Exposure, gain, metering and white balance are left automatic,
     within frames of 1 / fps seconds: in the dark the gain rises, and the rate stays.
     """
@@ -128,16 +128,16 @@ class PiCamera:
             self._modes[found.id] = self._choose_mode(camera)
         mode = self._modes[found.id]
         flips = self._flips(mode)
-        asked: dict[str, Any] = {
+        requested: dict[str, Any] = {
             "main": {"size": self._size(mode), "format": "YUV420"},
             "transform": Transform(hflip=flips[0], vflip=flips[1]),
             "colour_space": ColorSpace.Sycc(),  # grey from 0 to 255
             "buffer_count": BUFFERS,
-            "queue": False,  # a frame that nobody waited for is given back, so each one read is fresh
+            "queue": False,  # a frame that nobody waited for is released, so each one read is fresh
         }
         if mode is not None:
-            asked["sensor"] = {"output_size": mode.size, "bit_depth": mode.bit_depth}
-        camera.configure(camera.create_video_configuration(**asked))
+            requested["sensor"] = {"output_size": mode.size, "bit_depth": mode.bit_depth}
+        camera.configure(camera.create_video_configuration(**requested))
         granted = camera.camera_configuration()
         if any(flips):
             left = (flips[0] != bool(granted["transform"].hflip), flips[1] != bool(granted["transform"].vflip))
@@ -166,7 +166,7 @@ class PiCamera:
         options = self._options
         try:
             modes = SensorMode.read(camera.sensor_modes, camera.camera_properties["PixelArraySize"])
-        except Exception as error:  # a camera is worth having though it does not tell its modes
+        except Exception as error:  # a camera is worth having though it does not list its modes
             log.warning(
                 "camera %s: its sensor modes cannot be read (%s); it may show a part of what it sees",
                 *(self.name, _words(error)),
@@ -176,7 +176,7 @@ class PiCamera:
         return choose_mode(modes, fps=options.fps, width=round(options.width / part))
 
     def _size(self, mode: SensorMode | None) -> tuple[int, int]:
-        """Return the size to ask for: of the shape of the field or its part, and no larger than what is read out."""
+        """Return the size to request: of the shape of the field or its part, and no larger than what is read out."""
         options = self._options
         if mode is None:
             return options.width, options.height
@@ -187,7 +187,7 @@ class PiCamera:
         return picture_size(field, min(options.width, finest), options.height)
 
     def _controls(self, offered: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the controls to set, of those that this camera has; each tells its lowest and highest value."""
+        """Return the controls to set, of those that this camera has; each reports its lowest and highest value."""
         controls: dict[str, Any] = {}
         if "FrameDurationLimits" in offered:
             shortest, longest = offered["FrameDurationLimits"][:2]
@@ -211,7 +211,7 @@ class PiCamera:
             # The blocking calls of picamera2 wait for ever when the sensor stops.
             request = camera.capture_request(wait=False).get_result(timeout=self._options.timeout_s)
             if request is None:
-                raise RuntimeError("picamera2 gave no request")
+                raise RuntimeError("picamera2 returned no request")
             try:
                 captured_at = _captured_at(request.get_metadata(), self._options.timeout_s)
                 # The frame duration is a wish: some sensors cannot be as slow, and a virtual camera ignores it.
@@ -237,8 +237,8 @@ class PiCamera:
 
 
 def _can_crop(mode: SensorMode | None) -> bool:
-    """Whether a part of the field can be asked for: who tells modes and what they see has a ScalerCrop."""
-    return mode is not None and mode.told
+    """Whether a part of the field can be requested: a driver that reports its fields has a ScalerCrop."""
+    return mode is not None and mode.reported
 
 
 def _captured_at(metadata: Mapping[str, Any] | None, timeout_s: float) -> float:

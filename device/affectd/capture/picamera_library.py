@@ -57,7 +57,7 @@ def list_picameras(crash_marker: Path | None = None) -> list[tuple[str, str]]:
     """Return the source and the model of every camera on the Pi's connectors; none without picamera2.
 
     Raises CaptureError when picamera2 is there and does not work, or has ended the program before, as `crash_marker`
-    tells.
+    reports.
     """
     if importlib.util.find_spec("picamera2") is None:
         return []

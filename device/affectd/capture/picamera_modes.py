@@ -1,4 +1,4 @@
-"""Which of a Pi camera's sensor modes to take, and how large a picture to ask of it.
+"""Which of a Pi camera's sensor modes to take, and how large a picture to request of it.
 
 libcamera itself takes the mode whose size is nearest to the picture's, whatever part of the sensor it reads: at 640x480
 that is 39 % of the width on Camera Module 2. A picture of another shape than the sensor's is cut out of its middle.
@@ -23,16 +23,16 @@ class SensorMode:
     field: tuple[int, int, int, int]
     """x, y, width and height of what it sees, in pixels of the whole sensor."""
     fps: float
-    """Frames a second that it can give at most."""
+    """Frames a second that it can deliver at most."""
     bit_depth: int
-    told: bool = True
-    """Whether `field` is what the driver told."""
+    reported: bool = True
+    """Whether `field` is what the driver reported."""
 
     @classmethod
     def read(cls, modes: Iterable[Mapping[str, Any]], sensor: tuple[int, int]) -> list[SensorMode]:
         """Read picamera2's `sensor_modes` of a `sensor` that has so many columns and rows.
 
-        Those that are no raw ones tell only their format, and are left out. A driver that does not tell what a mode
+        Those that are no raw ones report only their format, and are left out. A driver that does not report what a mode
         sees, with zeros or 65535 in its place, has it counted as cut out of the sensor, so that the largest is taken.
         """
         found = []
@@ -40,9 +40,9 @@ class SensorMode:
             if {"size", "crop_limits", "fps", "bit_depth"} <= mode.keys():
                 width, height = mode["size"]
                 x, y, across, down = mode["crop_limits"]
-                told = 0 < across <= sensor[0] and 0 < down <= sensor[1]
-                field = (x, y, across, down) if told else (0, 0, width, height)
-                found.append(cls((width, height), field, mode["fps"], mode["bit_depth"], told))
+                reported = 0 < across <= sensor[0] and 0 < down <= sensor[1]
+                field = (x, y, across, down) if reported else (0, 0, width, height)
+                found.append(cls((width, height), field, mode["fps"], mode["bit_depth"], reported))
         return found
 
     @property
@@ -52,9 +52,9 @@ class SensorMode:
 
 
 def choose_mode(modes: Iterable[SensorMode], *, fps: float, width: int) -> SensorMode | None:
-    """Return the mode that sees the whole field, can give `fps`, and has the fewest pixels; None where there is none.
+    """Return the mode that sees the whole field, delivers `fps`, and has the fewest pixels; None where there is none.
 
-    What cannot be had is given up in this order: `width` pixels across the field, the rate, the height of the field.
+    What cannot be had is dropped in this order: `width` pixels across the field, the rate, the height of the field.
     Where the fastest that sees it all is too slow, it is taken, for who is outside the picture is never seen. Of two
     alike, the one with more bits a pixel sees more in the dark.
     """

@@ -28,7 +28,7 @@ def believed(width: float, height: float) -> Fraction | None:
 
 
 def aspect_of_jpeg(jpeg: bytes) -> Fraction | None:
-    """Return the pixel's aspect in a JPEG's first JFIF_BYTES; None when it tells none.
+    """Return the pixel's aspect in a JPEG's first JFIF_BYTES; None when it has none.
 
     With units 0 the densities are an aspect. ITU-T T.871 has it as height to width; FFmpeg, which makes such streams,
     writes and reads width to height.

@@ -27,7 +27,7 @@ class PixelFormat:
     gray: Callable[[Bytes], Bytes]
     """Makes (rows, columns) of the first plane, (rows, columns * pixel_bytes)."""
     video_range: bool = False
-    """Whether black is 16 and white 235, unless the driver says that it is not."""
+    """Whether black is 16 and white 235, unless the driver reports full range."""
 
 
 def _every(step: int, first: int) -> Callable[[Bytes], Bytes]:
@@ -62,7 +62,7 @@ _XRGB = PixelFormat(4, _colours(cv2.COLOR_RGB2GRAY, 4, padding_first=True))
 JPEG = ("MJPG", "JPEG")
 """Each picture is a JPEG file."""
 
-# The cheapest first, which is the order in which they are asked of a camera.
+# The cheapest first, which is the order in which they are requested of a camera.
 FORMATS: dict[str, PixelFormat] = {
     "YUYV": _LUMA_FIRST,
     "UYVY": _LUMA_SECOND,

@@ -14,7 +14,7 @@ class EndOfClipError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class CameraMode:
-    """The pictures that a camera agreed to send, which may differ from those that were asked for."""
+    """The pictures that a camera agreed to send, which may differ from those requested."""
 
     format: str
     """Of its pixels, by its own code."""
@@ -22,7 +22,7 @@ class CameraMode:
     """Pixels, before the picture is turned or stretched."""
     height: int
     fps: float | None
-    """Frames a second; None where the driver does not tell."""
+    """Frames a second; None where the driver does not report it."""
 
     def __str__(self) -> str:
         """Describe it to people."""

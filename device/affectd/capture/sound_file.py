@@ -26,7 +26,7 @@ class SoundFile:
     """A file's sound."""
 
     chunks: Iterator[AudioChunk]
-    """Mono at 16 kHz, decoded as they are asked for; CaptureError where the file is cut short or damaged."""
+    """Mono at 16 kHz, decoded on demand; CaptureError where the file is cut short or damaged."""
     of_video: bool
     """Whether the file has moving pictures too."""
 
@@ -54,10 +54,10 @@ def _open_clip(path: Path) -> Clip:
 
 
 def _chunks(blocks: Iterator[NDArray[np.int16]]) -> Iterator[AudioChunk]:
-    heard = 0
+    end = 0
     for samples in blocks:
-        heard += samples.size
-        yield AudioChunk(samples, SAMPLE_RATE, heard / SAMPLE_RATE)
+        end += samples.size
+        yield AudioChunk(samples, SAMPLE_RATE, end / SAMPLE_RATE)
 
 
 def _played(microphone: Microphone) -> Iterator[AudioChunk]:

@@ -48,7 +48,7 @@ def make_clip(
 def make_camera(source: str, options: CameraOptions, clip: Clip | None) -> Camera | None:
     """Choose the camera; None for 'off' and for a clip without pictures. Nothing is looked for or opened yet.
 
-    A clip was told what concerns it when it was made, but for turning and cropping.
+    A clip has its options since it was made, but for turning and cropping.
     """
 
     def live(source: str) -> Camera:
@@ -72,7 +72,7 @@ def make_camera(source: str, options: CameraOptions, clip: Clip | None) -> Camer
 
 
 def _framed(camera: Camera, options: CameraOptions) -> Camera:
-    """Return a camera whose pictures are turned, mirrored and cropped as asked."""
+    """Return a camera whose pictures are turned, mirrored and cropped as configured."""
     if options.rotate or options.mirror:
         camera = TurnedCamera(camera, rotate=options.rotate, mirror=options.mirror)
     return CroppedCamera(camera, options.crop) if options.crop else camera

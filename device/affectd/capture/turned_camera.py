@@ -30,7 +30,7 @@ class TurnedCamera(WrappedCamera):
 
 
 def turned(image: NDArray[np.uint8], degrees: int, mirror: bool = False) -> NDArray[np.uint8]:
-    """Turn a picture (rows, columns[, 3]) clockwise by 0, 90, 180 or 270 degrees, then swap left and right if asked."""
+    """Turn a picture (rows, columns[, 3]) clockwise by 0, 90, 180 or 270 degrees, and then `mirror` it."""
     if degrees:
         image = np.asarray(cv2.rotate(image, TURNS[degrees]), np.uint8)
     return np.asarray(cv2.flip(image, 1), np.uint8) if mirror else image

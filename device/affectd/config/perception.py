@@ -63,7 +63,7 @@ class FaceConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VoiceConfig:
-    """How speech is heard."""
+    """How speech is detected and read."""
 
     hop_s: float = setting(0.5, "Seconds between two voice readings.", low=0.1, high=5)
     activity: str = setting(

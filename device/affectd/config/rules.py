@@ -1,4 +1,4 @@
-"""What a pattern cannot say of a setting: whether a host or a topic can be one, and what it should have been."""
+"""Checks of settings beyond a pattern: whether a host or a topic can be one, and what it should have been."""
 
 from __future__ import annotations
 

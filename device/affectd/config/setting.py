@@ -22,7 +22,7 @@ def setting(
     """Declare one key: its default, its doc (one or two sentences) and what is allowed.
 
     `pattern` is a regular expression that the whole string must match; `fault` returns what is wrong with a string, as
-    it follows the value, or nothing; `path` tells whether a string is a path, which is then made absolute (`bool`:
+    it follows the value, or nothing; `path`: whether a string is a path, which is then made absolute (`bool`:
     any that is not empty); a `secret` is never printed.
     """
     metadata = {

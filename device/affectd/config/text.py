@@ -1,4 +1,4 @@
-"""Read the text of a settings file, and say in one sentence why it is no TOML and on which line a key stands."""
+"""Read the text of a settings file, and explain in one sentence why it is no TOML and on which line a key stands."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def parse(path: Path | None, text: str) -> dict[str, Any]:
 
 
 def line_of(text: str, names: tuple[str, ...]) -> int:
-    """Find the line on which the statement begins that defines a table or key (tomllib gives none).
+    """Find the line on which the statement begins that defines a table or key (tomllib reports none).
 
     The first n lines, extended to the end of the statement that line n stands in, either define it or
     do not; the smallest n that does is the line, and the TOML parser itself is the judge.
@@ -91,7 +91,7 @@ def _defines(document: Any, names: tuple[str, ...]) -> bool:
 
 
 def _every_other_byte_is_nul(content: bytes) -> bool:
-    """Whether this is UTF-16 of Latin letters, without a mark that says so."""
+    """Whether this is UTF-16 of Latin letters, without a byte order mark."""
     return any(half and not any(half) for half in (content[::2], content[1::2])) and any(content)
 
 

@@ -158,13 +158,13 @@ def test_a_lower_edge_that_stands_still_costs_one_opening_until_it_moves() -> No
     options = CameraOptions(width=160, height=120, fps=10, timeout_s=0.25, still_s=1)
     camera = OpenCvCamera("rtsp://127.0.0.1/live", options)
     caption, another = (np.random.default_rng(seed).integers(0, 255, (120, 160, 3), np.uint8) for seed in (1, 2))
-    camera._look_at_edge(caption, 10.0)
+    camera._check_edge(caption, 10.0)
     with pytest.raises(CaptureError, match="lower edge"):
-        camera._look_at_edge(caption, 12.0)
-    camera._look_at_edge(caption, 14.0)
-    camera._look_at_edge(another, 15.0)
+        camera._check_edge(caption, 12.0)
+    camera._check_edge(caption, 14.0)
+    camera._check_edge(another, 15.0)
     with pytest.raises(CaptureError, match="lower edge"):
-        camera._look_at_edge(another, 17.0)
+        camera._check_edge(another, 17.0)
 
 
 def test_a_picture_that_stands_still_is_none_until_it_moves(server: MjpegServer) -> None:

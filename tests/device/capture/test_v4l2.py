@@ -151,7 +151,7 @@ class Driver:
 
 def settled(pixel_format: str = "auto", **granted: tuple[int, int, float]) -> str:
     options = CameraOptions(width=640, height=480, fps=10, timeout_s=1, pixel_format=pixel_format)
-    layout, rate = V4l2Camera("/dev/video0", options)._agree(cast(Device, Driver(**granted)))
+    layout, rate = V4l2Camera("/dev/video0", options)._negotiate(cast(Device, Driver(**granted)))
     return f"{layout.code} {layout.width} {rate:g}"
 
 
@@ -167,7 +167,7 @@ def test_jpegs_are_taken_first_then_yuyv_and_whatever_gives_size_and_rate() -> N
 
 def test_a_format_can_be_named() -> None:
     assert settled("YUYV", MJPG=(640, 480, 30), YUYV=(640, 480, 5)) == "YUYV 640 5"
-    with pytest.raises(CaptureError, match=r"does not give BGR3, which camera.pixel_format names"):
+    with pytest.raises(CaptureError, match=r"does not offer BGR3, which camera.pixel_format names"):
         settled("BGR3", MJPG=(640, 480, 30))
     with pytest.raises(CaptureError, match=r"camera.pixel_format = H264 is not known here"):
         settled("H264", H264=(640, 480, 30))

@@ -1,4 +1,4 @@
-"""What a sound card itself takes, asked of ALSA: PortAudio converts, and so tells nothing of it."""
+"""The formats of a sound card itself, queried from ALSA: PortAudio converts, and so does not report them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class CardFormats:
 
 
 def card_formats(alsa_name: str) -> CardFormats | None:
-    """Return what the card of this name (`hw:1,0`) takes; None while it cannot be asked: gone, or another has it."""
+    """Return what the card of this name (`hw:1,0`) takes; None while it cannot be opened: gone, or in use."""
     try:
         alsa = ctypes.CDLL("libasound.so.2")
     except OSError:

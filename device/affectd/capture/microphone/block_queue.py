@@ -30,7 +30,7 @@ class BlockQueue:
     def __init__(self, capacity: int, sample_rate: int, overflow_flag: int) -> None:
         self.blocks: queue.Queue[Block] = queue.Queue(capacity)
         self.closed = False
-        """What is heard from now on is thrown away."""
+        """Sound that comes from now on is discarded."""
         self._sample_rate = sample_rate
         self._overflow_flag = overflow_flag
         self._lost = 0
@@ -71,7 +71,7 @@ class BlockQueue:
     def _time_of(self, times: Mapping[str, float]) -> float:
         """Put the block on the monotonic clock; after a stall, blocks arrive in a burst but age differently."""
         age_s = times["current_time"] - times["input_buffer_adc_time"]
-        if not 0 <= age_s <= QUEUE_S:  # a host API without capture times gives 0
+        if not 0 <= age_s <= QUEUE_S:  # a host API without capture times reports 0
             age_s = 0.0
         self._captured_at = max(self._captured_at, time.monotonic() - age_s)
         return self._captured_at

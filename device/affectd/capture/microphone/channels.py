@@ -1,4 +1,4 @@
-"""Which channel of a microphone is heard, as `microphone.channel` says: a number, the mean, or the loudest."""
+"""Which channel of a microphone is used, as set by `microphone.channel`: a number, the mean, or the loudest."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ FLOOR_RISES_DB_S = 1.0
 
 
 def counts_to_try(choice: str, most: int) -> list[int]:
-    """Return how many channels to ask a device for that gives `most` at most, best first; empty: it has too few.
+    """Return how many channels to request of a device that has `most`, best first; empty: it has too few.
 
-    Asked for fewer than it has, a card gives its first; a sound server mixes them, so it is asked for as many as arrays
+    Of fewer than it has, a card delivers its first; a sound server mixes them, so as many are requested as arrays
     have, and makes up what is missing.
     """
     if choice == "auto":
@@ -46,7 +46,7 @@ class ChannelChoice:
         self._fixed = int(choice) - 1 if choice.isdecimal() else 0
 
     def mono(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the (n,) samples heard of (n, count) frames."""
+        """Return the (n,) samples of the chosen channel of (n, count) frames."""
         if self._loudest is not None:
             return self._loudest.mono(frames)
         if self._mean:
@@ -79,8 +79,8 @@ class _Loudest:
         held = self._held
         assert held is not None
         self._quiet_s = 0.0 if levels[held] >= self._floors[held] + SPEECH_DB else self._quiet_s + seconds
-        heard: NDArray[np.float32] = frames[:, held]
+        mono: NDArray[np.float32] = frames[:, held]
         if before is not None and before != held:
             fade = np.linspace(0, 1, len(frames), dtype=np.float32)  # a step would click
-            heard = frames[:, before] + fade * (heard - frames[:, before])
-        return heard
+            mono = frames[:, before] + fade * (mono - frames[:, before])
+        return mono

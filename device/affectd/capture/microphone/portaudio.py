@@ -21,19 +21,19 @@ from affectd.resample import SAMPLE_RATE
 PORTAUDIO = DriverThread("PortAudio")
 """PortAudio must not be called from two threads at once, whatever the number of microphones."""
 SAMPLE_TYPES = ("int32", "int16", "int24", "float32")
-"""What a stream is asked for, best first: as 32 bits PortAudio passes on a card's 16, 24 or 32 in full."""
+"""Formats requested of a stream, best first: as 32 bits PortAudio passes on a card's 16, 24 or 32 in full."""
 _TYPE_REFUSED, _RATE_REFUSED = -9994, -9997
 """paSampleFormatNotSupported, paInvalidSampleRate."""
 
 
 @dataclass(frozen=True, slots=True)
 class InputDevice:
-    """A device of PortAudio's that can be heard."""
+    """An input device of PortAudio."""
 
     index: int
     name: str
     channels: int
-    """Most that it gives; a sound server offers more than its card has."""
+    """Its channels at most; a sound server offers more than its card has."""
     default_rate: int
     """Hz."""
 

@@ -43,7 +43,7 @@ class PyAudioMicrophone:
         return AudioChunk(self._conversion.process(block.data), SAMPLE_RATE, block.captured_at, lost)
 
     def close(self) -> None:
-        """Release the device; harmless when not open. From now on nothing that it hears is taken."""
+        """Release the device; harmless when not open. From now on its sound is discarded."""
         self._stream.close()
 
     def _new_conversion(self) -> Conversion:

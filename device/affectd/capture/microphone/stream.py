@@ -28,7 +28,7 @@ _FORMATS_SAID: set[str] = set()
 class InputStream:
     """An input device of PortAudio: 'default', one by its name, or the first whose name contains `device_name`.
 
-    It is asked for 16 kHz, and for the channels that the choice needs; a device that refuses is opened as it likes.
+    16 kHz and the channels that the choice needs are requested; a device that refuses is opened as it likes.
     A sound server that hangs, in whatever call, costs the time that `timeout_s` allows.
     """
 
@@ -66,7 +66,7 @@ class InputStream:
         return self._next_block(self._capture)
 
     def close(self) -> None:
-        """Release the device; harmless when not open. From now on nothing that it hears is taken."""
+        """Release the device; harmless when not open. From now on its sound is discarded."""
         capture, self._capture = self._capture, None
         if capture is None:
             return
@@ -74,7 +74,7 @@ class InputStream:
         try:
             PORTAUDIO.post(capture.shut).result(CLOSE_S)
         except FutureTimeoutError:
-            log.warning("%s: is closed as soon as the sound system answers again; nothing more is heard", self.name)
+            log.warning("%s: is closed as soon as the sound system answers again; its sound is discarded", self.name)
 
     def _next_block(self, capture: Capture) -> Block:
         deadline = self._first_by or time.monotonic() + self._timeout_s
@@ -110,7 +110,7 @@ class InputStream:
             if isinstance(error, CaptureError):
                 raise
             raise CaptureError(f"{self.name}: the sound system cannot be used ({error}); is it running?") from error
-        self._say_format(capture)
+        self._log_format(capture)
         return capture
 
     def _open_device(self, library: object, audio: object) -> Capture:
@@ -136,11 +136,11 @@ class InputStream:
                 "program hold it?"
             ) from error
 
-    def _say_format(self, capture: Capture) -> None:
+    def _log_format(self, capture: Capture) -> None:
         """Log what was opened, once: the default may be another than the one meant."""
         layout = capture.layout
-        heard = "" if layout.channels == 1 else f" ({self._heard(layout.channels)})"
-        found = f"{self.name}: opened '{capture.device.name}', {layout.rate} Hz, {layout.channels} channel(s){heard}"
+        used = "" if layout.channels == 1 else f" ({self._channels_used(layout.channels)})"
+        found = f"{self.name}: opened '{capture.device.name}', {layout.rate} Hz, {layout.channels} channel(s){used}"
         if found not in _FORMATS_SAID:
             _FORMATS_SAID.add(found)
             if layout.rate < SAMPLE_RATE:
@@ -148,7 +148,7 @@ class InputStream:
             else:
                 log.info("%s", found)
 
-    def _heard(self, channels: int) -> str:
+    def _channels_used(self, channels: int) -> str:
         if self._channel == "auto":
-            return "their mean" if channels <= 2 else "the first is heard; microphone.channel chooses another"
+            return "their mean" if channels <= 2 else "the first is used; microphone.channel chooses another"
         return {"mean": "their mean", "loudest": "the loudest"}.get(self._channel, f"number {self._channel}")

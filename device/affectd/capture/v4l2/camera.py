@@ -1,4 +1,4 @@
-"""A camera with a V4L2 driver: what is asked of it, what it grants, and its pictures."""
+"""A camera with a V4L2 driver: negotiation of format, size and rate, and its pictures."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from affectd.errors import CaptureError
 from affectd.events import Frame
 
 # JPEG first, for it leaves room on the bus for any size and rate.
-ASKED_IN_ORDER = (*JPEG, *FORMATS)
+REQUEST_ORDER = (*JPEG, *FORMATS)
 FAST_ENOUGH = 0.9
-"""Of the rate asked: 9.98 is 10."""
+"""Share of the requested rate: 9.98 is 10."""
 MOST_NAMED = 8
 """Formats in a sentence."""
 POWER_LINE = {"off": 0, "50": 1, "60": 2, "auto": 3}
@@ -39,7 +39,7 @@ _REASONS = {
 class V4l2Camera:
     """A node below /dev, or a link to one. Its pictures are grey, thinned to about `fps` a second.
 
-    The pixels of such a camera count as square unless `pixel_aspect` is given, for none tells.
+    The pixels of such a camera count as square unless `pixel_aspect` is set, for V4L2 does not report it.
     """
 
     def __init__(self, source: str, options: CameraOptions) -> None:
@@ -111,40 +111,40 @@ class V4l2Camera:
             raise CaptureError(f"camera {self.name}: is {fault}")
         if not device.caps & Cap.STREAMING:
             raise CaptureError(f"camera {self.name}: its driver ({device.driver}) cannot stream")
-        self._layout, rate = self._agree(device)
+        self._layout, rate = self._negotiate(device)
         # Else the rate halves in the dark for a longer exposure, and what moves is smeared.
         device.set_control(Control.EXPOSURE_AUTO_PRIORITY, 0)
         device.set_control(Control.POWER_LINE_FREQUENCY, POWER_LINE[self._options.power_line_hz])
         self._stream = Stream(device)
         self.mode = CameraMode(shown(self._layout.code), self._layout.width, self._layout.height, rate or None)
 
-    def _agree(self, device: Device) -> tuple[Layout, float]:
-        """Ask for the size and the rate in one format after the other, and settle on the first that grants both.
+    def _negotiate(self, device: Device) -> tuple[Layout, float]:
+        """Request the size and the rate in one format after the other, and settle on the first that grants both.
 
         Where none does, on the one that comes nearest. Raises CaptureError when no format is known here.
         """
         offered = device.formats()
-        asked = [code for code in ASKED_IN_ORDER if self._options.pixel_format in ("auto", shown(code))]
-        granted = [answer for code in asked if code in offered and (answer := self._ask(device, code))]
+        requested = [code for code in REQUEST_ORDER if self._options.pixel_format in ("auto", shown(code))]
+        granted = [answer for code in requested if code in offered and (answer := self._request(device, code))]
         if not granted:
             raise CaptureError(f"camera {self.name}: {self._nothing_granted(offered)}")
         best = min(granted, key=self._shortcoming)
-        again = self._ask(device, best[0].code)
+        again = self._request(device, best[0].code)
         if again is None:
-            raise CaptureError(f"camera {self.name}: does not give {shown(best[0].code)} again, which it gave before")
+            raise CaptureError(f"camera {self.name}: does not grant {shown(best[0].code)} a second time")
         return again
 
     def _nothing_granted(self, offered: list[str]) -> str:
         named = self._options.pixel_format
-        if named not in ("auto", *map(shown, ASKED_IN_ORDER)):
+        if named not in ("auto", *map(shown, REQUEST_ORDER)):
             return f"camera.pixel_format = {named} is not known here; take auto, or one that `affectd cameras` shows"
         if named != "auto":
-            return f"does not give {named}, which camera.pixel_format names; `affectd cameras` shows what it offers"
+            return f"does not offer {named}, which camera.pixel_format names; `affectd cameras` shows what it offers"
         some = [*map(shown, offered[:MOST_NAMED]), *(["..."] if len(offered) > MOST_NAMED else [])]
         return f"offers its pictures as {', '.join(some) or 'nothing'}, of which none is known here"
 
-    def _ask(self, device: Device, code: str) -> tuple[Layout, float] | None:
-        """Return what the driver grants of a format; None when it gives another one or refuses it."""
+    def _request(self, device: Device, code: str) -> tuple[Layout, float] | None:
+        """Return what the driver grants of a format; None when it sets another one or refuses it."""
         try:
             layout = device.set_format(code, self._options.width, self._options.height)
         except OSError as error:
@@ -154,7 +154,7 @@ class V4l2Camera:
         return (layout, device.set_rate(self._options.fps)) if layout.code == code else None
 
     def _shortcoming(self, granted: tuple[Layout, float]) -> tuple[int, float]:
-        """Return how far size and rate fall short of what is asked: the least is the best, the first of equals."""
+        """Return how far size and rate fall short of what is requested: the least is the best, the first of equals."""
         layout, rate = granted
         options = self._options
         return (
@@ -171,7 +171,7 @@ class V4l2Camera:
                 "asleep?"
             ) from None
         except OSError as error:
-            raise CaptureError(f"camera {self.name}: gives no pictures any more; {self._reason(error)}") from error
+            raise CaptureError(f"camera {self.name}: sends no pictures any more; {self._reason(error)}") from error
 
     def _reason(self, error: OSError) -> str:
         if error.errno in (errno.ENODEV, errno.ENOENT, errno.ENXIO) or not Path(self.name).exists():

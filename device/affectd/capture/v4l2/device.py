@@ -42,7 +42,7 @@ class SizeOffer:
     width: int
     height: int
     rates: tuple[float, ...]
-    """Frames a second, fastest first; empty where the driver does not tell."""
+    """Frames a second, fastest first; empty where the driver does not report them."""
     smallest: tuple[int, int] | None = None
     """Where any size from this to width and height can be had."""
 
@@ -90,7 +90,7 @@ class Device:
         return list(dict.fromkeys(code_of(description.pixelformat) for description in seen))
 
     def sizes(self, code: str) -> list[SizeOffer]:
-        """Return the sizes of a format, and how fast each can be; none where the driver does not tell."""
+        """Return the sizes of a format, and how fast each can be; none where the driver does not report them."""
         number, offers = number_of(code), []
         for size in self._enumerated(ioctl.ENUM_FRAMESIZES, lambda: ioctl.FrameSize(pixel_format=number)):
             if size.type == ioctl.DISCRETE:
@@ -103,7 +103,7 @@ class Device:
         return offers
 
     def set_format(self, code: str, width: int, height: int) -> Layout:
-        """Ask for pictures, and return what the driver makes of it, which may be another format and size."""
+        """Request a format, and return what the driver makes of it, which may be another format and size."""
         wanted = ioctl.Format(type=self.buffer_type)
         pix = wanted.fmt.pix if self.buffer_type is BufferType.VIDEO_CAPTURE else wanted.fmt.pix_mp
         pix.width, pix.height, pix.pixelformat, pix.field = width, height, number_of(code), ioctl.FIELD_NONE
@@ -113,7 +113,7 @@ class Device:
         return Layout(code_of(pix.pixelformat), pix.width, pix.height, row_bytes, full_range)
 
     def set_rate(self, fps: float) -> float:
-        """Ask for a rate, and return the one that the driver makes of it; 0.0 where it does not tell."""
+        """Request a rate, and return the one that the driver makes of it; 0.0 where it reports none."""
         wanted = ioctl.StreamParm(type=self.buffer_type)
         interval = 1 / Fraction(fps).limit_denominator(1000)
         wanted.parm.capture.numerator, wanted.parm.capture.denominator = interval.numerator, interval.denominator
@@ -123,11 +123,11 @@ class Device:
             if error.errno == errno.ENODEV:
                 raise
             return 0.0
-        told = got.capability & ioctl.CAN_TIME_PER_FRAME and got.numerator
-        return float(got.denominator / got.numerator) if told else 0.0
+        reported = got.capability & ioctl.CAN_TIME_PER_FRAME and got.numerator
+        return float(got.denominator / got.numerator) if reported else 0.0
 
     def set_control(self, control: Control, value: int) -> bool:
-        """Turn a knob, and return whether the device has it and takes the value."""
+        """Set a control, and return whether the device has it and takes the value."""
         try:
             knob = self.call(ioctl.QUERYCTRL, ioctl.ControlQuery(id=control))
             if knob.flags & ioctl.DISABLED or not knob.minimum <= value <= knob.maximum:

@@ -35,7 +35,7 @@ class BufferFlag(IntFlag):
 
 
 class Control(IntEnum):
-    """Knobs of a camera."""
+    """Controls of a camera."""
 
     POWER_LINE_FREQUENCY = 0x0098_0918
     EXPOSURE_AUTO_PRIORITY = 0x009A_0903
@@ -240,7 +240,7 @@ class Buffer(Structure):
 
 
 class ControlQuery(Structure):
-    """What a knob allows."""
+    """What a control allows."""
 
     _fields_ = (
         ("id", c_uint32),
@@ -256,7 +256,7 @@ class ControlQuery(Structure):
 
 
 class ControlValue(Structure):
-    """How a knob stands or shall stand."""
+    """The value of a control."""
 
     _fields_ = (("id", c_uint32), ("value", c_int32))
 

@@ -16,7 +16,7 @@ NO_CAMERAS = (
     "bcm2835-codec", "bcm2835-isp", "pispbe", "rpivid", "rpi-hevc-dec", "rp1-cfe", "hantro-vpu", "rkvdec",
     "rockchip-rga", "rockchip-iep", "cedrus", "meson-vdec", "tegra-vde", "coda", "mtk-vcodec", "vim2m", "vicodec",
 )  # fmt: skip
-"""Drivers of encoders, decoders, image processors and sensors for libcamera, some of which say that they capture."""
+"""Drivers of encoders, decoders, image processors and sensors for libcamera, some of which report that they capture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Node:
 
 
 def list_v4l2_cameras() -> list[Node]:
-    """Return every V4L2 device that is a camera, lowest number first; one that may not be asked counts as one."""
+    """Return every V4L2 device that is a camera, lowest number first; one that may not be opened counts as one."""
     nodes = []
     for entry in sorted(SYSFS.glob("video*"), key=lambda entry: int(entry.name.removeprefix("video"))):
         path = f"/dev/{entry.name}"
@@ -65,5 +65,5 @@ def _is_camera(path: str) -> bool:
     try:
         with Device(path) as device:
             return not no_camera(device.driver, device.caps)
-    except PermissionError:  # so that opening it says why
+    except PermissionError:  # opening it reports why
         return True

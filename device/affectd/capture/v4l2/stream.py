@@ -1,4 +1,4 @@
-"""The pictures of an open device: buffers that the driver fills and this side gives back."""
+"""The pictures of an open device: buffers that the driver fills and this side queues again."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Stream:
         return np.frombuffer(memory[start:used], np.uint8)
 
     def close(self) -> None:
-        """Stop, and give the buffers back to the kernel; the device stays open."""
+        """Stop, and return the buffers to the kernel; the device stays open."""
         self._held = None
         if self._running:
             self._running = False
