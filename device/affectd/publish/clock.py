@@ -44,13 +44,17 @@ def clock_synced() -> bool:
 def _kernel_synced() -> bool:
     """Call adjtimex(2), which changes nothing with a zero buffer; its return value is the same on every word size."""
     try:
-        libc = ctypes.CDLL(None, use_errno=True)
-        answer: int = libc.adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES))
+        answer: int = _libc().adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES))
     except (OSError, AttributeError):
         return False
     if answer < 0:
         _say_once(os.strerror(ctypes.get_errno()))
     return 0 <= answer < _TIME_ERROR
+
+
+@functools.cache
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
 
 
 @functools.cache

@@ -6,6 +6,7 @@ when it ends is sent again over the next one.
 
 from __future__ import annotations
 
+import functools
 import queue
 import socket
 import threading
@@ -206,12 +207,7 @@ class Connection:
         """Return the properties that describe a payload; None where the version of MQTT has none."""
         if self.version != MQTTProtocolVersion.MQTTv5 or not payload:
             return None
-        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
-        properties.ContentType = "application/json" if payload.startswith(b"{") else "text/plain"
-        properties.PayloadFormatIndicator = 1
-        if expires_s is not None:
-            properties.MessageExpiryInterval = expires_s
-        return properties
+        return _description("application/json" if payload.startswith(b"{") else "text/plain", expires_s)
 
     def _properties(self) -> Properties | None:
         if self.version != MQTTProtocolVersion.MQTTv5 or self._largest_arriving is None:
@@ -284,6 +280,17 @@ def connect(
         return opened(MQTTProtocolVersion.MQTTv5)
     except OtherVersionError:
         return opened(MQTTProtocolVersion.MQTTv311)
+
+
+@functools.cache
+def _description(content_type: str, expires_s: int | None) -> Properties:
+    """Return the properties of a message; they are the same for all of a kind, and paho takes its time to make them."""
+    properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+    properties.ContentType = content_type
+    properties.PayloadFormatIndicator = 1
+    if expires_s is not None:
+        properties.MessageExpiryInterval = expires_s
+    return properties
 
 
 def _keep_little_unsent(_client: Any, _data: Any, sock: Any) -> None:
