@@ -77,6 +77,8 @@ class VoiceReader:
     """Samples until the hop ends."""
     _unread: int = field(init=False)
     """Frames since the last reading."""
+    _waiting: list[NDArray[np.int16]] = field(init=False)
+    """Sound since the last hop: in one piece it takes two thirds of the time of five."""
 
     def __post_init__(self) -> None:
         self._frames = SpeechFrameExtractor()
@@ -102,19 +104,21 @@ class VoiceReader:
             )
         if chunk.lost > 0:
             self.gaps += 1
+            self._listen()
             self.activity.skip()
             self._start_window()
         readings: list[VoiceReading] = []
         samples = chunk.samples
         while len(samples) >= self._missing:
             part, samples = samples[: self._missing], samples[self._missing :]
-            self._listen(part)
+            self._waiting.append(part)
+            self._listen()
             self._missing = self._hop
             if self._heard >= SHORTEST_S * SAMPLE_RATE:
                 # The hop ended before the samples that came after it.
                 readings.append(self._read(chunk.captured_at - len(samples) / chunk.sample_rate))
             self._feature_s = self._activity_s = self._network_s = 0.0
-        self._listen(samples)
+        self._waiting.append(samples)
         self._missing -= len(samples)
         return readings
 
@@ -123,6 +127,7 @@ class VoiceReader:
 
         None when that is less than a frame.
         """
+        self._listen()
         return self._read(at) if len(self._level) else None
 
     def _start_window(self) -> None:
@@ -136,11 +141,15 @@ class VoiceReader:
         self._heard = 0
         self._missing = self._hop
         self._unread = 0
+        self._waiting = []
         self._feature_s = self._activity_s = self._network_s = 0.0
 
-    def _listen(self, samples: NDArray[np.int16]) -> None:
-        """Put the frames that `samples` complete at the end of the window."""
+    def _listen(self) -> None:
+        """Put the frames that the waiting sound completes at the end of the window."""
+        if not self._waiting:
+            return
         start = time.perf_counter()
+        samples, self._waiting = np.concatenate(self._waiting), []
         self._heard += len(samples)
         frames = self._frames.extract(samples)
         self._stream.push(samples, frames)

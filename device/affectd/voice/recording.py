@@ -41,9 +41,8 @@ def read_recording(reader: VoiceReader, chunks: Iterable[AudioChunk]) -> Recordi
         for reading in reader.feed(AudioChunk(chunk.samples, chunk.sample_rate, at, chunk.lost)):
             full = reading.captured_at - gap_at / rate >= size_s
             (whole if full else filling).add(reading)
-    rest = reader.read_rest(at) if at < size_s else None
-    alone = _Pool()
-    if rest is not None:
+    rest, alone = reader.read_rest(at), _Pool()
+    if rest is not None and at < size_s:
         alone.add(rest)
     pooled = whole.probabilities() or alone.probabilities() or filling.probabilities()
     return RecordingReading(at, reader.speech_s - before_s if pooled else 0.0, pooled)
