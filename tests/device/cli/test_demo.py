@@ -32,7 +32,7 @@ def demo(face_model, *arguments, **more):
 
 
 def test_a_clip_with_a_face_gives_an_event_over_mqtt(tmp_path, face_model):
-    clip = write_clip(tmp_path / "a face.mp4", frames=[scene((320, 240, 150))] * 150)
+    clip = write_clip(tmp_path / "a face.mp4", frames=[scene((320, 240, 150))] * 75)
     ended = demo(face_model, "--video", clip)
     assert ended.returncode == 0, ended.stderr
     assert "events received over MQTT" in ended.stdout
@@ -84,7 +84,7 @@ def test_an_installation_without_the_clip_says_which_option_names_one(command, o
 
 
 def test_a_clip_whose_name_is_no_text_plays(tmp_path, face_model):
-    clip = write_clip(tmp_path / "clip.mp4", frames=[scene((320, 240, 150))] * 150)
+    clip = write_clip(tmp_path / "clip.mp4", frames=[scene((320, 240, 150))] * 75)
     odd = os.fsencode(tmp_path) + b"/\xff.mp4"
     clip.rename(os.fsdecode(odd))
     ended = demo(face_model, "--video", os.fsdecode(odd))

@@ -46,13 +46,10 @@ def publish_box(sender, box, *, online="online", base="affectd", **health):
 
 
 def topics_kept(broker, pattern):
-    result = subprocess.run(
-        ["mosquitto_sub", "-p", str(broker.plain_port), "-t", pattern, "-F", "%t", "--retained-only", "-W", "2"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return sorted(set(result.stdout.split()))
+    with Listener(broker, pattern, "end") as listener:
+        listener.publish("end", "")  # which comes after all that was kept
+        listener.wait_for(lambda _: listener.on("end"))
+        return sorted({message.topic for message in listener.messages if message.retain})
 
 
 def test_a_row_for_each_of_twenty_boxes_those_in_need_first(broker):

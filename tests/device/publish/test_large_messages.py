@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -153,7 +154,10 @@ def test_documents_events_and_readings_above_a_limit_are_withheld_together(
     assert RIVAL not in caplog.text
 
 
-def test_a_reading_that_the_broker_hangs_up_at_is_found_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_reading_that_the_broker_hangs_up_at_is_found_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publishing.reconnect_within(monkeypatch, 0.5)
     with (
         OddBroker(hangs_up_at=lambda topic, _: topic == TOPICS.faces, refuses=lambda _: False) as odd,
         running(odd.port, tmp_path, faces=True, voice=True) as box,
@@ -228,13 +232,15 @@ def test_what_is_withheld_is_offered_now_and_then_and_taken_when_the_limit_was_r
 
 
 def test_a_limit_that_holds_costs_one_connection_each_time_and_ever_more_rarely(
-    impatient: None, tmp_path: Path
+    impatient: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(size_limit, "RETRY", Backoff(0.25, 3600.0))
     with knowing_a_limit(tmp_path) as (odd, _box):
         learned, began = odd.connections, time.monotonic()
-        time.sleep(14)
+        time.sleep(6)
         took = time.monotonic() - began
-        assert 1 <= odd.connections - learned <= took / 2  # after 1, 2, 4, 8 s and the like
+        # After 0.25, 0.5, 1, 2 s and the like.
+        assert 1 <= odd.connections - learned <= 1 + math.log2(1 + took / 0.25)
 
 
 def test_a_document_that_became_smaller_is_sent_at_once(tmp_path: Path) -> None:

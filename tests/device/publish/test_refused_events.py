@@ -71,8 +71,9 @@ def test_an_event_that_the_broker_never_takes_holds_up_nobody(
 
 
 def test_an_event_that_is_refused_by_name_is_dropped_only_while_others_are_taken(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(event_sender, "RETRY", Backoff(0.5, 0.5))
     with OddBroker(refuses=lambda payload: payload == b"odd") as odd, running(odd.port, tmp_path) as box:
         box.publish_events(2)
         box.outbox.append(lambda _seq, _id: b"odd")
@@ -91,6 +92,7 @@ def test_an_event_that_a_sick_broker_never_acknowledged_is_not_taken_for_a_bad_o
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(connection_loop, "UNACKNOWLEDGED_S", 0.5)
+    publishing.reconnect_within(monkeypatch, 0.5)
     with OddBroker() as odd, running(odd.port, tmp_path) as box:
         box.publish_events(1)
         until(lambda: odd.connections > LOSSES, 60)
