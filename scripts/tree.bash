@@ -22,7 +22,7 @@ make_bare_tree() {
 # A copy, so that it can be given the next version, and does not change while it is proved.
 copy_checkout() {
     rm -rf "$work/checkout" && mkdir "$work/checkout"
-    cp -r "$root"/{device,convert,models,systemd,scripts,tests,pyproject.toml,setup.py,README.md} "$work/checkout"
+    cp -r "$root"/{device,convert,models,systemd,scripts,tests,pyproject.toml,setup.py,README.md,LICENSE} "$work/checkout"
 }
 
 # install_into_tree EXTRA: $work/checkout, and for the proof alone one of its extras, which moves nothing that the lock

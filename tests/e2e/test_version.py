@@ -27,7 +27,7 @@ class Checkout:
         junk = shutil.ignore_patterns("__pycache__", "*.egg-info", "commit")
         for name in ("device", "systemd", "convert"):
             shutil.copytree(CHECKOUT / name, folder / name, ignore=junk)
-        for name in ("pyproject.toml", "setup.py", "README.md", ".gitignore"):
+        for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE", ".gitignore"):
             shutil.copyfile(CHECKOUT / name, folder / name)
         shutil.copytree(CHECKOUT / "scripts", folder / "scripts", ignore=shutil.ignore_patterns("*.mp4", "*.py"))
         (folder / "models").mkdir()

@@ -43,7 +43,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("device", "convert", BUNDLE):
         shutil.copytree(CHECKOUT / name, copy / name, ignore=junk)
     (copy / "scripts").mkdir()
-    for name in ("pyproject.toml", "setup.py", "README.md", "scripts/demo.mp4"):
+    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE", "scripts/demo.mp4"):
         shutil.copyfile(CHECKOUT / name, copy / name)
     run(sys.executable, "setup.py", "--quiet", "sdist", "--dist-dir", folder, at=copy)
     [source] = folder.glob("*.tar.gz")
