@@ -30,7 +30,7 @@ from affectd.inference.accelerators.choice import Wanted
 from affectd.inference.accelerators.in_use import InUse
 from affectd.inference.accelerators.trials import Trials
 from affectd.inference.accelerators.verdict_cache import VerdictCache
-from affectd.inference.bundle import Bundle
+from affectd.inference.bundle import MANIFEST, Bundle
 from affectd.inference.installed import installed_models
 from affectd.inference.model import Model, open_model
 from affectd.publish.documents import Origin
@@ -87,8 +87,11 @@ def open_clip(config: Config, *, realtime: bool, loop: bool) -> Clip | None:
     )
 
 
-def make_camera(config: Config, clip: Clip | None) -> Camera | None:
-    """Build the camera, which is `clip`'s if there is one; None for none. Nothing is looked for or opened yet."""
+def make_camera(config: Config, clip: Clip | None, *, colour: bool = False) -> Camera | None:
+    """Build the camera, which is `clip`'s if there is one; None for none. Nothing is looked for or opened yet.
+
+    Its pictures are grey unless `colour` is wanted, or costs nothing.
+    """
     settings = config.camera
     options = CameraOptions(
         width=settings.width,
@@ -102,6 +105,7 @@ def make_camera(config: Config, clip: Clip | None) -> Camera | None:
         power_line_hz=settings.power_line_hz,
         pixel_format=settings.pixel_format,
         crop=settings.crop_area,
+        colour=colour,
         crash_marker=_crash_marker(config),
     )
     return sources.make_camera(settings.source, options, clip)
@@ -175,14 +179,30 @@ def make_face_detector(config: Config) -> FaceDetector:
 
 
 def make_face_reader(config: Config, model: Model) -> FaceReader:
-    """Build the face path around an open model. Raises ModelError without the detector's file."""
+    """Build the face path around an open model.
+
+    Raises ModelError without the detector's file, and where the model takes another input than is made for it.
+    """
     return FaceReader.create(
         model,
-        FacePreprocessing.from_manifest(model.bundle.preprocessing),
+        face_preprocessing(model.bundle),
         make_face_detector(config),
         detect_every=config.face.detect_every,
         max_faces=config.face.max_faces,
     )
+
+
+def face_preprocessing(bundle: Bundle) -> FacePreprocessing:
+    """Read how a face becomes a model's input. Raises ModelError when that is not what the model takes."""
+    where = str(bundle.folder / MANIFEST)
+    preprocessing = FacePreprocessing.from_manifest(bundle.preprocessing, where=where)
+    preprocessing.check_input(bundle.input_shape, where)
+    return preprocessing
+
+
+def wants_colour(face: Model | None) -> bool:
+    """Whether the camera is to give colour, for the sake of the model for faces."""
+    return face is not None and face_preprocessing(face.bundle).wants_colour
 
 
 def make_still_reader(config: Config, model: Model) -> StillReader:

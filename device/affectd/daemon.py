@@ -123,7 +123,7 @@ class Daemon:
         config, face, voice = self._config, self._models.get("face"), self._models.get("voice")
         pipeline = Pipeline(
             config,
-            camera=Pool.of(partial(assembly.make_camera, config, clip)),
+            camera=Pool.of(partial(assembly.make_camera, config, clip, colour=assembly.wants_colour(face))),
             microphone=Pool.of(partial(assembly.make_microphone, config, clip)),
             face=None if face is None else self._face_readers(face),
             voice=None if voice is None else self._voice_readers(voice),

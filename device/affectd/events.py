@@ -19,6 +19,9 @@ VOICE_LABELS = (*LABELS, "calm")
 """`calm` exists in RAVDESS alone; it is kept in voice readings and folded into `neutral` when fused."""
 
 Probabilities = tuple[float, ...]
+UNREAD: Probabilities = (1 / len(LABELS),) * len(LABELS)
+VOICE_UNREAD: Probabilities = (1 / len(VOICE_LABELS),) * len(VOICE_LABELS)
+"""Of a face or a voice that is there and of which nothing was read; its quality is 0."""
 Agreement = Literal["agree", "disagree", "single", "none"]
 """Whether face and voice name the same emotion; `single`: one of them spoke, or names
 what the other's model does not know; `none`: neither spoke."""

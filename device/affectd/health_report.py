@@ -81,6 +81,7 @@ class HealthReport:
             frames_per_s=meters.rate("frames"),
             face_readings_per_s=meters.rate("face_readings"),
             voice_readings_per_s=meters.rate("voice_readings"),
+            camera_notice=self._pipeline.camera_notice,
             microphone_level_db=None if heard is None else heard.level_db,
             microphone_notice=sound.notice,
             latency={name: taken for name, taken in latency.items() if taken is not None},
@@ -112,7 +113,8 @@ class HealthReport:
         sound = self._pipeline.sound_check
         mute = [sound.notice] if sound.trouble == "dead" else []
         failing = (status.trouble for status in statuses)
-        troubles = (*failing, *mute, session.last_error, session.subscription_error, self._outbox.fault)
+        wrong = (model.trouble for model in self._models.values())
+        troubles = (*failing, *wrong, *mute, session.last_error, session.subscription_error, self._outbox.fault)
         return next((trouble for trouble in troubles if trouble), None)
 
 
@@ -137,5 +139,13 @@ def _camera_health(mode: CameraMode | None) -> CameraHealth | None:
 
 
 def _model_health(model: Model) -> ModelHealth:
-    bundle, reason = model.bundle, model.delegate_reason or None
-    return ModelHealth(bundle.name, bundle.version, model.kind, model.runtime, model.delegate, reason)
+    return ModelHealth(
+        name=model.bundle.name,
+        version=model.bundle.version,
+        variant=model.kind,
+        runtime=model.runtime,
+        delegate=model.delegate,
+        labels=model.labels,
+        not_numbers=model.not_numbers,
+        delegate_reason=model.delegate_reason or None,
+    )

@@ -85,6 +85,8 @@ class Pipeline:
         """Each with the instant at which work on it began."""
         self.sound_check = SoundCheck(SAMPLE_RATE)
         """How loud the microphone is, and what is wrong with that."""
+        self.camera_notice: str | None = None
+        """What is wrong with the pictures for the model that reads them; None: nothing."""
         self._working: set[str] = set()
         """Modalities that may still deliver readings."""
         self._unpublished: deque[EmotionState] = deque()
@@ -214,6 +216,7 @@ class Pipeline:
             if frame is not None:
                 began = time.monotonic()
                 reading = reader.read(frame)
+                self.camera_notice = reader.notice
                 self._meters.took("face", time.monotonic() - began)
                 self._enqueue(reading, began, stop, beat)
             beat()

@@ -66,7 +66,7 @@ class OwnModel:
     def input_shape(self) -> tuple[int, ...]:
         """What the box gives the network, without the batch."""
         if self.task == "face":
-            return (self.preprocessing.size, self.preprocessing.size, 1)
+            return self.preprocessing.shape
         return (self.features.window_frames, self.features.columns)
 
     @property
@@ -93,8 +93,8 @@ def read_own_model(path: Path) -> OwnModel:
         model=path.parent / root.text("model"),
         output=root.text("output", choices=("logits", "softmax")),
         labels=_labels(root, task),
-        preprocessing=FacePreprocessing.from_manifest(_parameters(root, "preprocessing") if face else {}),
-        features=VoiceFeatures() if face else VoiceFeatures.from_manifest(_parameters(root, "features")),
+        preprocessing=FacePreprocessing.from_manifest(root.mapping("preprocessing") if face else {}, where=root.where),
+        features=VoiceFeatures() if face else VoiceFeatures.from_manifest(_parameters(root)),
         representative=path.parent / samples.text("representative"),
         held_out=path.parent / samples.text("held_out"),
         split=samples.text("split"),
@@ -102,7 +102,7 @@ def read_own_model(path: Path) -> OwnModel:
     )
     samples.done()
     root.done()
-    _check_ranges(root, own)
+    _check_ranges(root, own.features)
     return own
 
 
@@ -150,34 +150,24 @@ def _labels(root: Section, task: str) -> tuple[str, ...]:
     return tuple(value)
 
 
-def _parameters(root: Section, key: str) -> dict[str, Any]:
+def _parameters(root: Section) -> dict[str, Any]:
     """Take a table of numbers, switches and lists of numbers, each of its default's own kind."""
-    values, defaults = root.mapping(key), FacePreprocessing() if key == "preprocessing" else VoiceFeatures()
+    values, defaults = root.mapping("features"), VoiceFeatures()
     for name, value in values.items():
         kind = type(getattr(defaults, name, value))
         fits = (int, float) if kind is float else (list,) if kind is tuple else (kind,)
         if type(value) not in fits or (kind is tuple and not all(type(one) in {int, float} for one in value)):
             wanted = {bool: "true or false", int: "a whole number", float: "a number"}.get(kind, "a list of numbers")
-            raise root.refuse(f"{key}.{name}", wanted, value)
+            raise root.refuse(f"features.{name}", wanted, value)
     return values
 
 
-def _check_ranges(root: Section, own: OwnModel) -> None:
+def _check_ranges(root: Section, voice: VoiceFeatures) -> None:
     """Refuse numbers that the box could not make an input with. Raises ModelError that names the key."""
-    face = own.task == "face"
-    table = "preprocessing" if face else "features"
-    values = (own.preprocessing if face else own.features).to_manifest()
-    for key, fits, wanted in _face_ranges(own.preprocessing) if face else _voice_ranges(own.features):
+    values = voice.to_manifest()
+    for key, fits, wanted in _voice_ranges(voice):
         if not fits:
-            raise root.refuse(f"{table}.{key}", wanted, values[key])
-
-
-def _face_ranges(face: FacePreprocessing) -> list[tuple[str, bool, str]]:
-    return [
-        ("size", face.size >= 1, "1 or more"),
-        ("crop_scale", face.crop_scale > 0, "above 0"),
-        ("std", face.std > 0, "above 0"),
-    ]
+            raise root.refuse(f"features.{key}", wanted, values[key])
 
 
 def _voice_ranges(voice: VoiceFeatures) -> list[tuple[str, bool, str]]:

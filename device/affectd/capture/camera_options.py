@@ -34,5 +34,7 @@ class CameraOptions:
     """The pixel format requested of a V4L2 camera: a code of V4L2's, or 'auto'."""
     crop: Crop | None = None
     """The part of the picture, as it is once turned and mirrored, that is looked at."""
+    colour: bool = False
+    """Whether pictures are wanted in colour, where the camera has it; else grey ones, which cost less."""
     crash_marker: Path | None = None
     """The marker file of a crash inside the camera's library; None: nothing is marked."""

@@ -8,12 +8,14 @@ import time
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from affectd.capture.address import without_any_secrets
 from affectd.capture.camera_options import CameraOptions
 from affectd.capture.crash_marker import CrashMarker
 from affectd.capture.frame_rate_limiter import FrameRateLimiter
 from affectd.capture.pixel_aspect import SQUARE, believed, with_square_pixels
+from affectd.capture.pixel_colour import colour_picture
 from affectd.capture.pixel_format import gray_picture
 from affectd.capture.protocols import CameraMode
 from affectd.errors import CaptureError
@@ -21,11 +23,11 @@ from affectd.events import Frame
 
 log = logging.getLogger(__name__)
 
-SINK, CONVERTER = "affectd", "affectd-grey"
+SINK, CONVERTER = "affectd", "affectd-convert"
 TAIL = (
-    f"videoconvert name={CONVERTER} ! video/x-raw,format=GRAY8 ! appsink name={SINK} drop=true max-buffers=1 sync=false"
+    f"videoconvert name={CONVERTER} ! video/x-raw,format={{}} ! appsink name={SINK} drop=true max-buffers=1 sync=false"
 )
-"""What every pipeline ends in: the newest picture, grey."""
+"""What every pipeline ends in: the newest picture, in the format that is put in here."""
 PACKAGES = "python3-gi gir1.2-gst-plugins-base-1.0 gstreamer1.0-plugins-good"
 _LOOK_S = 0.1
 """So often it is looked whether the pipeline has failed while a picture is waited for."""
@@ -48,7 +50,11 @@ class GStreamerCamera:
     @property
     def mode(self) -> CameraMode | None:
         """What the pipeline sends; None before the first picture, and while it is closed."""
-        return CameraMode("GRAY8", *self._size, None) if self._pipeline is not None and any(self._size) else None
+        return CameraMode(self._format, *self._size, None) if self._pipeline is not None and any(self._size) else None
+
+    @property
+    def _format(self) -> str:
+        return "BGR" if self._options.colour else "GRAY8"
 
     def open(self) -> None:
         """Build the pipeline and start it. Raises CaptureError."""
@@ -61,7 +67,7 @@ class GStreamerCamera:
             raise
 
     def read(self) -> Frame:
-        """Wait for the next frame that is due; (rows, columns) grey. Raises CaptureError."""
+        """Wait for the next frame that is due; (rows, columns[, 3]). Raises CaptureError."""
         if self._pipeline is None:
             raise CaptureError(f"camera {self.name}: not open")
         while True:
@@ -78,9 +84,7 @@ class GStreamerCamera:
         buffer = sample.get_buffer()
         data = np.frombuffer(buffer.extract_dup(0, buffer.get_size()), np.uint8)
         try:
-            # GStreamer lays grey rows out at multiples of four bytes. Of NV12 the grey rows alone are looked at.
-            code = "NV12" if self._is_video_range() else "GREY"
-            image = gray_picture(data, code, *size, row_bytes=-(-size[0] // 4) * 4)
+            image = self._picture(data, *size)
         except ValueError as error:
             raise CaptureError(f"camera {self.name}: sends {error}") from None
         signalled = caps.get_fraction("pixel-aspect-ratio")
@@ -100,7 +104,7 @@ class GStreamerCamera:
     def _start(self) -> None:
         gst, glib = _libraries()
         try:
-            self._pipeline = gst.parse_launch(f"{self._text} ! {TAIL}")
+            self._pipeline = gst.parse_launch(f"{self._text} ! {TAIL.format(self._format)}")
         except glib.Error as error:
             raise CaptureError(f"camera {self.name}: {self._parse_fault(gst, error)}") from None
         self._sink = self._pipeline.get_by_name(SINK)
@@ -126,6 +130,14 @@ class GStreamerCamera:
                 return sample
             self._refuse_failed()
         raise CaptureError(f"camera {self.name}: no picture for {self._options.timeout_s:g} s")
+
+    def _picture(self, data: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
+        """Return the picture; GStreamer lays rows out at multiples of four bytes. Raises ValueError."""
+        if self._options.colour:
+            return colour_picture(data, "BGR3", width, height, row_bytes=-(-3 * width // 4) * 4)
+        # Of NV12 the grey rows alone are looked at.
+        code = "NV12" if self._is_video_range() else "GREY"
+        return gray_picture(data, code, width, height, row_bytes=-(-width // 4) * 4)
 
     def _is_video_range(self) -> bool:
         """Whether black is 16 and white 235, as in most YUV: videoconvert leaves grey levels as they came."""

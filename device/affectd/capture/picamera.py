@@ -18,6 +18,7 @@ from affectd.capture.frame_rate_limiter import FrameRateLimiter
 from affectd.capture.picamera_library import LIBRARY, Connected, choose, connected, load
 from affectd.capture.picamera_modes import SensorMode, choose_mode, picture_size
 from affectd.capture.pixel_aspect import SQUARE, with_square_pixels
+from affectd.capture.pixel_colour import colour_picture
 from affectd.capture.pixel_format import gray_picture
 from affectd.capture.protocols import CameraMode
 from affectd.capture.turned_camera import turned
@@ -91,7 +92,7 @@ class PiCamera:
         self._number = 0
 
     def read(self) -> Frame:
-        """Wait for the next frame that is due; (rows, columns) grey. Raises CaptureError."""
+        """Wait for the next frame that is due; (rows, columns[, 3]). Raises CaptureError."""
         if self._camera is None:
             raise CaptureError(f"camera {self.name}: not open")
         try:
@@ -228,8 +229,9 @@ class PiCamera:
         width, height = stream["size"]
         code, row_bytes = _CODES.get(stream["format"], stream["format"]), stream.get("stride") or 0
         full_range = str(getattr(colours, "range", "")).endswith("Full")
+        picture = colour_picture if self._options.colour else gray_picture
         try:
-            image = gray_picture(buffer, code, width, height, row_bytes=row_bytes, full_range=full_range)
+            image = picture(buffer, code, width, height, row_bytes=row_bytes, full_range=full_range)
         except ValueError as error:
             raise CaptureError(f"camera {self.name}: sends {error}") from None
         image = turned(with_square_pixels(image, self._options.pixel_aspect or SQUARE), *self._turn)

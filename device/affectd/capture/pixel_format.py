@@ -111,7 +111,17 @@ def gray_picture(
     video range by its format is not here. Raises ValueError with what is wrong, as it follows "sends".
     """
     if code in JPEG:
-        return _decoded(data.ravel())
+        return decoded(data, cv2.IMREAD_GRAYSCALE)
+    rows = rows_of(data, code, width, height, row_bytes)
+    form = FORMATS[code]
+    gray = form.gray(rows)
+    if form.video_range and not full_range:
+        return np.asarray(cv2.LUT(gray, _FULL_RANGE), np.uint8)
+    return np.array(gray, np.uint8, order="C")
+
+
+def rows_of(data: Bytes, code: str, width: int, height: int, row_bytes: int) -> Bytes:
+    """Return the rows of the first plane, (height, bytes), in the memory of `data`. Raises ValueError as above."""
     if code not in FORMATS:
         raise ValueError(f"pictures in the format {shown(code)}, which is not known here")
     form = FORMATS[code]
@@ -121,17 +131,15 @@ def gray_picture(
     needed = stride * (height - 1) + width_bytes
     if data.size < needed:
         raise ValueError(f"{data.size} bytes for a picture of {width}x{height} {shown(code)}, which has {needed}")
-    rows = np.lib.stride_tricks.as_strided(
+    return np.lib.stride_tricks.as_strided(
         np.ascontiguousarray(data).ravel(), (height, width_bytes), (stride, 1), writeable=False
     )
-    gray = form.gray(rows)
-    if form.video_range and not full_range:
-        return np.asarray(cv2.LUT(gray, _FULL_RANGE), np.uint8)
-    return np.array(gray, np.uint8, order="C")
 
 
-def _decoded(jpeg: Bytes) -> Bytes:
-    picture = cv2.imdecode(jpeg, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION) if jpeg.size else None
+def decoded(data: Bytes, how: int) -> Bytes:
+    """Return the picture of a JPEG, decoded as one of OpenCV's IMREAD. Raises ValueError as above."""
+    jpeg = data.ravel()
+    picture = cv2.imdecode(jpeg, how | cv2.IMREAD_IGNORE_ORIENTATION) if jpeg.size else None
     if picture is None:
         raise ValueError(f"{jpeg.size} bytes that are no JPEG picture")
     return np.asarray(picture, np.uint8)

@@ -10,13 +10,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from affectd.events import Probabilities
+
 LONGEST_S = 0.25
 """Seconds after which a face is classified anew, changed or not: little beside the fusion's memory of a second, and the
 dwell before an event."""
 PARTS = 6
 """Into so many each way the network's input is cut, for a mouth that moves is little of the whole."""
 CHANGE = 0.2
-"""Mean change of a part from which a face is classified anew, in standard deviations of the whole. Of 400 PublicTest
+"""Mean change of a part from which a face is classified anew, in standard deviations of a channel. Of 400 PublicTest
 faces the noise of a small sensor in full light changed 6 % by more, and moved the probabilities by 0.037 (half the sum
 of the absolute differences). Where another face's mouth or brows were blended in, what changed less moved them by 0.05,
 and what changed more by 0.18."""
@@ -27,8 +29,11 @@ FloatArray = NDArray[np.float32]
 class FaceModel(Protocol):
     """The expression classifier."""
 
-    def probabilities(self, x: FloatArray) -> tuple[float, ...]:
-        """Return calibrated probabilities (7) in the order of LABELS for a face (1, size, size, 1)."""
+    def probabilities(self, x: FloatArray) -> Probabilities | None:
+        """Return calibrated probabilities (7) in the order of LABELS for a face (1, height, width, channels).
+
+        None: it does not know.
+        """
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,15 +41,15 @@ class _Prediction:
     at: float
     """When the picture was captured, seconds."""
     values: FloatArray
-    """What the network was shown, (size, size, channels)."""
-    probabilities: tuple[float, ...]
+    """What the network was shown, (height, width, channels)."""
+    probabilities: Probabilities | None
 
     def holds(self, values: FloatArray, at: float) -> bool:
         """Whether it is true of `values`, captured at `at` seconds, as well."""
         if not 0 <= at - self.at < LONGEST_S:
             return False
         parts = cv2.resize(cv2.absdiff(values, self.values), (PARTS, PARTS), interpolation=cv2.INTER_AREA)
-        return bool(parts.max() < CHANGE * self.values.std())
+        return bool(parts.max() < CHANGE * self.values.std(axis=(0, 1)).mean())
 
 
 @dataclass(slots=True)
@@ -59,10 +64,10 @@ class PredictionCache:
         """Forget all faces."""
         self._newest.clear()
 
-    def predict(self, faces: Mapping[int, FloatArray], at: float) -> list[tuple[float, ...]]:
+    def predict(self, faces: Mapping[int, FloatArray], at: float) -> list[Probabilities | None]:
         """Return the calibrated probabilities of the faces in the frame captured at `at` seconds.
 
-        `faces` are the network's inputs, (size, size, channels), by track.
+        `faces` are the network's inputs, (height, width, channels), by track.
         """
         newest: dict[int, _Prediction] = {}
         for track, values in faces.items():

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from affectd.events import Box, FaceReading, Frame, Mouth, TrackedFace
+from affectd.events import UNREAD, Box, FaceReading, Frame, Mouth, Probabilities, TrackedFace
 from affectd.face.detector import FaceDetector
 from affectd.face.mouth import MouthTracker
 from affectd.face.prediction_cache import FaceModel, PredictionCache
-from affectd.face.preprocess import FacePreprocessing, GrayImage, PixelBox, to_gray
+from affectd.face.preprocess import FacePreprocessing, GrayImage, Image, PixelBox, to_gray
 from affectd.face.quality import face_quality
 from affectd.face.tracker import FaceTracker, Track
+
+log = logging.getLogger(__name__)
+
+COLOURLESS = (
+    "the pictures are grey, but the face model was trained on colour; it reads less from them: take a camera or a "
+    "camera.pixel_format with colour, or a model for grey"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +48,8 @@ class FaceReader:
     """Faces classified in one frame: the one in front, then the largest."""
     last_timings: FaceTimings | None = field(default=None, init=False)
     """Of the newest frame; None before the first."""
+    notice: str | None = field(default=None, init=False)
+    """What is wrong with the newest frame for this model; None: nothing."""
     _mouths: MouthTracker = field(default_factory=MouthTracker, init=False)
     _predictions: PredictionCache = field(init=False)
 
@@ -76,7 +86,8 @@ class FaceReader:
         qualities = [face_quality(crop) for crop in crops]
         mouths = self._measure_mouths(tracks, crops, frame.captured_at)
         judged = time.perf_counter()
-        inputs = {_number(track): self.preprocessing.prepare(crop) for track, crop in zip(tracks, crops, strict=True)}
+        shown = self._model_crops(frame, tracks, crops)
+        inputs = {_number(track): self.preprocessing.prepare(crop) for track, crop in zip(tracks, shown, strict=True)}
         prepared = time.perf_counter()
         outputs = self._predictions.predict(inputs, frame.captured_at)
         done = time.perf_counter()
@@ -87,6 +98,18 @@ class FaceReader:
             for track, quality, output in zip(tracks, qualities, outputs, strict=True)
         )
         return FaceReading(frame.captured_at, faces)
+
+    def _model_crops(self, frame: Frame, tracks: list[Track], gray: list[GrayImage]) -> list[Image]:
+        """Return the crops that the model is shown: in colour where it wants it, and the frame has it."""
+        if not self.preprocessing.wants_colour:
+            return gray
+        colourless = frame.image.ndim == 2
+        if colourless and self.notice is None:
+            log.warning("%s", COLOURLESS)
+        self.notice = COLOURLESS if colourless else None
+        if colourless:
+            return gray
+        return [self.preprocessing.crop(frame.image, track.box, track.roll_deg) for track in tracks]
 
     def _measure_mouths(self, tracks: list[Track], crops: list[GrayImage], at: float) -> dict[int, Mouth]:
         """Return what is seen of the mouths, by track; nothing while one person is in view, whose the voice then is."""
@@ -104,8 +127,10 @@ def _number(track: Track) -> int:
 
 
 def _tracked_face(
-    track: Track, shape: tuple[int, ...], quality: float, probabilities: tuple[float, ...], mouth: Mouth | None
+    track: Track, shape: tuple[int, ...], quality: float, probabilities: Probabilities | None, mouth: Mouth | None
 ) -> TrackedFace:
+    if probabilities is None:  # somebody is there, of whom nothing is read
+        quality, probabilities = 0.0, UNREAD
     return TrackedFace(_number(track), _fractions(track.box, shape), quality, probabilities, track.roll_deg, mouth)
 
 

@@ -44,7 +44,8 @@ def _look(reader: FaceReader, image: NDArray[np.uint8]) -> tuple[TrackedFace, ..
     reader.reset()
     detector, gray = reader.tracker.detector, to_gray(image)
     looks = detector.attempts(detector.shrink(gray)) + 1
-    return [reader.read(Frame(gray, number * FRAME_S, number)) for number in range(looks)][-1].faces
+    shown = image if reader.preprocessing.wants_colour else gray
+    return [reader.read(Frame(shown, number * FRAME_S, number)) for number in range(looks)][-1].faces
 
 
 def _same(one: TrackedFace, other: TrackedFace) -> bool:

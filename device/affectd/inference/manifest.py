@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -138,6 +139,31 @@ class Section:
             raise self.refuse(key, f"a whole number in {low}..{high}", value)
         return int(value)
 
+    def flag(self, key: str) -> bool:
+        """Take true or false."""
+        value = self.take(key)
+        if not isinstance(value, bool):
+            raise self.refuse(key, "true or false", value)
+        return value
+
+    def whole_or_pair(self, key: str, low: int, high: int) -> int | tuple[int, int]:
+        """Take a whole number in low..high, or a list of two that differ; of two that are the same, the one."""
+        value = self.take(key)
+        pair = value if isinstance(value, list) else [value, value]
+        if len(pair) != 2 or not all(_is_number(n) and int(n) == n and low <= n <= high for n in pair):
+            raise self.refuse(key, f"a whole number in {low}..{high}, or a list of two", value)
+        first, second = (int(n) for n in pair)
+        return first if first == second else (first, second)
+
+    def per_channel(self, key: str, channels: int, low: float, high: float) -> float | tuple[float, ...]:
+        """Take a number in low..high, or a list of one for each channel."""
+        value = self.take(key)
+        numbers = value if isinstance(value, list) else [value] * channels
+        if len(numbers) != channels or not all(_is_number(n) and low <= n <= high for n in numbers):
+            each = f", or a list of {channels}, one for each channel" if channels > 1 else ""
+            raise self.refuse(key, f"a number in {low:g}..{high:g}{each}", value)
+        return tuple(float(n) for n in numbers) if isinstance(value, list) else float(value)
+
     def numbers(self, key: str, count: int) -> tuple[float, ...]:
         """Take a list of `count` numbers in 0..1."""
         value = self.take(key)
@@ -219,7 +245,7 @@ def _read_tensor_type(section: Section) -> TensorType:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, int | float) and not isinstance(value, bool) and -math.inf < value < math.inf
 
 
 def _shown(value: Any) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,7 @@ from affectd.inference.proof import prove
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Model:
     """An open model. Not thread-safe: one thread calls it."""
 
@@ -35,6 +35,11 @@ class Model:
     """The delegate in use: 'cpu' also where another one was asked for and failed."""
     delegate_reason: str = ""
     """Why it is not the one asked for, or why 'auto' took it; empty where there is nothing to tell."""
+
+    not_numbers: int = field(default=0, init=False)
+    """Answers that were NaN or infinite, and are not read."""
+    trouble: str | None = field(default=None, init=False)
+    """What is wrong with its newest answer; None: nothing."""
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -59,13 +64,26 @@ class Model:
         """Return logits (outputs,) float32 for one float32 input, with or without the batch axis."""
         return self.interpreter(x)
 
-    def probabilities(self, x: FloatArray) -> tuple[float, ...]:
+    def probabilities(self, x: FloatArray) -> tuple[float, ...] | None:
         """Return calibrated probabilities for one input, in the order of its task's VOCABULARY.
 
-        A label that the model does not know has 0.
+        A label that the model does not know has 0. None where the answer is none: NaN or infinite.
         """
         logits, vocabulary = self.logits(x), VOCABULARY[self.bundle.task]
+        if not np.isfinite(logits).all():
+            self._not_read()
+            return None
+        self.trouble = None
         return tuple(label_probabilities(logits, self.bundle.outputs, vocabulary, self.temperature).tolist())
+
+    def _not_read(self) -> None:
+        self.not_numbers += 1
+        self.trouble = (
+            f"{self.bundle.name} ({self.kind}) answers NaN or infinity, which is not read; take another variant "
+            f"(inference.{self.bundle.task}_variant), or convert the model again"
+        )
+        if self.not_numbers == 1:
+            log.error("%s", self.trouble)
 
 
 def open_model(

@@ -35,6 +35,8 @@ def prove(
             on_sample()
     except RuntimeError as error:
         raise ModelError(f"{path}: fails when it runs: {' '.join(str(error).split())}") from error
+    if not np.isfinite(logits).all():
+        raise ModelError(f"{path}: answers NaN or infinity on the golden samples; convert it again")
     if shortfall := Parity.of(np.stack(logits), parent).shortfall(kind):
         raise ModelError(f"{path}: wrong answers on the golden samples: {shortfall}")
     return min(took)

@@ -47,6 +47,10 @@ class ModelHealth:
     variant: str
     runtime: str
     delegate: str
+    labels: tuple[str, ...]
+    """Those that it knows: it has no opinion on the others."""
+    not_numbers: int
+    """Answers that were NaN or infinite, and are not read."""
     delegate_reason: str | None
     """Why it is not the configured one, or why `auto` took it."""
 
@@ -66,6 +70,8 @@ class HealthDocument:
     frames_per_s: float
     face_readings_per_s: float
     voice_readings_per_s: float
+    camera_notice: str | None
+    """What is wrong with the pictures: grey, where the model wants colour."""
     microphone_level_db: float | None
     """Of full scale, over the newest 10 s; None while no sound comes."""
     microphone_notice: str | None

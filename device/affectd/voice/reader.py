@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from affectd.errors import CaptureError
-from affectd.events import AudioChunk, VoiceReading
+from affectd.events import VOICE_UNREAD, AudioChunk, Probabilities, VoiceReading
 from affectd.resample import SAMPLE_RATE
 from affectd.voice.activity import Activity, VoiceActivity, speech_snr_db
 from affectd.voice.features import FloatArray, VoiceFeatures
@@ -35,8 +35,11 @@ RAVDESS, overdriven: 0.7 % cut off cost an eighth of it, 4.5 % two fifths, 11 % 
 class VoiceModel(Protocol):
     """The speech emotion classifier."""
 
-    def probabilities(self, x: FloatArray) -> tuple[float, ...]:
-        """Return calibrated probabilities (8) in the order of VOICE_LABELS for a window (1, frames, columns)."""
+    def probabilities(self, x: FloatArray) -> Probabilities | None:
+        """Return calibrated probabilities (8) in the order of VOICE_LABELS for a window (1, frames, columns).
+
+        None: it does not know.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +184,8 @@ class VoiceReader:
         probabilities = self.model.probabilities(window[np.newaxis])
         self._note_timings(start, windowed, time.perf_counter())
         quality = voice_quality(float(self._speech.mean()), snr_db, float(self._clipped.mean()))
+        if probabilities is None:
+            quality, probabilities = 0.0, VOICE_UNREAD
         return VoiceReading(
             at, active=True, snr_db=snr_db, quality=quality, probabilities=probabilities, loudness=loudness
         )

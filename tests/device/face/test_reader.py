@@ -112,3 +112,44 @@ def test_says_what_each_stage_took() -> None:
     assert timings.track > 0
     assert timings.classify > 0
     assert min(timings.gray, timings.quality, timings.preprocess) > 0
+
+
+def colour_reader(model: Recorder) -> FaceReader:
+    preprocessing = FacePreprocessing.from_manifest({"size": [32, 40], "colour": "rgb", "mean": 0, "std": 1})
+    return FaceReader.create(model, preprocessing, HaarDetector())
+
+
+def test_a_colour_model_is_shown_the_colours_of_the_face() -> None:
+    model, reddish = Recorder(), scene((320, 240, 120))
+    reddish[:, :, 0] //= 2
+    reader = colour_reader(model)
+    assert read(reader, *[reddish] * 3)[-1].faces
+    shown = model.inputs[-1][0]
+    assert shown.shape == (32, 40, 3)
+    expected = reader.preprocessing.prepare(reddish[180:300, 260:380])
+    assert np.abs(shown.mean(axis=(0, 1)) - expected.mean(axis=(0, 1))).max() < 15
+    assert shown[:, :, 0].mean() > 1.5 * shown[:, :, 2].mean()
+    assert reader.notice is None
+
+
+def test_a_colour_model_is_shown_grey_where_there_is_no_colour_and_that_is_told_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    model, colour = Recorder(), scene((320, 240, 120))
+    reader, gray = colour_reader(model), cv2.cvtColor(colour, cv2.COLOR_BGR2GRAY)
+    assert read(reader, *[gray] * 4)[-1].faces
+    assert (model.inputs[-1][..., 0] == model.inputs[-1][..., 2]).all()
+    assert "the pictures are grey" in (reader.notice or "")
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    read(reader, colour, start=51.0)
+    assert reader.notice is None
+
+
+def test_a_face_of_which_the_model_knows_nothing_is_seen_and_not_read() -> None:
+    class Broken(Recorder):
+        def probabilities(self, x: np.ndarray) -> None:  # type: ignore[override]
+            return None
+
+    face = read(make(Broken()), *[scene((400, 160, 110))] * 3)[-1].primary
+    assert face is not None
+    assert (face.quality, face.probabilities) == (0.0, (1 / 7,) * 7)

@@ -33,6 +33,7 @@ HEALTH = HealthDocument(
     frames_per_s=14.987,
     face_readings_per_s=14.9,
     voice_readings_per_s=2.0,
+    camera_notice=None,
     microphone_level_db=-41.27,
     microphone_notice=None,
     latency={"face": Latency(11.234, 15.5), "event": Latency(50.1, 90.9)},
@@ -56,13 +57,18 @@ HEALTH = HealthDocument(
     rss_mb=210.44,
     camera=CameraHealth("MJPG", 640, 480, 30.0),
     components={"camera": ComponentHealth("running", "2026-01-02T03:04:05.678Z", 1, "camera /dev/video0: gone")},
-    models={"face": ModelHealth("face-vgg16", "1.0.0", "int8", "litert", "cpu", "teflon: takes nothing")},
+    models={
+        "face": ModelHealth(
+            "face-vgg16", "1.0.0", "int8", "litert", "cpu", ("happy", "sad"), 2, "teflon: takes nothing"
+        )
+    },
 )
 BARE_HEALTH = replace(
     HEALTH,
     status="degraded",
     problem="camera: /dev/video0: gone",
     privacy_notice="switch file /run/x: cannot be read",
+    camera_notice="the pictures are grey",
     microphone_level_db=None,
     microphone_notice="microphone default: digital silence for 10 s",
     latency={},

@@ -10,6 +10,7 @@ from pathlib import Path
 from affectd.capture.camera_options import CameraOptions
 from affectd.capture.frame_rate_limiter import FrameRateLimiter
 from affectd.capture.pixel_aspect import SQUARE, with_square_pixels
+from affectd.capture.pixel_colour import colour_picture, has_colour
 from affectd.capture.pixel_format import FORMATS, JPEG, gray_picture, shown
 from affectd.capture.protocols import CameraMode
 from affectd.capture.v4l2.device import Device, Layout
@@ -37,7 +38,7 @@ _REASONS = {
 
 
 class V4l2Camera:
-    """A node below /dev, or a link to one. Its pictures are grey, thinned to about `fps` a second.
+    """A node below /dev, or a link to one. Its pictures are grey unless colour is wanted, thinned to about `fps`.
 
     The pixels of such a camera count as square unless `pixel_aspect` is set, for V4L2 does not report it.
     """
@@ -70,7 +71,7 @@ class V4l2Camera:
         self._number = 0
 
     def read(self) -> Frame:
-        """Wait for the next frame that is due; (height, width) grey. Raises CaptureError."""
+        """Wait for the next frame that is due; (height, width[, 3]). Raises CaptureError."""
         if self._stream is None:
             raise CaptureError(f"camera {self.name}: not open")
         began = time.monotonic()
@@ -80,7 +81,7 @@ class V4l2Camera:
                 continue
             layout = self._layout
             try:
-                image = gray_picture(
+                image = (colour_picture if self._options.colour else gray_picture)(
                     self._stream.data(),
                     layout.code,
                     layout.width,
@@ -153,11 +154,12 @@ class V4l2Camera:
             raise
         return (layout, device.set_rate(self._options.fps)) if layout.code == code else None
 
-    def _shortcoming(self, granted: tuple[Layout, float]) -> tuple[int, float]:
-        """Return how far size and rate fall short of what is requested: the least is the best, the first of equals."""
+    def _shortcoming(self, granted: tuple[Layout, float]) -> tuple[bool, int, float]:
+        """Return how far colour, size and rate fall short of what is requested: of equals the first is the best."""
         layout, rate = granted
         options = self._options
         return (
+            options.colour and not has_colour(layout.code),
             abs(layout.width * layout.height - options.width * options.height),
             max(0.0, FAST_ENOUGH * options.fps - (rate or options.fps)),
         )

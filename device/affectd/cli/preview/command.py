@@ -77,8 +77,8 @@ def _feeds(config: Config, view: View) -> list[Feed]:
 
     feeds: list[Feed] = []
     clip = assembly.open_clip(config, realtime=True, loop=True)
-    camera = assembly.make_camera(config, clip)
     face = assembly.open_configured_model(config, "face")
+    camera = assembly.make_camera(config, clip, colour=assembly.wants_colour(face))
     if camera is not None and face is not None:
         feeds.append(CameraFeed(camera, assembly.make_face_reader(config, face), view, config))
     microphone = assembly.make_microphone(config, clip)
