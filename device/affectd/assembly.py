@@ -217,12 +217,15 @@ def make_still_reader(config: Config, model: Model) -> StillReader:
 
 
 def make_voice_reader(config: Config, model: Model) -> VoiceReader:
-    """Build the voice path around an open model."""
-    features = VoiceFeatures.from_manifest(model.bundle.features)
+    """Build the voice path around an open model. Raises ModelError when it takes none of the features affectd has."""
+    bundle, where = model.bundle, str(model.bundle.folder / MANIFEST)
+    features = VoiceFeatures.from_manifest(bundle.features, where=where)
+    features.check_input(bundle.input_shape, where)
     return VoiceReader(
         model,
         features,
         make_voice_activity(config),
+        input_shape=bundle.input_shape,
         hop_s=config.voice.hop_s,
         min_snr_db=config.voice.min_snr_db,
     )

@@ -19,7 +19,7 @@ from scipy.signal import resample_poly
 
 from affectd.events import AudioChunk
 from affectd.voice.activity import VoiceActivity
-from affectd.voice.features import VoiceFeatures
+from affectd.voice.features import MfccFeatures
 from affectd.voice.level_activity import LevelActivity
 from affectd.voice.reader import VoiceReader
 from affectd.voice.silero_activity import CHUNK, SPEECH, SileroActivity
@@ -29,7 +29,7 @@ from support.speech import speech
 
 PIECES = Path("/usr/share/games/openttd/baseset/openmsx")
 SOUND_FONT = Path("/usr/share/sounds/sf2/TimGM6mb.sf2")
-SPEC = VoiceFeatures()
+SPEC = MfccFeatures()
 HOP = RATE // 2
 SOUND_S = 30.0
 PIECE_S = 20.0

@@ -33,7 +33,7 @@ from affectd.face.preprocess import FacePreprocessing
 from affectd.face.reader import FaceReader
 from affectd.fusion.fuser import Fuser
 from affectd.fusion.speaker import WINDOW_S, SpeakerFinder
-from affectd.voice.features import VoiceFeatures
+from affectd.voice.features import MfccFeatures
 from affectd.voice.reader import VoiceReader
 from affectd.voice.silero_activity import SileroActivity
 from affectd_convert.evaluation.robustness.scenes import room
@@ -258,7 +258,7 @@ def _see(
 
 
 def _hear(samples: Samples) -> list[VoiceReading]:
-    features = VoiceFeatures()
+    features = MfccFeatures()
     reader = VoiceReader(Nothing(len(VOICE_LABELS)), features, SileroActivity())
     whole, readings = as_int16(samples), []
     for start in range(0, len(whole), RATE // 10):

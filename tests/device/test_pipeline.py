@@ -23,7 +23,7 @@ from affectd.publish.publisher import Publisher
 from affectd.service.meters import Meters
 from affectd.service.pool import Pool
 from affectd.service.supervisor import Supervisor
-from affectd.voice.features import VoiceFeatures
+from affectd.voice.features import MfccFeatures
 from affectd.voice.level_activity import LevelActivity
 from affectd.voice.reader import VoiceReader
 from support.broker import Listener, Mosquitto
@@ -100,7 +100,7 @@ class Box:
         self._listener = listener
         self.camera, self.microphone = Seeing(), Hearing()
         self.face_reader = FaceReader.create(Classifier(7), FacePreprocessing(), HaarDetector(), detect_every=1)
-        self.voice_reader = VoiceReader(Classifier(8), VoiceFeatures(), LevelActivity())
+        self.voice_reader = VoiceReader(Classifier(8), MfccFeatures(), LevelActivity())
         self._pipeline = Pipeline(
             Config(),
             camera=Pool(self.camera, Seeing),

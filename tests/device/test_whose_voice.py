@@ -15,7 +15,7 @@ from affectd.face.haar import HaarDetector
 from affectd.face.preprocess import FacePreprocessing
 from affectd.face.reader import FaceReader
 from affectd.fusion.fuser import Fuser
-from affectd.voice.features import VoiceFeatures
+from affectd.voice.features import MfccFeatures
 from affectd.voice.reader import VoiceReader
 from affectd.voice.silero_activity import SileroActivity
 from support.media import write_clip
@@ -69,7 +69,7 @@ def two_people(folder: Path) -> Path:
 def fused(path: Path) -> list[Person]:
     """Return who is in view at the clip's end: the faces show next to nothing, the voice is angry."""
     face = FaceReader.create(Leaning("neutral", 0.4, LABELS), FacePreprocessing(), HaarDetector())
-    features = VoiceFeatures()
+    features = MfccFeatures()
     voice = VoiceReader(Leaning("angry", 0.8, VOICE_LABELS), features, SileroActivity())
     clip, fuser = Clip(path, realtime=False, loop=False, fps=FPS), Fuser()
     assert clip.camera is not None

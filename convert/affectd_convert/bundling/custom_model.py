@@ -18,7 +18,7 @@ from affectd.events import LABELS, VOICE_LABELS
 from affectd.face.preprocess import FacePreprocessing
 from affectd.inference.bundle import Bundle
 from affectd.inference.manifest import FILE_NAME, Section
-from affectd.voice.features import VoiceFeatures
+from affectd.voice.features import MfccFeatures, VoiceFeatures
 from affectd_convert.bundling.write import Description, write_bundle
 from affectd_convert.conversion.bounded_process import run_module
 from affectd_convert.conversion.float_model import parent_logits, parent_of
@@ -67,7 +67,7 @@ class OwnModel:
         """What the box gives the network, without the batch."""
         if self.task == "face":
             return self.preprocessing.shape
-        return (self.features.window_frames, self.features.columns)
+        return self.features.shape
 
     @property
     def affectd_labels(self) -> tuple[str, ...]:
@@ -94,7 +94,7 @@ def read_own_model(path: Path) -> OwnModel:
         output=root.text("output", choices=("logits", "softmax")),
         labels=_labels(root, task),
         preprocessing=FacePreprocessing.from_manifest(root.mapping("preprocessing") if face else {}, where=root.where),
-        features=VoiceFeatures() if face else VoiceFeatures.from_manifest(_parameters(root)),
+        features=MfccFeatures() if face else VoiceFeatures.from_manifest(root.mapping("features"), where=root.where),
         representative=path.parent / samples.text("representative"),
         held_out=path.parent / samples.text("held_out"),
         split=samples.text("split"),
@@ -102,7 +102,6 @@ def read_own_model(path: Path) -> OwnModel:
     )
     samples.done()
     root.done()
-    _check_ranges(root, own.features)
     return own
 
 
@@ -148,46 +147,6 @@ def _labels(root: Section, task: str) -> tuple[str, ...]:
         hint = f" ({', '.join(foreign)}: not known to affectd; rename or leave it out in training)" if foreign else ""
         raise root.refuse("labels", f"{known}, each once, in the order of the model's outputs{hint}", value)
     return tuple(value)
-
-
-def _parameters(root: Section) -> dict[str, Any]:
-    """Take a table of numbers, switches and lists of numbers, each of its default's own kind."""
-    values, defaults = root.mapping("features"), VoiceFeatures()
-    for name, value in values.items():
-        kind = type(getattr(defaults, name, value))
-        fits = (int, float) if kind is float else (list,) if kind is tuple else (kind,)
-        if type(value) not in fits or (kind is tuple and not all(type(one) in {int, float} for one in value)):
-            wanted = {bool: "true or false", int: "a whole number", float: "a number"}.get(kind, "a list of numbers")
-            raise root.refuse(f"features.{name}", wanted, value)
-    return values
-
-
-def _check_ranges(root: Section, voice: VoiceFeatures) -> None:
-    """Refuse numbers that the box could not make an input with. Raises ModelError that names the key."""
-    values = voice.to_manifest()
-    for key, fits, wanted in _voice_ranges(voice):
-        if not fits:
-            raise root.refuse(f"features.{key}", wanted, values[key])
-
-
-def _voice_ranges(voice: VoiceFeatures) -> list[tuple[str, bool, str]]:
-    half = f"at most half of sample_rate, {voice.sample_rate / 2:g}"
-    period_s = 1 / voice.pitch_low_hz if voice.pitch_low_hz > 0 else 0.0
-    return [
-        ("sample_rate", voice.sample_rate >= 1, "1 or more"),
-        ("window_frames", voice.window_frames >= 1, "1 or more"),
-        ("delta_span", voice.delta_span >= 1, "1 or more"),
-        ("frame_s", voice.frame_length >= 1, "a sample or more"),
-        ("hop_s", voice.hop_length >= 1, "a sample or more"),
-        ("mfcc", 1 <= voice.mfcc <= voice.filters, "1 or more, and at most as many as filters"),
-        ("high_hz", voice.high_hz <= voice.sample_rate / 2, half),
-        ("low_hz", 0 <= voice.low_hz < voice.high_hz, "0 or more, and below high_hz"),
-        ("pitch_high_hz", voice.pitch_high_hz <= voice.sample_rate / 2, half),
-        ("pitch_low_hz", 0 < voice.pitch_low_hz < voice.pitch_high_hz, "above 0, and below pitch_high_hz"),
-        ("pitch_window_s", voice.pitch_window_s >= voice.frame_s, "frame_s or more"),
-        ("pitch_window_s", voice.pitch_window_s > period_s, f"longer than a period of pitch_low_hz, {period_s:.3g}"),
-        ("std", min(voice.std) > 0, "above 0 in every column"),
-    ]
 
 
 def _training_data(section: Section) -> dict[str, str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from affectd.resample import SAMPLE_RATE
 from affectd.voice.features import VoiceFeatures
 from affectd_convert.datasets import fer2013, speech
 from affectd_convert.datasets.clip_windows import fewest_samples
@@ -64,7 +65,7 @@ def read_labelled_faces(path: Path, split: str | None = None) -> Faces:
 
 
 def read_clip_index(path: Path, labels: Sequence[str], features: VoiceFeatures) -> Clips:
-    """Read the sounds that an index.csv (or the folder that holds it) names, as mono at the rate of `features`.
+    """Read the sounds that an index.csv (or the folder that holds it) names, as mono at 16 kHz.
 
     The columns `file` (relative to the index) and `emotion` are needed, `speaker` is read if there. Sounds with
     a label that is not among `labels`, unreadable ones, and those too short for a frame of `features` are left out
@@ -78,12 +79,12 @@ def read_clip_index(path: Path, labels: Sequence[str], features: VoiceFeatures) 
             skipped.append(f"{index.name}:{line}: {file}: label {emotion!r} is none of {', '.join(labels)}")
             continue
         try:
-            sound = read_samples(index.parent / file, features.sample_rate)
+            sound = read_samples(index.parent / file, SAMPLE_RATE)
         except DataError as error:
             skipped.append(f"{index.name}:{line}: {error}")
             continue
         if len(sound) < fewest_samples(features):
-            held = 1000 * len(sound) / features.sample_rate
+            held = 1000 * len(sound) / SAMPLE_RATE
             skipped.append(
                 f"{index.name}:{line}: {file}: holds {held:.0f} ms of sound; too little to tell anything from"
             )
@@ -96,7 +97,7 @@ def read_clip_index(path: Path, labels: Sequence[str], features: VoiceFeatures) 
     return Clips(tuple(samples), np.array(truth, np.int64), tuple(speakers), tuple(skipped))
 
 
-def read_fold(path: Path, split: str, labels: Sequence[str], sample_rate: int) -> Clips:
+def read_fold(path: Path, split: str, labels: Sequence[str]) -> Clips:
     """Read the clips of the actors in the RAVDESS fold `split` (a key of SPEECH_SPLITS) from a folder of corpora.
 
     Raises DataError when there is none.
@@ -104,7 +105,7 @@ def read_fold(path: Path, split: str, labels: Sequence[str], sample_rate: int) -
     found = speech.survey_speech(path)
     _, held = speech.split(found.clips, SPEECH_SPLITS[split])
     return Clips(
-        tuple(read_samples(clip.path, sample_rate) for clip in held),
+        tuple(read_samples(clip.path, SAMPLE_RATE) for clip in held),
         np.array([labels.index(clip.emotion) for clip in held], np.int64),
         tuple(clip.speaker for clip in held),
         found.skipped,

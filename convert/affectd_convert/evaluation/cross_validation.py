@@ -11,6 +11,7 @@ import numpy as np
 
 from affectd.events import VOICE_LABELS
 from affectd.inference.interpreter import Interpreter, load_runtime
+from affectd.resample import SAMPLE_RATE
 from affectd.voice.features import VoiceFeatures
 from affectd_convert.conversion.float_model import parent_logits, parent_of
 from affectd_convert.conversion.quantize import quantize
@@ -123,7 +124,7 @@ def _fold(run: Path, data: Path, kinds: Sequence[str]) -> Fold:
     features = cast("VoiceFeatures", config.inputs)
     _, held = speech.split(speech.read_speech(data), config.data.fold)
     clips = Clips(
-        tuple(speech.read_samples(clip.path, features.sample_rate) for clip in held),
+        tuple(speech.read_samples(clip.path, SAMPLE_RATE) for clip in held),
         np.array([clip.label for clip in held]),
         tuple(clip.speaker for clip in held),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,13 +16,18 @@ Run = Callable[[FloatArray], FloatArray]
 """Logits (n, labels) for inputs (n, *input), both float32: a device interpreter's `run`."""
 
 
+def shaped(run: Run, input_shape: Sequence[int]) -> Run:
+    """Return `run` for inputs without the axes of one that the network's shape, its batch first, has more."""
+    return lambda inputs: run(inputs.reshape(-1, *input_shape[1:]))
+
+
 def logits_of_faces(run: Run, preprocessing: FacePreprocessing, crops: Iterable[GrayImage]) -> FloatArray:
     """Return logits (n, labels) for grey crops of any side, as the daemon prepares them."""
     return run(np.stack([preprocessing.prepare(crop) for crop in crops]))
 
 
 def logits_of_clips(run: Run, features: VoiceFeatures, clips: Iterable[NDArray[np.int16]]) -> FloatArray:
-    """Return logits (n, labels) for clips, each (samples,) mono at the features' rate, by `clip_windows`' rule."""
+    """Return logits (n, labels) for clips, each (samples,) mono at 16 kHz, by `clip_windows`' rule."""
     return np.stack([clip_logits(samples, features, run) for samples in clips])
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from affectd.face.preprocess import FacePreprocessing
+from affectd.resample import SAMPLE_RATE
 from affectd.voice.features import VoiceFeatures
 from affectd_convert.datasets import fer2013, speech
 from affectd_convert.datasets.clip_windows import clip_windows
@@ -93,7 +94,7 @@ def _must_be_what_was_trained_on(config: RunConfig, data: Path, *, training: str
 
 
 def _middle_window(clip: speech.Utterance, features: VoiceFeatures) -> NDArray[np.float32]:
-    windows = clip_windows(speech.read_samples(clip.path, features.sample_rate), features)
+    windows = clip_windows(speech.read_samples(clip.path, SAMPLE_RATE), features)
     return np.asarray(windows[len(windows) // 2])
 
 

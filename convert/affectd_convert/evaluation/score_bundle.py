@@ -25,7 +25,7 @@ from affectd_convert.datasets.labelled import (
 from affectd_convert.errors import DataError
 from affectd_convert.evaluation.calibration import Truth
 from affectd_convert.evaluation.metrics import Evaluation, evaluate
-from affectd_convert.evaluation.predict import logits_of_faces, logits_of_windows
+from affectd_convert.evaluation.predict import logits_of_faces, logits_of_windows, shaped
 from affectd_convert.evaluation.report import Predictions
 from affectd_convert.evaluation.robustness.scenes import SceneRow, scene_rows
 from affectd_convert.evaluation.robustness.table import Progress, Row, face_rows, mean_rows, voice_rows
@@ -114,7 +114,7 @@ def _of_faces(model: Model, data: Path, split: str | None, with_robustness: bool
 
 
 def _of_voices(model: Model, data: Path, split: str | None, with_robustness: bool, report: Progress) -> Scores:
-    run = model.interpreter.run
+    run = shaped(model.interpreter.run, model.bundle.input_shape)
     features = VoiceFeatures.from_manifest(model.bundle.features)
     clips = _clips(data, split, model.bundle, features)
     windows = logits_of_windows(run, features, clips.samples)
@@ -142,7 +142,7 @@ def _of_fold(folder: Path, split: str) -> Bundle:
 def _clips(data: Path, split: str | None, bundle: Bundle, features: VoiceFeatures) -> Clips:
     if split is None:
         return read_clip_index(data, bundle.labels, features)
-    return read_fold(data, split, bundle.labels, features.sample_rate)
+    return read_fold(data, split, bundle.labels)
 
 
 def _scores(model: Model, predictions: Predictions, rows: tuple[Row, ...], skipped: tuple[str, ...]) -> Scores:

@@ -16,14 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from affectd.events import LABELS, VOICE_LABELS
-from affectd.voice.features import FrameExtractor, VoiceFeatures
+from affectd.voice.features import MfccExtractor, MfccFeatures
 from affectd_convert.datasets import speech
 from affectd_convert.errors import DataError
 from affectd_convert.papers.fitting import SEED, Recipe
 from affectd_convert.papers.splits import Split, at_random, speakers_apart
 
 FloatArray = NDArray[np.float32]
-FEATURES = VoiceFeatures()
+FEATURES = MfccFeatures()
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ def windows(clips: Sequence[speech.Utterance], cache: Path) -> NDArray[np.float1
 
 
 def _window(clip: speech.Utterance) -> NDArray[np.float16]:
-    static = FrameExtractor(FEATURES).feed(speech.read_samples(clip.path, FEATURES.sample_rate))
+    static = MfccExtractor(FEATURES).feed(speech.read_samples(clip.path, FEATURES.sample_rate))
     start = max(len(static) - FEATURES.window_frames, 0) // 2
     return FEATURES.window(static[start : start + FEATURES.window_frames]).astype(np.float16)
 

@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from affectd.voice import features as voice_features
-from affectd.voice.features import FrameExtractor, VoiceFeatures
+from affectd.voice import speech_frames
+from affectd.voice.features import MfccExtractor, MfccFeatures, mfcc
 from affectd_convert.datasets.speech import Utterance, fold_of, read_samples
 from affectd_convert.errors import TrainingError
 from affectd_convert.training import sound_augment
@@ -45,7 +45,7 @@ class Renditions:
 
 def render(
     clips: Sequence[Utterance],
-    features: VoiceFeatures,
+    features: MfccFeatures,
     how: SoundAugmentation,
     *,
     count: int,
@@ -82,9 +82,10 @@ def render(
     ]
 
 
-def _key(clips: Sequence[Utterance], features: VoiceFeatures, how: SoundAugmentation, count: int) -> str:
+def _key(clips: Sequence[Utterance], features: MfccFeatures, how: SoundAugmentation, count: int) -> str:
     """Return what tells these renditions from all others: settings, the code that makes them, and the clips' files."""
-    code = (inspect.getsource(part) for part in (voice_features, sound_augment, read_samples, sys.modules[__name__]))
+    parts = (speech_frames, mfcc, sound_augment, read_samples, sys.modules[__name__])
+    code = (inspect.getsource(part) for part in parts)
     files = ((clip, clip.path.stat()) for clip in clips)
     named: dict[str, Any] = {
         "features": features.to_manifest(),
@@ -106,7 +107,7 @@ def _crowd(clips: Sequence[Utterance], sample_rate: int) -> list[Samples]:
 def _render_part(  # noqa: PLR0917 - a pool passes arguments by position
     file: Path,
     clips: Sequence[Utterance],
-    features: VoiceFeatures,
+    features: MfccFeatures,
     how: SoundAugmentation,
     count: int,
     crowd: Sequence[Samples],
@@ -120,7 +121,7 @@ def _render_part(  # noqa: PLR0917 - a pool passes arguments by position
             augment(samples, how, sample_rate=features.sample_rate, crowd=crowd, rng=rng) for _ in range(1, count)
         )
         for sound in (samples, *changed):
-            frames.append(FrameExtractor(features).feed(sound).astype(np.float16))
+            frames.append(MfccExtractor(features).feed(sound).astype(np.float16))
     # Runs of two folds may make the same file at the same time.
     beside = file.with_name(f".new-{os.getpid()}-{file.name}")
     try:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from affectd.events import VOICE_LABELS
-from affectd.voice.features import VoiceFeatures
+from affectd.voice.features import MfccFeatures
 from affectd_convert.architectures import cnn_lstm
 from affectd_convert.datasets import speech
 from affectd_convert.errors import TrainingError
@@ -53,10 +53,10 @@ def train_voice(data: Path, run: Path, recipe: VoiceRecipe) -> Path:
     speech.require_every_label(clips, data)
     config = _config(clips, recipe)
     to_train_on, held = speech.split(clips, recipe.fold)
-    rendered = render(clips, VoiceFeatures(), SoundAugmentation(), count=RENDITIONS, cache=run.parent / "speech-cache")
+    rendered = render(clips, MfccFeatures(), SoundAugmentation(), count=RENDITIONS, cache=run.parent / "speech-cache")
     trained_on = set(to_train_on)
     training = [one for one in rendered if one.clip in trained_on]
-    features = voice_batches.fit_normalization(VoiceFeatures(), training)
+    features = voice_batches.fit_normalization(MfccFeatures(), training)
     return train(
         Job(
             run=run,
@@ -98,7 +98,7 @@ def _config(clips: Sequence[speech.Utterance], recipe: VoiceRecipe) -> RunConfig
         task="voice",
         architecture="cnn-lstm",
         labels=VOICE_LABELS,
-        inputs=VoiceFeatures(),
+        inputs=MfccFeatures(),
         augmentation={"renditions": RENDITIONS, "sound": sound, "window": window},
         data=DataUsed(
             training=speech.describe_heard(training),

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from affectd.events import VOICE_LABELS
-from affectd.voice.features import VoiceFeatures
+from affectd.resample import SAMPLE_RATE
+from affectd.voice.features import MfccFeatures, VoiceFeatures
 from affectd_convert.datasets.clip_windows import clip_windows
 from affectd_convert.datasets.speech import Utterance, read_samples
 from affectd_convert.training.batch import Batch
@@ -49,7 +50,7 @@ class WindowAugmentation:
     """Alpha of the Beta distribution that two windows and their targets are mixed by."""
 
 
-def fit_normalization(features: VoiceFeatures, training: Sequence[Renditions]) -> VoiceFeatures:
+def fit_normalization(features: MfccFeatures, training: Sequence[Renditions]) -> MfccFeatures:
     """Return `features` with mean and deviation of every column over all frames of the clips as recorded."""
     bare = replace(features, mean=(), std=())
     count, total, squares = 0, np.zeros(bare.columns), np.zeros(bare.columns)
@@ -69,7 +70,7 @@ class VoiceBatches:
     """All training batches of one epoch, made on demand and reproducibly."""
 
     training: Sequence[Renditions]
-    features: VoiceFeatures
+    features: MfccFeatures
     augmentation: WindowAugmentation
     batch_size: int
     seed: int
@@ -136,18 +137,19 @@ class VoiceBatches:
         share = (places - before).astype(np.float32)[:, np.newaxis]
         frames = static[before] * (1 - share) + static[after] * share
         # Between voiced and unvoiced (0) there is no pitch.
-        frames[:, self.features.mfcc] = static[np.rint(places).astype(np.int64), self.features.mfcc]
+        pitch = self.features.pitch_column
+        frames[:, pitch] = static[np.rint(places).astype(np.int64), pitch]
         return np.asarray(frames, np.float32)
 
     def _by_another(self, static: FloatArray, rng: np.random.Generator) -> FloatArray:
         """Move timbre, level and pitch of a window (n, static_columns), each by one amount throughout."""
-        how, mfcc = self.augmentation, self.features.mfcc
+        how, spec = self.augmentation, self.features
         offset = np.zeros(static.shape[1], np.float32)
-        offset[:mfcc] = rng.normal(0, how.timbre, mfcc)
-        offset[[0, mfcc + 2]] += np.float32(rng.normal(0, how.level))
-        moved = static + offset * np.asarray(self.features.std[: static.shape[1]], np.float32)
-        voiced = static[:, mfcc] != 0
-        moved[voiced, mfcc] += np.float32(rng.uniform(-how.pitch_octaves, how.pitch_octaves))
+        offset[: spec.mfcc] = rng.normal(0, how.timbre, spec.mfcc)
+        offset[[0, spec.level_column]] += np.float32(rng.normal(0, how.level))
+        moved = static + offset * np.asarray(spec.std[: static.shape[1]], np.float32)
+        voiced = static[:, spec.pitch_column] != 0
+        moved[voiced, spec.pitch_column] += np.float32(rng.uniform(-how.pitch_octaves, how.pitch_octaves))
         return moved
 
     def _mask(self, window: FloatArray, rng: np.random.Generator) -> FloatArray:
@@ -173,7 +175,7 @@ class WholeClips:
     @classmethod
     def of(cls, clips: Sequence[Utterance], features: VoiceFeatures) -> WholeClips:
         """Read and prepare clips. Raises DataError naming the one that cannot be read."""
-        windows = [clip_windows(read_samples(clip.path, features.sample_rate), features) for clip in clips]
+        windows = [clip_windows(read_samples(clip.path, SAMPLE_RATE), features) for clip in clips]
         labels = [clip.label for clip in clips]
         counts = np.array([len(one) for one in windows])
         return cls(np.concatenate(windows), counts, np.eye(len(VOICE_LABELS), dtype=np.float32)[labels])

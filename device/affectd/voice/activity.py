@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from affectd.voice.speech_frames import FloatArray, Frames
+from affectd.voice.speech_frames import FloatArray, Frames, FrameSettings
 
 HANGOVER_FRAMES = 25
 """Frames for which speech goes on after its last sure one: unvoiced consonants and short pauses."""
@@ -21,6 +21,10 @@ MINIMUM_BIAS_DB = 2.0
 """The minimum of a fluctuating level lies about this much below its mean."""
 QUIETEST_DB = -75.0
 """The background is never taken to be quieter: about the noise of a good microphone; digital silence is below."""
+SPEECH_S = 0.3
+"""Speech that a window must hold for somebody to speak in it."""
+RECENT_S = 1.0
+"""The newest speech must be younger: an answer about what was said three seconds ago would look fresh."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,6 +80,12 @@ class Background:
             self._minima.append(self._block)
             self._block, self._frames_in_block = np.inf, 0
         return max(floor + MINIMUM_BIAS_DB, QUIETEST_DB)
+
+
+def somebody_speaks(speech: NDArray[np.bool_]) -> bool:
+    """Return whether a window of frames (n,) holds enough speech, some of it recent."""
+    frame_s = FrameSettings().hop_s
+    return bool(speech[-round(RECENT_S / frame_s) :].any()) and int(speech.sum()) >= round(SPEECH_S / frame_s)
 
 
 def speech_snr_db(level_db: FloatArray, activity: Activity) -> float | None:

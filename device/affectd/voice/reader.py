@@ -12,17 +12,13 @@ from numpy.typing import NDArray
 from affectd.errors import CaptureError
 from affectd.events import VOICE_UNREAD, AudioChunk, Probabilities, VoiceReading
 from affectd.resample import SAMPLE_RATE
-from affectd.voice.activity import Activity, VoiceActivity, speech_snr_db
+from affectd.voice.activity import Activity, VoiceActivity, somebody_speaks, speech_snr_db
 from affectd.voice.features import FloatArray, VoiceFeatures
 from affectd.voice.sound_check import at_full_scale
-from affectd.voice.speech_frames import FrameSettings, SpeechFrameExtractor
+from affectd.voice.speech_frames import SpeechFrameExtractor
 
 SHORTEST_S = 1.0
 """Sound needed before the first reading; the rest of the window is padding."""
-SPEECH_S = 0.3
-"""Speech that the window must hold for somebody to speak in it."""
-RECENT_S = 1.0
-"""The newest speech must be younger: an answer about what was said three seconds ago would look fresh."""
 FULL_ACTIVITY = 0.5
 """Share of speech in the window from which more does not raise the quality."""
 FULL_SNR_DB = 20.0
@@ -36,7 +32,7 @@ class VoiceModel(Protocol):
     """The speech emotion classifier."""
 
     def probabilities(self, x: FloatArray) -> Probabilities | None:
-        """Return calibrated probabilities (8) in the order of VOICE_LABELS for a window (1, frames, columns).
+        """Return calibrated probabilities (8) in the order of VOICE_LABELS for an input, the batch of 1 first.
 
         None: it does not know.
         """
@@ -52,7 +48,7 @@ class VoiceTimings:
     network: float
     """That of voice activity; 0 when it heard nothing."""
     window: float
-    """Deltas and normalization; 0 when nobody spoke."""
+    """Features that are made for a window alone, and normalization; 0 when nobody spoke."""
     classify: float
     """0 when nobody spoke."""
 
@@ -64,6 +60,8 @@ class VoiceReader:
     model: VoiceModel
     features: VoiceFeatures
     activity: VoiceActivity
+    input_shape: tuple[int, ...] = ()
+    """Of the network, which may arrange the features' values with further axes of one; empty: as the features are."""
     hop_s: float = 0.5
     min_snr_db: float = -10.0
     """A voice that is less over the background is taken for none."""
@@ -181,7 +179,7 @@ class VoiceReader:
             return VoiceReading(at, active=False, snr_db=snr_db, quality=0.0, probabilities=None, loudness=loudness)
         window = self._stream.window()
         windowed = time.perf_counter()
-        probabilities = self.model.probabilities(window[np.newaxis])
+        probabilities = self.model.probabilities(window.reshape(self.input_shape or (1, *window.shape)))
         self._note_timings(start, windowed, time.perf_counter())
         quality = voice_quality(float(self._speech.mean()), snr_db, float(self._clipped.mean()))
         if probabilities is None:
@@ -194,12 +192,6 @@ class VoiceReader:
         activity_s = self._activity_s - self._network_s
         stages = (self._feature_s, activity_s, self._network_s, windowed - start, done - windowed)
         self.last_timings = VoiceTimings(*(1e3 * seconds for seconds in stages))
-
-
-def somebody_speaks(speech: NDArray[np.bool_]) -> bool:
-    """Return whether a window of frames (n,) holds enough speech, some of it recent."""
-    frame_s = FrameSettings().hop_s
-    return bool(speech[-round(RECENT_S / frame_s) :].any()) and int(speech.sum()) >= round(SPEECH_S / frame_s)
 
 
 def voice_quality(active_share: float, snr_db: float, clipped_share: float = 0.0) -> float:

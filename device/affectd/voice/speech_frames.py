@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from affectd.resample import SAMPLE_RATE
 
 FloatArray = NDArray[np.float32]
+Real = TypeVar("Real", np.float32, np.float64)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,7 +208,7 @@ def _decibels(power: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(10 * np.log10(power + 1e-9), np.float64)
 
 
-def strided(signal: NDArray[np.float64], length: int, hop: int, count: int) -> NDArray[np.float64]:
+def strided(signal: NDArray[Real], length: int, hop: int, count: int) -> NDArray[Real]:
     """Return `count` frames (count, length) of a signal, one every `hop` samples: a view."""
     windows = np.lib.stride_tricks.sliding_window_view(signal, length)
     return windows[: (count - 1) * hop + 1 : hop]

@@ -13,7 +13,7 @@ import pytest
 from affectd.errors import ModelError
 from affectd.events import LABELS, VOICE_LABELS
 from affectd.inference.bundle import Bundle
-from affectd.voice.features import VoiceFeatures
+from affectd.voice.features import MfccFeatures
 from affectd_convert.bundling.custom_model import _samples, check_output, read_own_model
 from affectd_convert.commands.main import main
 from affectd_convert.conversion.float_model import parent_logits
@@ -168,7 +168,7 @@ def test_a_voice_toml_needs_the_statistics_of_its_features(tmp_path):
     ):
         with pytest.raises(ModelError, match=sentence):
             read_own_model(toml(tmp_path, text=f"{head}[features]\n{line}\n{statistics}{tail}"))
-    assert own.input_shape == (200, VoiceFeatures().columns)
+    assert own.input_shape == (200, MfccFeatures().columns)
     assert own.affectd_labels == VOICE_LABELS
 
 

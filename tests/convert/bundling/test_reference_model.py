@@ -13,7 +13,7 @@ import pytest
 import soundfile
 
 from affectd.inference.bundle import Bundle
-from affectd.voice.features import VoiceFeatures
+from affectd.voice.features import MfccFeatures
 from affectd_convert.bundling.reference_model import make_bundle
 from affectd_convert.commands.main import main
 from affectd_convert.datasets import speech
@@ -24,7 +24,7 @@ from support.speech import speech as spoken
 pytestmark = pytest.mark.timeout(400)
 
 MODELS = Path(__file__).parents[3] / "models"
-FEATURES = VoiceFeatures(window_frames=100, mean=(0.0,) * 83, std=(25.0,) * 83)
+FEATURES = MfccFeatures(window_frames=100, mean=(0.0,) * 83, std=(25.0,) * 83)
 NETWORK = """
 import sys, keras
 from keras import layers

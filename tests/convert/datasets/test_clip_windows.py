@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from affectd.inference.model import softmax
-from affectd.voice.features import FrameExtractor, VoiceFeatures
+from affectd.voice.features import MfccExtractor, MfccFeatures
 from affectd_convert.datasets.clip_windows import clip_logits, clip_windows, fewest_samples
 from affectd_convert.errors import DataError
 from support.speech import speech
 
-FEATURES = VoiceFeatures()
+FEATURES = MfccFeatures()
 
 
 @pytest.fixture(scope="module")
@@ -23,13 +23,13 @@ def spoken(tmp_path_factory):
 def test_a_short_clip_is_one_window_of_all_its_sound(spoken):
     samples = spoken[:32_000]
     windows = clip_windows(samples, FEATURES)
-    np.testing.assert_array_equal(windows, FEATURES.window(FrameExtractor(FEATURES).feed(samples))[np.newaxis])
+    np.testing.assert_array_equal(windows, FEATURES.window(MfccExtractor(FEATURES).feed(samples))[np.newaxis])
 
 
 def test_a_long_clip_is_heard_every_half_second(spoken):
     samples = spoken[: 5 * 16_000]
     windows = clip_windows(samples, FEATURES)
-    static = FrameExtractor(FEATURES).feed(samples)
+    static = MfccExtractor(FEATURES).feed(samples)
     ends = range(300, len(static) + 1, 50)
     np.testing.assert_array_equal(windows, np.stack([FEATURES.window(static[:end]) for end in ends]))
 
@@ -56,11 +56,11 @@ def test_the_mean_of_logits_is_that_of_calibrated_log_probabilities(spoken):
     assert answer.dtype == np.float32
 
 
-@pytest.mark.parametrize("features", [FEATURES, VoiceFeatures(sample_rate=8000, high_hz=4000.0, frame_s=0.03)])
+@pytest.mark.parametrize("features", [FEATURES, MfccFeatures(sample_rate=8000, high_hz=4000.0, frame_s=0.03)])
 def test_the_fewest_samples_hold_just_one_frame(features):
     fewest = fewest_samples(features)
-    assert len(FrameExtractor(features).feed(np.zeros(fewest, np.int16))) == 1
-    assert len(FrameExtractor(features).feed(np.zeros(fewest - 1, np.int16))) == 0
+    assert len(MfccExtractor(features).feed(np.zeros(fewest, np.int16))) == 1
+    assert len(MfccExtractor(features).feed(np.zeros(fewest - 1, np.int16))) == 0
 
 
 def test_too_little_sound_is_refused():

@@ -8,7 +8,7 @@ import pytest
 import soundfile
 
 from affectd.events import VOICE_LABELS
-from affectd.voice.features import FrameExtractor, VoiceFeatures
+from affectd.voice.features import MfccExtractor, MfccFeatures
 from affectd_convert.datasets import speech
 from affectd_convert.datasets.clip_windows import clip_logits
 from affectd_convert.errors import DataError
@@ -33,11 +33,11 @@ def write_clips(folder: Path) -> list[speech.Utterance]:
 def test_renditions_are_made_once_and_begin_with_the_recording(tmp_path: Path) -> None:
     clips = write_clips(tmp_path)
     lines: list[str] = []
-    how = {"features": VoiceFeatures(), "how": SoundAugmentation(), "count": 3, "cache": tmp_path / "cache"}
+    how = {"features": MfccFeatures(), "how": SoundAugmentation(), "count": 3, "cache": tmp_path / "cache"}
     first = render(clips, **how, report=lines.append)
     assert lines
     assert [len(one.frames) for one in first] == [3] * 4
-    recorded = FrameExtractor(VoiceFeatures()).feed(speech.read_samples(clips[0].path, 16_000))
+    recorded = MfccExtractor(MfccFeatures()).feed(speech.read_samples(clips[0].path, 16_000))
     assert np.array_equal(first[0].frames[0], recorded.astype(np.float16))
     assert not np.array_equal(first[0].frames[0][:10], first[0].frames[1][:10])
     lines.clear()
@@ -54,9 +54,9 @@ def test_renditions_are_made_again_of_another_file_or_by_other_code_or_when_dama
 
     def made() -> bool:
         lines.clear()
-        how = {"features": VoiceFeatures(), "how": SoundAugmentation(), "count": 2, "cache": tmp_path / "cache"}
+        how = {"features": MfccFeatures(), "how": SoundAugmentation(), "count": 2, "cache": tmp_path / "cache"}
         rendered = render(clips, **how, report=lines.append)
-        recorded = FrameExtractor(VoiceFeatures()).feed(speech.read_samples(clips[0].path, 16_000))
+        recorded = MfccExtractor(MfccFeatures()).feed(speech.read_samples(clips[0].path, 16_000))
         assert np.array_equal(rendered[0].frames[0], recorded.astype(np.float16))
         return bool(lines)
 
@@ -91,14 +91,14 @@ def test_a_clip_that_cannot_be_read_ends_the_renditions_at_once(
     (tmp_path / "none.wav").write_bytes(b"RIFF")
     clips = [replace(clip, path=tmp_path / "none.wav"), *[clip] * 200]
     with pytest.raises(DataError, match=r"none\.wav: not a readable sound file"):
-        render(clips, VoiceFeatures(), SoundAugmentation(), count=4, cache=tmp_path / "cache")
+        render(clips, MfccFeatures(), SoundAugmentation(), count=4, cache=tmp_path / "cache")
     assert len(list((tmp_path / "cache").glob("*/*.npz"))) < 190
 
 
 def test_speech_windows_have_the_networks_shape_and_normalized_columns(tmp_path: Path) -> None:
     clips = write_clips(tmp_path)
-    rendered = render(clips, VoiceFeatures(), SoundAugmentation(), count=2, cache=tmp_path, report=lambda _: None)
-    features = voice_batches.fit_normalization(VoiceFeatures(), rendered)
+    rendered = render(clips, MfccFeatures(), SoundAugmentation(), count=2, cache=tmp_path, report=lambda _: None)
+    features = voice_batches.fit_normalization(MfccFeatures(), rendered)
     batches = voice_batches.VoiceBatches(
         training=rendered,
         features=features,
@@ -120,11 +120,11 @@ def test_speech_windows_have_the_networks_shape_and_normalized_columns(tmp_path:
 
 def spoken(emotions: list[str], frames: np.ndarray, **how: object) -> voice_batches.VoiceBatches:
     clips = [speech.Utterance("ravdess", Path(f"{n}.wav"), "ravdess-01", one) for n, one in enumerate(emotions)]
-    columns = VoiceFeatures().columns
+    columns = MfccFeatures().columns
     still = {"masks": 0, "pitch_octaves": 0.0, "timbre": 0.0, "level": 0.0, "mixup": 0.0, "smoothing": 0.0, **how}
     return voice_batches.VoiceBatches(
         training=[Renditions(clip, (frames,)) for clip in clips],
-        features=VoiceFeatures(mean=(0.0,) * columns, std=(1.0,) * columns),
+        features=MfccFeatures(mean=(0.0,) * columns, std=(1.0,) * columns),
         augmentation=voice_batches.WindowAugmentation(**still),
         batch_size=1,
         seed=1,
@@ -139,7 +139,7 @@ def test_a_label_that_a_speaker_speaks_less_often_is_heard_as_often() -> None:
 
 
 def test_another_tempo_invents_no_pitch_and_keeps_the_course_of_the_sound() -> None:
-    mfcc, frames = VoiceFeatures().mfcc, np.zeros((400, 43), np.float16)
+    mfcc, frames = MfccFeatures().mfcc, np.zeros((400, 43), np.float16)
     frames[:, 0] = np.arange(400) / 100
     frames[::2, mfcc] = 0.25
     batches = spoken(["angry"] * 40, frames, full_share=1.0)
@@ -152,8 +152,8 @@ def test_another_tempo_invents_no_pitch_and_keeps_the_course_of_the_sound() -> N
 
 def test_a_clips_answer_in_validation_is_the_one_the_evaluation_gives(tmp_path: Path) -> None:
     clips = write_clips(tmp_path)
-    zeros, ones = (0.0,) * VoiceFeatures().columns, (30.0,) * VoiceFeatures().columns
-    features = VoiceFeatures(mean=zeros, std=ones)
+    zeros, ones = (0.0,) * MfccFeatures().columns, (30.0,) * MfccFeatures().columns
+    features = MfccFeatures(mean=zeros, std=ones)
 
     def run(windows: np.ndarray) -> np.ndarray:
         return windows[:, ::40, 0]

@@ -7,7 +7,7 @@ import pytest
 from scipy.signal import butter, sosfilt
 
 from affectd.voice.activity import speech_snr_db
-from affectd.voice.features import FrameExtractor, VoiceFeatures
+from affectd.voice.features import MfccExtractor, MfccFeatures
 from affectd.voice.level_activity import LevelActivity
 from support.speech import RATE, speech
 
@@ -36,7 +36,7 @@ def as_int16(samples: Samples) -> np.ndarray:
 
 
 def run(samples: Samples, activity: LevelActivity | None = None) -> tuple[np.ndarray, float | None]:
-    static = FrameExtractor(VoiceFeatures()).feed(as_int16(samples))
+    static = MfccExtractor(MfccFeatures()).feed(as_int16(samples))
     found = (activity or LevelActivity()).judge(static[:, LEVEL], static[:, VOICING])
     return found.speech, speech_snr_db(static[:, LEVEL], found)
 
@@ -115,7 +115,7 @@ def test_speech_in_a_fan_is_heard_and_the_fan_before_it_is_not(spoken: Samples) 
 
 
 def test_frame_by_frame_is_the_same_as_at_once(spoken: Samples) -> None:
-    static = FrameExtractor(VoiceFeatures()).feed(as_int16(spoken))
+    static = MfccExtractor(MfccFeatures()).feed(as_int16(spoken))
     at_once = LevelActivity().judge(static[:, LEVEL], static[:, VOICING])
     stepwise = LevelActivity()
     parts = [stepwise.judge(frame[np.newaxis, LEVEL], frame[np.newaxis, VOICING]) for frame in static]

@@ -5,12 +5,12 @@ import pytest
 
 from affectd.errors import CaptureError
 from affectd.events import AudioChunk, VoiceReading
-from affectd.voice.features import FrameExtractor, VoiceFeatures
+from affectd.voice.features import MfccExtractor, MfccFeatures
 from affectd.voice.level_activity import LevelActivity
 from affectd.voice.reader import VoiceReader, voice_quality
 from support.speech import RATE, speech
 
-SPEC = VoiceFeatures()
+SPEC = MfccFeatures()
 START = 1000.0
 
 
@@ -98,7 +98,7 @@ def test_the_window_is_that_of_the_newest_three_seconds(sound: np.ndarray) -> No
     readings = feed(VoiceReader(model, SPEC, LevelActivity()), chunks(sound, [480]))
     last = max(r.captured_at for r in readings if r.active)
     until = round((last - START) * RATE)
-    expected = SPEC.window(FrameExtractor(SPEC).feed(sound[:until]))
+    expected = SPEC.window(MfccExtractor(SPEC).feed(sound[:until]))
     assert np.array_equal(model.windows[-1][0], expected)
 
 
@@ -111,7 +111,7 @@ def test_a_gap_empties_the_window_and_is_counted(sound: np.ndarray) -> None:
     readings = reader.feed(gap)
     assert reader.gaps == 1
     assert [r.captured_at for r in readings] == pytest.approx([START + 99.5, START + 100])
-    frames = len(FrameExtractor(SPEC).feed(rest))
+    frames = len(MfccExtractor(SPEC).feed(rest))
     assert not model.windows[-1][0, : 300 - frames].any()
     assert readings[-1].active
 

@@ -8,7 +8,7 @@ import pytest
 from affectd.events import AudioChunk
 from affectd.inference.bundle import Bundle
 from affectd.inference.model import open_model
-from affectd.voice.features import FrameExtractor, VoiceFeatures
+from affectd.voice.features import MfccExtractor, VoiceFeatures
 from affectd.voice.level_activity import LevelActivity
 from affectd.voice.reader import VoiceReader
 from affectd.voice.recording import read_recording
@@ -42,7 +42,7 @@ def read(model, samples, size=1600, gap_at=None):
 def test_a_recording_shorter_than_a_window_is_one_window(model, said):
     samples = said[: int(2.2 * RATE)]
     features = VoiceFeatures.from_manifest(model.bundle.features)
-    window = features.window(FrameExtractor(features).feed(samples))
+    window = features.window(MfccExtractor(features).feed(samples))
     reading = read(model, samples)
     assert reading.duration_s == pytest.approx(2.2)
     assert 1.0 < reading.speech_s < 2.2

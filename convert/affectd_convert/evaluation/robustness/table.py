@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from affectd.face.preprocess import FacePreprocessing
+from affectd.resample import SAMPLE_RATE
 from affectd.voice.features import VoiceFeatures
 from affectd_convert.datasets.labelled import Clips, Faces
 from affectd_convert.errors import DataError
@@ -72,7 +73,7 @@ def voice_rows(run: Run, features: VoiceFeatures, data: Clips, *, report: Progre
         speaker: [samples for samples, name in zip(data.samples, data.speakers, strict=True) if name != speaker]
         for speaker in set(data.speakers)
     }
-    around = [voices.Surroundings(features.sample_rate, others[speaker]) for speaker in data.speakers]
+    around = [voices.Surroundings(SAMPLE_RATE, others[speaker]) for speaker in data.speakers]
     rows = [_row(CLEAN, logits_of_clips(run, features, data.samples), data.truth, report)]
     for number, (name, condition) in enumerate(voices.conditions().items()):
         rng = np.random.default_rng((SEED, number))

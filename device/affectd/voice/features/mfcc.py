@@ -1,21 +1,20 @@
 """Features of kind "mfcc": per 10 ms frame MFCC, pitch, voicing and level, and the deltas of the MFCC.
 
 A frame is 25 ms, one every 10 ms. Static features are computed once per frame, as sound arrives, by
-`FrameExtractor`; `VoiceFeatures.window` puts deltas and normalization on top for the network.
+`MfccExtractor`; `MfccFeatures.window` puts deltas and normalization on top for the network.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from affectd.errors import ModelError
 from affectd.resample import SAMPLE_RATE, Resampler, as_int16
+from affectd.voice.features.kind import FeatureStream, Ranges, VoiceFeatures
 from affectd.voice.speech_frames import (
     FloatArray,
     Frames,
@@ -28,13 +27,15 @@ from affectd.voice.speech_frames import (
 
 
 @dataclass(frozen=True, kw_only=True)
-class VoiceFeatures(FrameSettings):
-    """How sound is brought to numbers; stands in the manifest of every voice bundle.
+class MfccFeatures(FrameSettings, VoiceFeatures):
+    """What affectd's own voice model takes; (window_frames, columns).
 
     A static frame is `mfcc` cepstra, then log2 of the pitch over `pitch_reference` (0 where unvoiced),
     then the voicing strength 0..1, then the level in dB of full scale.
     """
 
+    kind: ClassVar[str] = "mfcc"
+    statistics_needed: ClassVar[bool] = True
     preemphasis: float = 0.97
     filters: int = 40
     mfcc: int = 40
@@ -46,25 +47,55 @@ class VoiceFeatures(FrameSettings):
     window_frames: int = 300
     """Frames the network sees: 3 s."""
     delta_span: int = 2
-    mean: tuple[float, ...] = ()
-    std: tuple[float, ...] = ()
-    """Statistics of the training speakers, one per column of the window; empty: not normalized."""
-
-    @classmethod
-    def from_manifest(cls, values: Mapping[str, Any]) -> VoiceFeatures:
-        """Read the manifest's `features`. Raises ModelError on an unknown key or statistics that do not fit."""
-        try:
-            arguments: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-            features = cls(**arguments)
-        except TypeError as error:
-            raise ModelError(f"manifest: voice features do not fit this affectd: {error}") from error
-        if len(features.mean) != features.columns or len(features.std) != features.columns:
-            raise ModelError(f"manifest: voice features need {features.columns} values in mean and in std")
-        return features
 
     def to_manifest(self) -> dict[str, Any]:
-        """Return the manifest's `features`."""
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+        """Return the manifest's `features`; `kind` is left out, as manifests had none when there was but one."""
+        values = super().to_manifest()
+        del values["kind"]
+        return values
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the network's input, without the batch axis."""
+        return (self.window_frames, self.columns)
+
+    @property
+    def window_s(self) -> float:
+        """Seconds of sound that the network sees."""
+        return self.window_frames * self.hop_s
+
+    @property
+    def shortest_s(self) -> float:
+        """Seconds of sound that complete a frame."""
+        return self.samples_until(0) / self.sample_rate
+
+    @property
+    def statistics(self) -> tuple[int, ...]:
+        """How many values `mean` and `std` may have."""
+        return (self.columns,)
+
+    def ranges(self) -> Ranges:
+        """Return what is allowed of the parameters."""
+        half = f"at most half of sample_rate, {self.sample_rate / 2:g}"
+        period_s = 1 / self.pitch_low_hz if self.pitch_low_hz > 0 else 0.0
+        return [
+            ("sample_rate", self.sample_rate >= 1, "1 or more"),
+            ("window_frames", self.window_frames >= 1, "1 or more"),
+            ("delta_span", self.delta_span >= 1, "1 or more"),
+            ("frame_s", self.frame_length >= 1, "a sample or more"),
+            ("hop_s", self.hop_length >= 1, "a sample or more"),
+            ("mfcc", 1 <= self.mfcc <= self.filters, "1 or more, and at most as many as filters"),
+            ("high_hz", self.high_hz <= self.sample_rate / 2, half),
+            ("low_hz", 0 <= self.low_hz < self.high_hz, "0 or more, and below high_hz"),
+            ("pitch_high_hz", self.pitch_high_hz <= self.sample_rate / 2, half),
+            ("pitch_low_hz", 0 < self.pitch_low_hz < self.pitch_high_hz, "above 0, and below pitch_high_hz"),
+            ("pitch_window_s", self.pitch_window_s >= self.frame_s, "frame_s or more"),
+            ("pitch_window_s", self.pitch_window_s > period_s, f"longer than a period of pitch_low_hz, {period_s:.3g}"),
+        ]
+
+    def stream(self) -> MfccStream:
+        """Return a new stream of these features."""
+        return MfccStream(self)
 
     @property
     def frame_settings(self) -> FrameSettings:
@@ -96,22 +127,11 @@ class VoiceFeatures(FrameSettings):
         """Values of a frame as the network sees it: static, then deltas of the cepstra."""
         return self.static_columns + self.mfcc
 
-    @property
-    def window_s(self) -> float:
-        """Seconds of sound that the network sees."""
-        return self.window_frames * self.hop_s
+    def with_deltas(self, static: FloatArray) -> FloatArray:
+        """Return frames (n, columns) for static frames (n, static_columns).
 
-    def stream(self) -> MfccStream:
-        """Return a new stream of these features."""
-        return MfccStream(self)
-
-    def window(self, static: FloatArray) -> FloatArray:
-        """Return the network's input (window_frames, columns) for static frames (n, static_columns).
-
-        Takes the last `window_frames`; fewer are padded with zeros (the training mean) on the left.
         Deltas are the regression over +-delta_span frames of the HTK book, edges repeated.
         """
-        static = static[-self.window_frames :]
         cepstra = static[:, : self.mfcc]
         span = self.delta_span
         padded = np.pad(cepstra, ((span, span), (0, 0)), mode="edge")
@@ -120,19 +140,24 @@ class VoiceFeatures(FrameSettings):
         for step in range(1, span + 1):
             delta += step * (padded[span + step : span + step + count] - padded[span - step : span - step + count])
         delta /= 2 * sum(step * step for step in range(1, span + 1))
-        frames = np.concatenate([static, delta], axis=1)
-        if self.mean:
-            frames = (frames - np.asarray(self.mean, np.float32)) / np.asarray(self.std, np.float32)
+        return np.concatenate([static, delta], axis=1)
+
+    def window(self, static: FloatArray) -> FloatArray:
+        """Return the network's input (window_frames, columns) for static frames (n, static_columns).
+
+        Takes the last `window_frames`; fewer are padded with zeros (the training mean) on the left.
+        """
+        static = static[-self.window_frames :]
         out = np.zeros((self.window_frames, self.columns), np.float32)
-        out[self.window_frames - count :] = frames
+        out[self.window_frames - len(static) :] = self.normalized(self.with_deltas(static))
         return out
 
 
 @dataclass
-class FrameExtractor:
+class MfccExtractor:
     """Static frames out of a stream of samples, each computed once; any chunking gives the same frames."""
 
-    features: VoiceFeatures
+    features: MfccFeatures
     _frames: SpeechFrameExtractor = field(init=False)
     _queue: SampleQueue = field(init=False)
 
@@ -187,14 +212,14 @@ class FrameExtractor:
         return np.asarray(np.log(power) @ self._cosines, np.float64)
 
 
-class MfccStream:
+class MfccStream(FeatureStream):
     """The newest static frames of a stream."""
 
-    def __init__(self, features: VoiceFeatures) -> None:
+    def __init__(self, features: MfccFeatures) -> None:
         self._features = features
         # Frames cut as voice activity has them are not computed twice.
         self._shared = features.frame_settings == FrameSettings()
-        self._extractor = FrameExtractor(features)
+        self._extractor = MfccExtractor(features)
         self.reset()
 
     def reset(self) -> None:
@@ -211,12 +236,16 @@ class MfccStream:
             static = self._extractor.feed(as_int16(self._resampler.process(samples.astype(np.float32))))
         self._static = np.concatenate([self._static, static])[-self._features.window_frames :]
 
+    def values(self) -> FloatArray:
+        """Return the newest sound's frames (n, columns), neither padded nor normalized."""
+        return self._features.with_deltas(self._static)
+
     def window(self) -> FloatArray:
         """Return the network's input (window_frames, columns) for the newest sound."""
         return self._features.window(self._static)
 
 
-def filterbank(spec: VoiceFeatures, fft_length: int) -> NDArray[np.float64]:
+def filterbank(spec: MfccFeatures, fft_length: int) -> NDArray[np.float64]:
     """Return the triangular mel filters (fft_length // 2 + 1, filters), those of python_speech_features.
 
     mel = 2595 log10(1 + Hz / 700); a filter rises from its left neighbour's centre to its own and falls to the right
@@ -233,7 +262,7 @@ def filterbank(spec: VoiceFeatures, fft_length: int) -> NDArray[np.float64]:
     return bank
 
 
-def liftered_cosines(spec: VoiceFeatures) -> NDArray[np.float64]:
+def liftered_cosines(spec: MfccFeatures) -> NDArray[np.float64]:
     """Return what turns log powers (n, filters) into cepstra (n, mfcc): an orthonormal DCT-II, times the lifter."""
     order = np.arange(spec.mfcc)
     cosines = np.cos(np.pi / spec.filters * np.outer(np.arange(spec.filters) + 0.5, order)) * np.sqrt(2 / spec.filters)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from affectd.face.preprocess import FacePreprocessing
-from affectd.voice.features import VoiceFeatures
+from affectd.voice.features import MfccFeatures
 from affectd_convert.datasets.labelled import Clips, Faces
 from affectd_convert.errors import DataError
 from affectd_convert.evaluation.robustness import faces, voices
@@ -134,4 +134,4 @@ def test_the_same_faces_give_the_same_rows(crop):
 def test_voices_need_others_for_babble():
     clips = Clips((as_int16(tone(300)),) * 2, np.array([0, 1]), ("ann", "ann"))
     with pytest.raises(DataError, match="two speakers or more"):
-        voice_rows(lambda windows: np.zeros((len(windows), 8), np.float32), VoiceFeatures(), clips)
+        voice_rows(lambda windows: np.zeros((len(windows), 8), np.float32), MfccFeatures(), clips)
