@@ -156,7 +156,7 @@ def test_a_voice_toml_needs_the_statistics_of_its_features(tmp_path):
     head = TOML.partition("[preprocessing]")[0].replace('"face"', '"voice"')
     head = head.replace(TOML.partition("labels = [")[2].partition("]")[0], labels)
     tail = "[samples]" + TOML.partition("[samples]")[2]
-    with pytest.raises(ModelError, match="need 83 values in mean and in std"):
+    with pytest.raises(ModelError, match=r"features\.mean must be 83 values, one for each column, not 0"):
         read_own_model(toml(tmp_path, text=f"{head}[features]\n{tail}"))
     statistics = f"mean = {[0.0] * 83}\nstd = {[1.0] * 83}\n"
     own = read_own_model(toml(tmp_path, text=f"{head}[features]\nwindow_frames = 200\n{statistics}{tail}"))

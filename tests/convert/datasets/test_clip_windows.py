@@ -1,11 +1,20 @@
 """Whole clips as answers: which windows count, and what their mean is."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from affectd.inference.model import softmax
-from affectd.voice.features import MfccExtractor, MfccFeatures
-from affectd_convert.datasets.clip_windows import clip_logits, clip_windows, fewest_samples
+from affectd.voice.features import (
+    LogMelFeatures,
+    MfccChromaFeatures,
+    MfccExtractor,
+    MfccFeatures,
+    WaveformFeatures,
+)
+from affectd.voice.speech_frames import FrameSettings, SpeechFrameExtractor
+from affectd_convert.datasets.clip_windows import clip_logits, clip_windows, fewest_samples, fit_statistics
 from affectd_convert.errors import DataError
 from support.speech import speech
 
@@ -56,11 +65,36 @@ def test_the_mean_of_logits_is_that_of_calibrated_log_probabilities(spoken):
     assert answer.dtype == np.float32
 
 
-@pytest.mark.parametrize("features", [FEATURES, MfccFeatures(sample_rate=8000, high_hz=4000.0, frame_s=0.03)])
+@pytest.mark.parametrize("features", [FEATURES, LogMelFeatures(frame_s=0.128, fft_size=2048), WaveformFeatures()])
 def test_the_fewest_samples_hold_just_one_frame(features):
     fewest = fewest_samples(features)
-    assert len(MfccExtractor(features).feed(np.zeros(fewest, np.int16))) == 1
-    assert len(MfccExtractor(features).feed(np.zeros(fewest - 1, np.int16))) == 0
+    assert clip_windows(np.zeros(fewest, np.int16), features).shape == (1, *features.shape)
+    with pytest.raises(DataError, match=f"{fewest - 1} samples at 16000 Hz are too few"):
+        clip_windows(np.zeros(fewest - 1, np.int16), features)
+
+
+def test_a_long_clip_of_another_kind_is_heard_as_the_daemon_hears_it(spoken):
+    features = LogMelFeatures(window_frames=100)
+    windows = clip_windows(spoken, features)
+    stream, frames = features.stream(), SpeechFrameExtractor().extract(spoken)
+    # Its window is 1.015 s, 101 frames of voice activity; the first ends with the 101st.
+    until = FrameSettings().samples_until(100)
+    stream.push(spoken[:until], frames[:101])
+    np.testing.assert_allclose(windows[0], stream.window(), atol=1e-4)
+    assert len(windows) > 5
+
+
+def test_statistics_make_each_column_of_the_windows_standard(spoken):
+    # A little longer than a window of each, so that nothing is padded.
+    clips = [spoken[start : start + 49_000] for start in (0, 40_000, 64_000)]
+    for bare in (FEATURES, LogMelFeatures(), MfccChromaFeatures(), WaveformFeatures()):
+        mean, std = fit_statistics(clips, bare)
+        fitted = dataclasses.replace(bare, mean=mean, std=std)
+        rows = np.concatenate([clip_windows(clip, fitted).reshape(-1, len(mean)) for clip in clips])
+        np.testing.assert_allclose(rows.mean(axis=0), 0, atol=1e-2)
+        np.testing.assert_allclose(rows[:, np.array(std) > 0.01].std(axis=0), 1, atol=1e-2)
+    with pytest.raises(DataError, match="no clip to take mean and deviation"):
+        fit_statistics([], FEATURES)
 
 
 def test_too_little_sound_is_refused():

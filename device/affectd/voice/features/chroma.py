@@ -25,56 +25,54 @@ def tuning_bins(sample_rate: int, fft_size: int) -> slice:
 
 
 def tuning_peaks(spectrum: FloatArray, bins: slice, bin_hz: float) -> tuple[FloatArray, FloatArray]:
-    """Return frequencies and magnitudes (n, bins) of the peaks in magnitudes (n, all bins); 0 where there is none.
+    """Return the peaks in magnitudes (n, all bins), by bin (n, bins): their deviations and magnitudes, 0 for no peak.
 
-    As librosa.piptrack: each is where a parabola through three bins has its top (J. O. Smith, Spectral Audio Signal
-    Processing).
+    A deviation is in semitones of A440's scale, -0.5..0.5. As librosa.piptrack: a peak is where a parabola through
+    three bins has its top (J. O. Smith, Spectral Audio Signal Processing).
     """
-    # The neighbours of the outermost; what is beyond the spectrum's end is no peak.
-    middle = spectrum[:, bins]
-    before = spectrum[:, bins.start - 1 : bins.stop - 1]
-    after = np.zeros_like(middle)
-    after[:, : spectrum.shape[1] - 1 - bins.start] = spectrum[:, bins.start + 1 : bins.stop + 1]
+    around = np.zeros((len(spectrum), bins.stop - bins.start + 2), np.float32)
+    seen = spectrum[:, bins.start - 1 : bins.stop + 1]
+    around[:, : seen.shape[1]] = seen
+    loud = np.where(around > _PEAK * spectrum.max(axis=1, keepdims=True), around, 0)
+    frame, at = np.nonzero((loud[:, 1:-1] > loud[:, :-2]) & (loud[:, 1:-1] >= loud[:, 2:]))
+    before, middle, after = around[frame, at], around[frame, at + 1], around[frame, at + 2]
     slope, bend = (after - before) / 2, after + before - 2 * middle
     shift = np.where(np.abs(slope) < np.abs(bend), -slope / np.where(bend == 0, 1, bend), 0)
-    floor = _PEAK * spectrum.max(axis=1, keepdims=True)
-    loud, left, right = (np.where(each > floor, each, 0) for each in (middle, before, after))
-    peak = (loud > left) & (loud >= right)
-    frequency = (np.arange(bins.start, bins.stop) + shift) * bin_hz
-    return (
-        np.where(peak, frequency, 0).astype(np.float32),
-        np.where(peak, middle + 0.5 * slope * shift, 0).astype(np.float32),
-    )
+    semitones = CHROMA * np.log2((bins.start + at + shift) * bin_hz / _A0_HZ)
+    deviations, magnitudes = (np.zeros((len(spectrum), bins.stop - bins.start), np.float32) for _ in range(2))
+    deviations[frame, at] = np.mod(semitones + 0.5, 1.0) - 0.5
+    magnitudes[frame, at] = middle + 0.5 * slope * shift
+    return deviations, magnitudes
 
 
-def estimate_tuning(frequencies: FloatArray, strengths: FloatArray) -> float:
-    """Return how far a window's peaks (n, bins) are from A440's semitones, -0.5..0.5, in hundredths of one.
+def estimate_tuning(deviations: FloatArray, magnitudes: FloatArray) -> float:
+    """Return how far a window's peaks, as of `tuning_peaks`, are from A440's scale, in hundredths of a semitone.
 
     As librosa.estimate_tuning: the most frequent deviation among the stronger half.
     """
-    peaks = frequencies > 0
+    peaks = magnitudes > 0
     if not peaks.any():
         return 0.0
-    stronger = frequencies[peaks & (strengths >= np.median(strengths[peaks]))]
-    deviation = np.mod(CHROMA * np.log2(stronger.astype(np.float64) / _A0_HZ), 1.0)
-    deviation[deviation >= 0.5] -= 1.0
-    counts, edges = np.histogram(deviation, np.linspace(-0.5, 0.5, 101))
+    strength = magnitudes[peaks]
+    stronger = deviations[peaks][strength >= np.median(strength)]
+    counts, edges = np.histogram(stronger, np.linspace(-0.5, 0.5, 101))
     return float(edges[np.argmax(counts)])
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=32)
 def chroma_filters(sample_rate: int, fft_size: int, tuning: float) -> FloatArray:
     """Return filters (fft_size // 2 + 1, 12) of pitch classes from C on, as librosa.filters.chroma has them."""
-    hertz = np.linspace(0, sample_rate, fft_size, endpoint=False)[1:]
+    hertz = np.arange(1, fft_size // 2 + 2) * (sample_rate / fft_size)
     place = CHROMA * np.log2(hertz / (_A0_HZ * 2 ** (tuning / CHROMA)))
     place = np.concatenate([[place[0] - 1.5 * CHROMA], place])
-    width = np.concatenate([np.maximum(np.diff(place), 1.0), [1.0]])
+    width = np.maximum(np.diff(place), 1.0)
+    place = place[:-1]
     apart = place - np.arange(CHROMA)[:, np.newaxis]
     apart = np.remainder(apart + 10.5 * CHROMA, CHROMA) - CHROMA / 2
     bumps = np.exp(-0.5 * (2 * apart / width) ** 2)
     bumps /= np.linalg.norm(bumps, axis=0)
     bumps *= np.exp(-0.5 * ((place / CHROMA - _CENTRE_OCTAVE) / _OCTAVE_WIDTH) ** 2)
-    return np.ascontiguousarray(np.roll(bumps, -3, axis=0)[:, : fft_size // 2 + 1].T, np.float32)
+    return np.ascontiguousarray(np.roll(bumps, -3, axis=0).T, np.float32)
 
 
 def chroma(spectrum: FloatArray, filters: FloatArray) -> FloatArray:

@@ -63,7 +63,7 @@ class VoiceFeatures(ABC):
         """
         given = dict(values)
         kind, kinds = given.pop("kind", "mfcc"), _kinds()
-        if kind not in kinds:
+        if not isinstance(kind, str) or kind not in kinds:
             raise ModelError(f"{where}: features.kind must be one of {', '.join(kinds)}, not {kind!r}")
         needed = kinds[kind].statistics_needed and not without_statistics
         return _read(kinds[kind], given, where, statistics_needed=needed)
@@ -142,11 +142,10 @@ def _read(
             raise ModelError(f"{where}: features.{key} is unknown to kind {kind.kind}; it has {known}")
         arguments[key] = _value(defaults[key], value, f"{where}: features.{key}")
     features = kind(**arguments)
-    for key, fits, wanted in [*features.ranges(), *_statistics_ranges(features, needed=statistics_needed)]:
+    for key, fits, wanted in features.ranges():
         if not fits:
-            value = getattr(features, key)
-            told = f"{len(value)} values" if key in {"mean", "std"} else repr(value)
-            raise ModelError(f"{where}: features.{key} must be {wanted}, not {told}")
+            raise ModelError(f"{where}: features.{key} must be {wanted}, not {getattr(features, key)!r}")
+    _check_statistics(features, where, needed=statistics_needed)
     return features
 
 
@@ -168,14 +167,13 @@ def _is_a(kind: type, value: Any) -> bool:
     return type(value) is kind
 
 
-def _statistics_ranges(features: VoiceFeatures, *, needed: bool) -> Ranges:
-    allowed = features.statistics if needed else (0, *features.statistics)
-    columns = max(features.statistics)
-    wanted = " or ".join(f"{count} values" for count in features.statistics)
-    if columns > 1:
-        wanted += ", one for each column"
-    return [
-        ("mean", len(features.mean) in allowed, wanted),
-        ("std", len(features.std) == len(features.mean), f"{len(features.mean)} values, as many as mean has"),
-        ("std", all(value > 0 for value in features.std), "above 0 in every column"),
-    ]
+def _check_statistics(features: VoiceFeatures, where: str, *, needed: bool) -> None:
+    means, stds, allowed = len(features.mean), len(features.std), features.statistics
+    if means not in (allowed if needed else (0, *allowed)):
+        wanted = " or ".join(f"{count} value{'s' * (count > 1)}" for count in allowed)
+        wanted += ", one for each column" if allowed[-1] > 1 else ""
+        raise ModelError(f"{where}: features.mean must be {wanted}, not {means}")
+    if stds != means:
+        raise ModelError(f"{where}: features.std must be as many values as mean has, {means}, not {stds}")
+    if stds and min(features.std) <= 0:
+        raise ModelError(f"{where}: features.std must be above 0 in every column, not {min(features.std)}")

@@ -132,6 +132,8 @@ class MfccFeatures(FrameSettings, VoiceFeatures):
 
         Deltas are the regression over +-delta_span frames of the HTK book, edges repeated.
         """
+        if not len(static):
+            return np.zeros((0, self.columns), np.float32)
         cepstra = static[:, : self.mfcc]
         span = self.delta_span
         padded = np.pad(cepstra, ((span, span), (0, 0)), mode="edge")

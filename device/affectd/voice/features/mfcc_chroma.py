@@ -128,7 +128,7 @@ class MfccChromaStream(FeatureStream):
 
     def window(self) -> FloatArray:
         """Return the network's input (columns,) for the newest sound."""
-        return self._features.normalized(self.values())[0]
+        return np.asarray(self._features.normalized(self.values())[0], np.float32)
 
     def _newest(self) -> FloatArray:
         """Return the rows (n, width) of the newest sound's frames."""
@@ -170,7 +170,7 @@ class _Rows:
         tuned = self._tuning_bins.stop - self._tuning_bins.start if parts & {"chroma", "tonnetz"} else 0
         widths = {
             "spectrum": size // 2 + 1 if tuned else 0,
-            "frequencies": tuned,
+            "deviations": tuned,
             "strengths": tuned,
             "mel": features.filters if parts & {"mfcc", "mel"} else 0,
             "valleys": len(self._bands),
@@ -189,7 +189,7 @@ class _Rows:
         if rows[:, at["spectrum"]].size:
             rows[:, at["spectrum"]] = spectrum
             bin_hz = spec.sample_rate / spec.fft_size
-            rows[:, at["frequencies"]], rows[:, at["strengths"]] = chroma.tuning_peaks(
+            rows[:, at["deviations"]], rows[:, at["strengths"]] = chroma.tuning_peaks(
                 spectrum, self._tuning_bins, bin_hz
             )
         if rows[:, at["mel"]].size:
@@ -208,7 +208,7 @@ class _Rows:
             parts["mel"] = mel.mean(axis=0)
             parts["mfcc"] = _decibels(mel).mean(axis=0) @ self._cosines
         if spectrum.size:
-            tuning = chroma.estimate_tuning(rows[:, self._at["frequencies"]], rows[:, self._at["strengths"]])
+            tuning = chroma.estimate_tuning(rows[:, self._at["deviations"]], rows[:, self._at["strengths"]])
             filters = chroma.chroma_filters(self._features.sample_rate, self._features.fft_size, tuning)
             classes = chroma.chroma(spectrum, filters)
             parts["chroma"], parts["tonnetz"] = classes.mean(axis=0), chroma.tonnetz(classes).mean(axis=0)
