@@ -75,7 +75,7 @@ def chroma_filters(sample_rate: int, fft_size: int, tuning: float) -> FloatArray
     return np.ascontiguousarray(np.roll(bumps, -3, axis=0).T, np.float32)
 
 
-def chroma(spectrum: FloatArray, filters: FloatArray) -> FloatArray:
+def pitch_classes(spectrum: FloatArray, filters: FloatArray) -> FloatArray:
     """Return the pitch classes (n, 12) of magnitudes (n, bins), the strongest of each frame 1; silence has zeros."""
     classes = spectrum @ filters
     strongest = classes.max(axis=1, keepdims=True)

@@ -9,7 +9,16 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from affectd.voice.features import chroma
+from affectd.voice.features.chroma import (
+    CHROMA,
+    TONNETZ,
+    chroma_filters,
+    estimate_tuning,
+    pitch_classes,
+    tonnetz,
+    tuning_bins,
+    tuning_peaks,
+)
 from affectd.voice.features.kind import FeatureStream, Ranges, VoiceFeatures
 from affectd.voice.features.spectrum import Sound, hann, magnitudes, mel_filters
 from affectd.voice.speech_frames import FloatArray, Frames, strided
@@ -52,10 +61,10 @@ class MfccChromaFeatures(VoiceFeatures):
         """Values of the vector."""
         sizes = {
             "mfcc": self.mfcc,
-            "chroma": chroma.CHROMA,
+            "chroma": CHROMA,
             "mel": self.filters,
             "contrast": CONTRAST_OCTAVES + 1,
-            "tonnetz": chroma.TONNETZ,
+            "tonnetz": TONNETZ,
         }
         return sum(sizes[part] for part in self.parts)
 
@@ -165,7 +174,7 @@ class _Rows:
             scale="slaney",
             even_area=True,
         )
-        self._tuning_bins = chroma.tuning_bins(rate, size)
+        self._tuning_bins = tuning_bins(rate, size)
         self._bands = _contrast_bands(rate, size) if "contrast" in parts else []
         tuned = self._tuning_bins.stop - self._tuning_bins.start if parts & {"chroma", "tonnetz"} else 0
         widths = {
@@ -189,9 +198,7 @@ class _Rows:
         if rows[:, at["spectrum"]].size:
             rows[:, at["spectrum"]] = spectrum
             bin_hz = spec.sample_rate / spec.fft_size
-            rows[:, at["deviations"]], rows[:, at["strengths"]] = chroma.tuning_peaks(
-                spectrum, self._tuning_bins, bin_hz
-            )
+            rows[:, at["deviations"]], rows[:, at["strengths"]] = tuning_peaks(spectrum, self._tuning_bins, bin_hz)
         if rows[:, at["mel"]].size:
             rows[:, at["mel"]] = (spectrum * spectrum) @ self._filters
         for number, (band, count) in enumerate(self._bands):
@@ -208,10 +215,10 @@ class _Rows:
             parts["mel"] = mel.mean(axis=0)
             parts["mfcc"] = _decibels(mel).mean(axis=0) @ self._cosines
         if spectrum.size:
-            tuning = chroma.estimate_tuning(rows[:, self._at["deviations"]], rows[:, self._at["strengths"]])
-            filters = chroma.chroma_filters(self._features.sample_rate, self._features.fft_size, tuning)
-            classes = chroma.chroma(spectrum, filters)
-            parts["chroma"], parts["tonnetz"] = classes.mean(axis=0), chroma.tonnetz(classes).mean(axis=0)
+            tuning = estimate_tuning(rows[:, self._at["deviations"]], rows[:, self._at["strengths"]])
+            filters = chroma_filters(self._features.sample_rate, self._features.fft_size, tuning)
+            classes = pitch_classes(spectrum, filters)
+            parts["chroma"], parts["tonnetz"] = classes.mean(axis=0), tonnetz(classes).mean(axis=0)
         if self._bands:
             contrast = _decibels(rows[:, self._at["peaks"]]) - _decibels(rows[:, self._at["valleys"]])
             parts["contrast"] = contrast.mean(axis=0)
