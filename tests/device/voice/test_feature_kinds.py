@@ -17,11 +17,13 @@ KINDS = [
     MfccFeatures(mean=(0.5,) * 83, std=(2.0,) * 83),
     MfccFeatures(sample_rate=8000, high_hz=4000.0, mean=(0.5,) * 83, std=(2.0,) * 83),
     LogMelFeatures(mean=(-40.0,), std=(20.0,)),
+    LogMelFeatures(hop_s=0.032, window_frames=90),
     LogMelFeatures(sample_rate=22_050, frame_s=2048 / 22_050, hop_s=512 / 22_050, fft_size=2048, filters_first=True),
     MfccChromaFeatures(parts=ALL_PARTS),
     WaveformFeatures(standardize=True),
     WaveformFeatures(sample_rate=8000, samples=16_000, scale=32768.0),
 ]
+NAMES = [f"{features.kind}-{number}" for number, features in enumerate(KINDS)]
 # By scripts/prove-features, from `voice_like(4.0)`.
 LIBROSA = {k: np.array(v) for k, v in json.loads(Path(__file__).with_name("librosa.json").read_text()).items()}
 
@@ -83,7 +85,7 @@ def test_a_waveform_is_the_newest_sound():
     assert (sound.mean(), sound.std()) == (pytest.approx(0, abs=1e-4), pytest.approx(1, abs=1e-3))
 
 
-@pytest.mark.parametrize("features", KINDS, ids=lambda features: f"{features.kind}-{features.sample_rate}")
+@pytest.mark.parametrize("features", KINDS, ids=NAMES)
 def test_a_stream_is_the_same_however_sound_comes_and_a_gap_begins_it_anew(features):
     samples = voice_like(4.4)
     expected = stream_of(features, samples, len(samples)).window()
@@ -101,7 +103,7 @@ def test_a_stream_is_the_same_however_sound_comes_and_a_gap_begins_it_anew(featu
     np.testing.assert_allclose(stream.window(), expected, rtol=1e-4, atol=1e-3)
 
 
-@pytest.mark.parametrize("features", KINDS, ids=lambda features: f"{features.kind}-{features.sample_rate}")
+@pytest.mark.parametrize("features", KINDS, ids=NAMES)
 def test_silence_and_too_little_sound_are_numbers(features):
     for samples in (np.zeros(0, np.int16), np.zeros(300, np.int16), np.zeros(64_000, np.int16)):
         window = stream_of(features, samples, 1600).window()
@@ -109,7 +111,7 @@ def test_silence_and_too_little_sound_are_numbers(features):
         assert np.isfinite(window).all()
 
 
-@pytest.mark.parametrize("features", KINDS, ids=lambda features: f"{features.kind}-{features.sample_rate}")
+@pytest.mark.parametrize("features", KINDS, ids=NAMES)
 def test_a_manifest_gives_the_same_features(features):
     manifest = json.loads(json.dumps(features.to_manifest()))
     assert VoiceFeatures.from_manifest(manifest) == features

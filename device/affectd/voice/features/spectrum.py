@@ -20,16 +20,21 @@ class Sound:
         """Forget the stream: the next sample is the first."""
         self._resampler = Resampler(SAMPLE_RATE, self._sample_rate)
         self.samples: FloatArray = np.zeros(0, np.float32)
+        self._owed = 0
+        """Samples to be forgotten when they come: frames may be further apart than they are long."""
 
     def push(self, samples: NDArray[np.int16]) -> None:
         """Take the next samples (n,) int16 at 16 kHz."""
         part = self._resampler.process(samples.astype(np.float32)) / np.float32(32768)
         self.samples = np.concatenate([self.samples, part])
+        self.drop(0)
 
     def drop(self, count: int) -> None:
-        """Forget the oldest samples, so many."""
-        if count > 0:
-            self.samples = self.samples[count:]
+        """Forget the oldest samples, so many, those that are still to come among them."""
+        self._owed += count
+        there = min(self._owed, len(self.samples))
+        self.samples = self.samples[there:]
+        self._owed -= there
 
 
 class PendingFrames:
@@ -46,7 +51,7 @@ class PendingFrames:
     def push(self, samples: NDArray[np.int16]) -> None:
         """Take the next samples (n,) int16 at 16 kHz."""
         self._sound.push(samples)
-        self._sound.drop((self._complete() - self._most) * self._hop)
+        self._sound.drop(max(0, self._complete() - self._most) * self._hop)
 
     def take(self) -> FloatArray:
         """Return the frames (n, length) that are complete and were not taken before."""

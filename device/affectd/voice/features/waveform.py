@@ -76,7 +76,7 @@ class WaveformStream(FeatureStream):
     def push(self, samples: NDArray[np.int16], frames: Frames) -> None:  # noqa: ARG002 (it takes the samples)
         """Take the next samples (n,) int16 at 16 kHz."""
         self._sound.push(samples)
-        self._sound.drop(len(self._sound.samples) - self._features.samples)
+        self._sound.drop(max(0, len(self._sound.samples) - self._features.samples))
 
     def values(self) -> FloatArray:
         """Return the newest samples (n, 1), neither padded nor normalized."""
