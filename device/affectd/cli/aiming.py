@@ -1,4 +1,4 @@
-"""What helps somebody to aim a camera and a microphone: measures of what they give, each with a word and what to do.
+"""Measures that help to aim a camera and a microphone, each with a verdict and what to do.
 
 The bounds come from the portrait of the tests, made darker, brighter, flatter, blurred and backlit, and from a
 synthetic voice at levels from -65 to -15 dBFS over noise: they lie where the quality of the readings begins to fall.
@@ -147,12 +147,12 @@ def judge_sharpness(seen: Appearance) -> Verdict:
     return Verdict("sharpness", value, "good")
 
 
-def judge_rate(rate: float | None, asked: float) -> Verdict:
-    """Judge the frames a second that came of those asked for; None: not known yet."""
+def judge_rate(rate: float | None, configured: float) -> Verdict:
+    """Judge the rate that is reached of the one configured; None: not known yet."""
     if rate is None:
         return Verdict("rate", "", "not known yet")
-    value = f"{rate:.1f} of {asked:g} fps"
-    if rate < SLOW * asked:
+    value = f"{rate:.1f} of {configured:g} fps"
+    if rate < SLOW * configured:
         advice = "more light lets a camera take more frames; on a busy box, lower camera.width and camera.height"
         return Verdict("rate", value, "slow", advice, False)
     return Verdict("rate", value, "good")
@@ -210,7 +210,7 @@ def _cut(gray: GrayImage, box: Box) -> GrayImage:
 def _edge_blur(gray: GrayImage) -> float:
     """Estimate the blur of the sharpest edges: standard deviation in pixels.
 
-    An edge blurred by s has, blurred once more by t, a gradient of 1 / sqrt(s^2 + t^2): two t give s, whatever the
+    An edge blurred by s has, blurred once more by t, a gradient of 1 / sqrt(s^2 + t^2): two t yield s, whatever the
     contrast is.
     """
     image = gray.astype(np.float32)

@@ -94,7 +94,7 @@ class Tally:
 
     events: int = 0
     emotions: int = 0
-    """Events that name an emotion; the others say that nobody is there."""
+    """Events that name an emotion; the others have none."""
     latencies_ms: list[float] = field(default_factory=list)
     """From the capture of the newest evidence to the subscriber."""
 
@@ -131,7 +131,7 @@ def _show(
     *,
     go_on: Callable[[], bool],
 ) -> None:
-    """Print what arrives until the pipeline has ended, or for `seconds`, and no longer than `go_on` says so."""
+    """Print what arrives until the pipeline has ended, or for `seconds`, and only while `go_on` returns true."""
     end = math.inf if seconds is None else time.monotonic() + seconds
     while time.monotonic() < end and go_on():
         if daemon.done():

@@ -1,4 +1,4 @@
-"""What one file showed, as `affectd read` says it: a line of JSON, or rows of a table."""
+"""What was read in one file, as `affectd read` prints it: a line of JSON, or rows of a table."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ def _box(text: str) -> str:
 
 
 def _daemon(own: Config) -> str | None:
-    """Return who holds this box's outbox; None when nobody does, or that cannot be told."""
+    """Return who holds this box's outbox; None when nobody does, or that is not known."""
     from affectd.assembly import outbox_path
     from affectd.store.lock import LockedError, look_past
 
@@ -120,13 +120,13 @@ def _agreed(count: int) -> bool:
 
 def _refused(left: Collection[str], refusals: dict[str, str], topics: Topics, who: str) -> str:
     """Return a sentence on what is still kept, and the lines that the broker's rules lack."""
-    told = ", ".join(f"{topic} ({refusals.get(topic, 'without a word')})" for topic in sorted(left))
+    topics_left = ", ".join(f"{topic} ({refusals.get(topic, 'without a word')})" for topic in sorted(left))
     rights = []
     if any(topic.startswith(f"{topics.root}/") for topic in left):
         rights.append(f"topic readwrite {topics.base}/+/#")
     if topics.discovery in left:
         rights.append(f"topic readwrite {topics.discovery_prefix}/device/+/config")
-    return f"the broker refuses {who} to clear {told}; its acl_file needs for that user: {'; '.join(rights)}"
+    return f"the broker refuses {who} to clear {topics_left}; its acl_file needs for that user: {'; '.join(rights)}"
 
 
 def _who(username: str) -> str:

@@ -1,4 +1,4 @@
-"""Subscribe to one or all devices and show what they say, live."""
+"""Subscribe to one or all devices and show their messages, live."""
 
 from __future__ import annotations
 

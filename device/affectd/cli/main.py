@@ -54,7 +54,7 @@ _UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EIO}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and give its exit code."""
+    """Run one command and return its exit code."""
     # Threads of BLAS make the small products of the voice features ten times slower; read when numpy loads.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     prepare_streams()
@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code: int = args.command(args)
         sys.stdout.flush()
     except AffectdError as error:
-        _complain(str(error))
+        _print_error(str(error))
         return error.exit_code
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -75,12 +75,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if error.filename is not None or error.errno not in _UNWRITABLE:
             raise
         _give_up_stdout()
-        _complain(f"standard output cannot be written: {error.strerror}")
+        _print_error(f"standard output cannot be written: {error.strerror}")
         return AffectdError.exit_code
     return code
 
 
-def _complain(sentence: str) -> None:
+def _print_error(sentence: str) -> None:
     with suppress(OSError):  # the reader of standard error may have left too
         print(f"affectd: {sentence}", file=sys.stderr)
 

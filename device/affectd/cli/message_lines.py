@@ -37,7 +37,7 @@ class MessageFormatter:
         self._people: dict[str, str] = {}
 
     def line(self, message: ReceivedMessage) -> str | None:
-        """Return the message's line; None when it says nothing new."""
+        """Return the message's line; None when nothing in it has changed."""
         *_, device, topic = message.topic.rsplit("/", 2)
         start = f"{datetime.now().strftime('%H:%M:%S')}  {plain(device):<12.24}"
         try:
@@ -77,7 +77,7 @@ class MessageFormatter:
         return self._in(GREY, plain(SUMMARIES[topic](document)))
 
     def _changed_people(self, device: str, document: Mapping[str, Any]) -> str | None:
-        """Return who is in view when that has changed; of one person alone the state says it all."""
+        """Return who is in view when that has changed; of one person alone the state shows it all."""
         text = summaries.people(document)
         before = self._people.get(device)
         alone = document["count"] < 2
@@ -97,7 +97,7 @@ class MessageFormatter:
 
 
 def _shown_part(document: Mapping[str, Any]) -> tuple[Any, ...]:
-    """What has to differ for a state to be worth a line."""
+    """Return what has to differ for a state to be worth a line."""
     return document["emotion"], _reason(document), document["face"]["present"], document["voice"]["active"]
 
 
@@ -137,4 +137,4 @@ def _health(document: Mapping[str, Any]) -> str:
 
 
 SUMMARIES = {"health": _health, "info": summaries.info, "faces": summaries.faces, "voice": summaries.voice}
-"""Of the messages that are said in full each time."""
+"""Of the messages that are shown in full each time."""

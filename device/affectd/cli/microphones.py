@@ -157,14 +157,14 @@ class Meter:
 
 def _bar(number: int, level: ChannelLevel) -> str:
     filled = round(BAR * min(max(1 - level.level_db / QUIETEST_DB, 0.0), 1.0))
-    told = f"{level.level_db:4.0f} dBFS, peak {level.peak_db:4.0f}"
+    text = f"{level.level_db:4.0f} dBFS, peak {level.peak_db:4.0f}"
     if level.peak_db == SILENCE_DB:
-        told = "silence"
+        text = "silence"
     elif level.same_as is not None:
-        told += f", the same as {level.same_as}"
+        text += f", the same as {level.same_as}"
     elif level.offset_db > max(level.level_db, QUIETEST_DB):
-        told += f", DC offset {level.offset_db:.0f}"
-    return f"   {number:2} {'█' * filled}{'░' * (BAR - filled)} {told}"
+        text += f", DC offset {level.offset_db:.0f}"
+    return f"   {number:2} {'█' * filled}{'░' * (BAR - filled)} {text}"
 
 
 def _headlines(about: dict[str, Any]) -> list[str]:

@@ -83,7 +83,7 @@ def load_service_config(args: argparse.Namespace) -> Config:
             "or none with --no-config"
         ) from None
     except OSError:
-        pass  # reading it says what is wrong
+        pass  # reading it reports what is wrong
     config = load_config(args, {**os.environ, "HOME": str(STATE)})
     return _with_service_files(config, its_broker=getattr(args, "mqtt_host", None) is None)
 
@@ -104,7 +104,7 @@ def with_own_id(settings: Config) -> Config:
 
 
 def _with_service_files(config: Config, *, its_broker: bool) -> Config:
-    """Fill in where the service has its outbox and its password, which systemd tells it and nobody else.
+    """Fill in where the service has its outbox and its password, which only systemd tells it.
 
     The password is for the service's broker, and not for one that the command line names.
     """

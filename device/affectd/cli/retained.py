@@ -41,7 +41,7 @@ def kept(config: MqttConfig, topics: Topics) -> dict[str, bytes]:
 def clear(config: MqttConfig, topics: Sequence[str]) -> dict[str, str]:
     """Have the broker forget what it keeps on these topics; return its refusals by topic. Raises BrokerError.
 
-    Over MQTT 3.1.1 a broker refuses in silence: `kept` tells what is still there. Some end the connection at a
+    Over MQTT 3.1.1 a broker refuses in silence: `kept` shows what is still there. Some end the connection at a
     refusal (mosquitto 2.0.11 where max_queued_messages is 0): the others are cleared over another one.
     """
     refusals: dict[str, str] = {}
@@ -69,7 +69,7 @@ def _answer(connection: Connection, mid: int) -> str | None:
             return event.refusal
         if isinstance(event, Disconnected):
             return event.reason
-    raise BrokerError(f"the broker gave no answer within {DEADLINE_S:g} s; try again")
+    raise BrokerError(f"the broker did not answer within {DEADLINE_S:g} s; try again")
 
 
 def _connected(config: MqttConfig) -> Connection:

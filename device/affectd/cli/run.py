@@ -1,4 +1,4 @@
-"""Run the daemon until it is told to stop, or a clip ends."""
+"""Run the daemon until a signal stops it, or a clip ends."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def _privacy(args: argparse.Namespace, config: Config) -> PrivacySources:
 
 
 def _is_want_of_memory(fault: Exception) -> bool:
-    """Whether the system would not give what was asked for: memory, or a thread, which needs a stack."""
+    """Whether the system ran out of memory, or refused a thread, which needs a stack."""
     if isinstance(fault, AffectdError):
         return False
     if isinstance(fault, ImportError):

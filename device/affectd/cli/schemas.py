@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _summary(name: str) -> str:
-    """Return the first sentence of what a document says of itself."""
+    """Return the first sentence of a document's description."""
     found = schema_bundle.document(name)
     if name == schema_bundle.ASYNCAPI:
         return f"AsyncAPI {found['asyncapi']}: all topics and messages in one document"

@@ -1,4 +1,4 @@
-"""An MQTT subscriber of its own, apart from the daemon's session: what `listen`, `demo` and `bench` hear with."""
+"""The MQTT subscriber of `listen`, `demo`, `bench` and `fleet`, apart from the daemon's session."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ RECONNECT = Backoff(first_s=0.5, longest_s=8.0, jitter=0.5)
 
 
 class Subscriber:
-    """A context manager: connected and subscribed inside; connects again by itself, saying so in the log."""
+    """A context manager: connected and subscribed inside; connects again by itself, and logs it."""
 
     def __init__(self, config: MqttConfig, topics: Sequence[str], *, patience_s: float | None = None) -> None:
         """Remember where to connect, and the topics (wildcards allowed) to subscribe to.

@@ -1,4 +1,4 @@
-"""What a line of `affectd listen` says of the messages that do not name an emotion of the person in front."""
+"""The lines of `affectd listen` for messages other than the emotion of the person in front."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ SURE = 0.6
 and TURNED they let two of fifteen things pass at first sight that weaker tests took for a face (animals, lorries, a
 drum), and 112 of 120 faces of FER2013's Training: small, behind a mask, and as they are."""
 SAME_ROLL_DEG = 12.0
-"""How far the rolls that two looks tell may be apart: of what is no face they often are farther."""
+"""How far the rolls of two detections may be apart: of what is no face they often are farther."""
 TURNS_DEG = (90.0, 180.0, 270.0)
 """How a new face is looked at once more: the network takes much for a face that hangs upside down, or is none, but a
 real one is likeliest upright."""
@@ -58,7 +58,7 @@ TURNED = 0.05
 STEEPEST_DEG = 60.0
 """Roll up to which a face is a new one: beyond, the camera lies on its side."""
 TURNED_DEG = 10.0
-"""Roll from which a window is turned with its face; the network tells the roll of the rest as well."""
+"""Roll from which a window is turned with its face; the network estimates the roll of the rest as well."""
 TILE_SIDE = 160
 """Of the smallest parts: faces of SMALLEST_SIDE are then seen with 19 pixels, and those up to 80 wholly in one."""
 STEP = 0.7

@@ -92,7 +92,7 @@ def _pip() -> list[str]:
 
 
 def _last_line(text: str) -> str:
-    """Return the last line that says something, without pip's mark."""
+    """Return the last line that is not empty, without pip's prefix."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[-1].removeprefix("ERROR: ") if lines else "it says nothing"
 

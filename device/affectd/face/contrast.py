@@ -14,7 +14,7 @@ LOW, HIGH = 0.01, 0.99
 MOST_OF_ONE_LEVEL = 1 / 256
 """Share of the pixels for which one grey level may count: before a plain wall the face is less than LOW."""
 LEAST_RANGE = 16
-"""Grey levels that are stretched to 256 at most: a covered lens gives the few levels of its noise."""
+"""Grey levels that are stretched to 256 at most: a covered lens has only the few levels of its noise."""
 CLIP_LIMIT, TILES = 4.0, 4
 """Of the adaptive equalization: how steep it may become, and into how many parts each side is cut."""
 

@@ -98,7 +98,7 @@ class HaarDetector:
         place = close or self._look(picture, near.box, held, _WIDE)
         if place is not None and not ask_roll:
             return [FoundFace(place.box, near.roll_deg)]
-        # Once the face is found, its roll is asked in its place alone.
+        # Once the face is found, its roll is measured in its place alone.
         around, scope = (near.box, _WIDE) if place is None else (place.box, _IN_PLACE)
         turns = (-TURN_DEG, TURN_DEG) if close else (-TURN_DEG, 0.0, TURN_DEG)
         looks = (self._look(picture, around, held + turn, scope) for turn in turns)

@@ -53,7 +53,7 @@ class MouthTracker:
         self._seen.clear()
 
     def measure(self, faces: dict[int, GrayImage], at: float) -> dict[int, Mouth]:
-        """Take the upright square crops in the frame captured at `at` seconds, by track; return what is told of whom.
+        """Take the upright square crops in the frame captured at `at` seconds, by track; return the measures by track.
 
         Nothing of a face that is small, or seen for the first time, or was seen a moment ago.
         """

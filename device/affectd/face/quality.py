@@ -31,7 +31,7 @@ COVERED, BARE = 0.3, 0.45
 """Detail of mouth or eyes over the middle's, up to which they are covered and from which they are not."""
 LEAST_MOUTH, LEAST_EYES = 0.12, 0.4
 """What is left with the mouth or the eyes covered: the quality that a blur has which costs as much (of PublicTest
-with masks drawn 40 % are told right, with sunglasses 56 %)."""
+with masks drawn 40 % are classified right, with sunglasses 56 %)."""
 
 
 def face_quality(crop: GrayImage) -> float:

@@ -20,7 +20,7 @@ PATCH = 32
 FRONT_SHARE = 1.5
 """Another face must cover this many times the area of the one in front to take its place."""
 LOOK_EVERY = 3
-"""A face that keeps still is looked for, and its roll asked, on every n-th frame."""
+"""A face that keeps still is looked for, and its roll measured, on every n-th frame."""
 STILL = 0.97
 """Normalized correlation with the face when it was last found from which it keeps still, there or a pixel beside."""
 ROLL_SHARE = 0.7
@@ -31,7 +31,7 @@ IDLE_EVERY = 2
 
 @dataclass(slots=True, eq=False)
 class Track:
-    """One face while it stays in view; says nothing of who it is."""
+    """One face while it stays in view; anonymous."""
 
     box: PixelBox
     """In pixels of the full picture, smoothed so that the crop does not tremble."""

@@ -35,7 +35,7 @@ def take_announcement(module: ModuleType) -> None:
 
 @contextmanager
 def _without(line: bytes) -> Iterator[None]:
-    """Hold back what descriptor 2 is given, as much as a pipe holds, and pass it on but for `line`. Raises OSError."""
+    """Hold back the output to descriptor 2, as much as a pipe holds, and pass it on but for `line`. Raises OSError."""
     if sys.stderr is not None:
         sys.stderr.flush()
     kept, (reader, writer) = os.dup(2), os.pipe()

@@ -32,9 +32,9 @@ class Model:
     runtime: str
     """Name and version of the runtime."""
     delegate: str
-    """The delegate in use: 'cpu' also where another one was asked for and failed."""
+    """The delegate in use: 'cpu' also where another one is configured and failed."""
     delegate_reason: str = ""
-    """Why it is not the one asked for, or why 'auto' took it; empty where there is nothing to tell."""
+    """Why it is not the configured one, or why 'auto' took it; empty where there is nothing to tell."""
 
     not_numbers: int = field(default=0, init=False)
     """Answers that were NaN or infinite, and are not read."""

@@ -160,15 +160,15 @@ def test_a_trial_that_fills_the_memory_of_the_service_is_ended_before_the_kernel
     group = tmp_path / "unit"
     group.mkdir()
     for name, content in (("max", "503316480"), ("current", "500000000"), ("stat", "anon 1\ninactive_file 20000000\n")):
-        (group / f"cache.{name}").write_text(content)
+        (group / f"memory.{name}").write_text(content)
     (tmp_path / "own").write_text("0::/unit\n")
     monkeypatch.setattr(limits, "_OWN", tmp_path / "own")
     monkeypatch.setattr(limits, "_GROUPS", tmp_path)
     assert limits.memory_left() == 23_316_480
     assert trial.try_out(workload, External(library)).fault == (
-        "needs more cache than this service may hold (MemoryMax=, 480 MB)"
+        "needs more memory than this service may hold (MemoryMax=, 480 MB)"
     )
-    (group / "cache.max").write_text("max\n")
+    (group / "memory.max").write_text("max\n")
     assert limits.memory_left() is None
     assert trial.try_out(workload, External(library)).good
 

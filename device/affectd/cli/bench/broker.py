@@ -1,4 +1,4 @@
-"""The broker to measure against: the one given, else a mosquitto of our own where it is installed."""
+"""The broker to measure against: the configured one, else a mosquitto of our own where it is installed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ START_S = 10.0
 
 @contextmanager
 def bench_broker(config: MqttConfig, *, given: bool) -> Iterator[MqttConfig | None]:
-    """Return the settings of the broker to use; None when none was given and mosquitto is not installed."""
+    """Return the settings of the broker to use; None when none is configured and mosquitto is not installed."""
     # Debian keeps daemons out of an ordinary user's PATH.
     program = shutil.which("mosquitto", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
     if given:

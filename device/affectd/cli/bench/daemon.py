@@ -25,7 +25,7 @@ from affectd.errors import AffectdError
 
 DEVICE = "affectd-bench"
 SILENCE_S = 30.0
-"""A daemon that says nothing for this long has failed."""
+"""A daemon that publishes nothing for this long has failed."""
 STOP_S = 20.0
 
 
@@ -44,7 +44,7 @@ class DaemonCost:
     cpu_percent: float
     """Of one core, from `online` to the clip's end."""
     decoding_percent: float
-    """The part of it that decoding the clip takes, which a camera and a microphone do not ask for."""
+    """The part of it that decoding the clip takes, which a camera and a microphone do not need."""
     memory_mb: float
     """The most that was resident."""
 
@@ -75,7 +75,7 @@ def decoding_percent(clip: Clip) -> float:
 
 
 def measure_daemon(config: Path | None, clip: Path, mqtt: MqttConfig, decoding: float) -> DaemonCost:
-    """Run `affectd run --clip` and hear it out. Raises BrokerError, or AffectdError when the daemon fails.
+    """Run `affectd run --clip` and receive all its messages. Raises BrokerError, or AffectdError when the daemon fails.
 
     `decoding` is what decoding the clip takes, percent of a core.
     """
@@ -93,7 +93,7 @@ def measure_daemon(config: Path | None, clip: Path, mqtt: MqttConfig, decoding: 
         began = time.monotonic()
         process = subprocess.Popen(command, env=environ, stderr=subprocess.PIPE, text=True)  # noqa: S603
         try:
-            return _hear_out(subscriber, process, began, decoding)
+            return _receive_all(subscriber, process, began, decoding)
         finally:
             process.terminate()
             process.wait(STOP_S)
@@ -104,7 +104,7 @@ def _subscriber(mqtt: MqttConfig) -> Subscriber:
     return Subscriber(mqtt, [f"{mqtt.base_topic}/{DEVICE}/{topic}" for topic in topics])
 
 
-def _hear_out(subscriber: Subscriber, process: subprocess.Popen[str], began: float, decoding: float) -> DaemonCost:
+def _receive_all(subscriber: Subscriber, process: subprocess.Popen[str], began: float, decoding: float) -> DaemonCost:
     counts: Counter[str] = Counter()
     latencies: list[float] = []
     online: _Usage | None = None
@@ -142,7 +142,7 @@ def _hear_out(subscriber: Subscriber, process: subprocess.Popen[str], began: flo
 
 
 def _latency_ms(payload: bytes, now: float) -> float:
-    """Return the time from the capture to now: up to the daemon's stamp as it says, and since the stamp."""
+    """Return the time from the capture to now: up to the daemon's stamp by its `latency_ms`, and since the stamp."""
     document = json.loads(payload)
     stamped = datetime.fromisoformat(document["time"].replace("Z", "+00:00")).timestamp()
     return float(document["latency_ms"]) + 1000 * (now - stamped)

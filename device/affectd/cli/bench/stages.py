@@ -60,7 +60,7 @@ class Samples:
         self._samples[stage].append(ms)
 
     def time(self, stage: str, work: Callable[[], Item]) -> Item:
-        """Do the work, measure it, give what it gives."""
+        """Do the work, measure it, return its result."""
         began = time.perf_counter()
         result = work()
         self.add(stage, 1000 * (time.perf_counter() - began))

@@ -35,7 +35,7 @@ BLACK = 8
 """Grey level below which the mean of a black picture lies."""
 OF_THE_FACE = {"brightness", "contrast", "sharpness", "size"}
 OF_THE_PICTURE = {"brightness", "sharpness"}
-"""What is said of a picture without a face: an empty room may be flat."""
+"""The verdict on a picture without a face: an empty room may be flat."""
 
 
 def probe_camera(config: Config) -> Finding:
@@ -57,13 +57,13 @@ def probe_camera(config: Config) -> Finding:
     if look.was_blank and not is_clip(settings.source):
         raise CaptureError(
             f"camera {camera.name}: its pictures are of one even colour, without even the noise of a covered lens; is "
-            "the lens closed, or does the driver give nothing?"
+            "the lens closed, or does the driver deliver nothing?"
         )
     return look.finding(camera.name if mode is None else f"{camera.name} ({mode})", settings)
 
 
 def _detector(config: Config) -> FaceDetector:
-    """Return the configured detector; Haar where its file is not there, of which another finding tells."""
+    """Return the configured detector; Haar where its file is not there, which another finding reports."""
     try:
         return assembly.make_face_detector(config)
     except ModelError:

@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Probe each part; give the exit code of the first that failed."""
+    """Probe each part; return the exit code of the first that failed."""
     from affectd.cli.check.probes import probe_all
     from affectd.service.log import set_up_logging
 

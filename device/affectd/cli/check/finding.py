@@ -14,7 +14,7 @@ class Finding:
     state: Literal["ok", "warning", "failed", "off"]
     found: str
     advice: str = ""
-    """What to do about it, where the sentence found does not say."""
+    """What to do about it, where `found` does not name it."""
     exit_code: int = 0
     """Of the command, when this is the first part that failed."""
 

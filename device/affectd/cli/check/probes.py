@@ -42,7 +42,7 @@ MODEL_DEADLINE_S = 600.0
 """For trying every accelerator that the box has: each trial has its own deadline."""
 SOUND_S = 3.0
 HOT_C = 80.0
-"""What is hot for a board that does not tell its limit."""
+"""What is hot for a board without a known limit."""
 
 
 Probe = Callable[[Config], Finding]
@@ -211,7 +211,7 @@ def _no_secret() -> str:
 
 
 def probe_clock() -> Finding:
-    """Ask whether a time service keeps the clock."""
+    """Check whether a time service keeps the clock."""
     if clock_synced():
         return Finding("clock", "ok", "kept by a time service")
     return Finding(

@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     from affectd.service.log import set_up_logging
 
     live = sys.stdout.isatty() and not args.json
-    set_up_logging("ERROR" if live else "WARNING")  # the table itself says that the broker is away
+    set_up_logging("ERROR" if live else "WARNING")  # the table itself shows that the broker is away
     config = load_client_config(args)
     seconds = args.seconds if live or args.seconds is not None else ONE_SHOT_S
     end = float("inf") if seconds is None else time.monotonic() + seconds
@@ -71,7 +71,7 @@ def _follow(subscriber: Subscriber, boxes: Boxes, end: float) -> None:
             pass
         table = lines(boxes.rows())
         if not subscriber.connected:
-            table[0] += " (the broker is away: as last heard)"
+            table[0] += " (the broker is away: as last received)"
         size = shutil.get_terminal_size()
         sys.stdout.write(screen.draw(table, size.columns, size.lines))
         sys.stdout.flush()
@@ -82,9 +82,9 @@ class Boxes:
 
     def __init__(self) -> None:
         """Begin with none."""
-        self._said: dict[str, dict[str, Any]] = {}
+        self._messages: dict[str, dict[str, Any]] = {}
         self._rows: dict[str, Row] = {}
-        """Of boxes that have said nothing since."""
+        """Rows of boxes without a message since."""
 
     def take(self, subscriber: Subscriber, end: float) -> bool:
         """Take in the next message; return False when none came until the monotonic second `end`."""
@@ -95,27 +95,27 @@ class Boxes:
         return True
 
     def update(self, message: ReceivedMessage) -> None:
-        """Take in a message; an empty one clears what was said before on its topic."""
+        """Take in a message; an empty one clears what was retained on its topic."""
         *_, box, topic = message.topic.split("/")
-        said = self._said.setdefault(box, {})
+        messages = self._messages.setdefault(box, {})
         self._rows.pop(box, None)
         if message.payload:
-            said[topic] = _read(topic, message.payload)
+            messages[topic] = _read(topic, message.payload)
         else:
-            said.pop(topic, None)
-        if not said:
-            del self._said[box]
+            messages.pop(topic, None)
+        if not messages:
+            del self._messages[box]
 
     def rows(self) -> list[Row]:
         """Return a row for each box, those that need somebody first."""
-        for box, said in self._said.items():
+        for box, messages in self._messages.items():
             if box not in self._rows:
-                self._rows[box] = make_row(box, said)
+                self._rows[box] = make_row(box, messages)
         return sorted(self._rows.values(), key=lambda row: row.rank)
 
 
 def _read(topic: str, payload: bytes) -> Any:
-    """Return what a message says; None when it is not affectd's."""
+    """Return a message's content; None when it is not affectd's."""
     try:
         return payload.decode("utf-8") if topic == "availability" else json.loads(payload)
     except (ValueError, RecursionError):

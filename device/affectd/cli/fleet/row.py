@@ -10,18 +10,18 @@ from typing import Any
 TOPICS = ("availability", "info", "health", "state", "people")
 """In the order in which they are subscribed to."""
 SILENT = "silent"
-"""Status of a box that says it is online, and no more."""
+"""Status of a box of which only the availability is there."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What is known of one box; None where the box does not say, or is offline and its word no longer holds."""
+    """What is known of one box; None where the box does not publish it, or is offline and it no longer holds."""
 
     box: str
     online: bool
     version: str | None
     status: str
-    """`offline`, or what /health says."""
+    """`offline`, or the status of /health."""
     problem: str | None
     since: str | None
     """RFC 3339, UTC, by the box's clock: offline: last word; a part is down: since then; else the daemon's start."""
@@ -41,17 +41,17 @@ class Row:
         return asdict(self)
 
 
-def make_row(box: str, said: Mapping[str, Any]) -> Row:
+def make_row(box: str, messages: Mapping[str, Any]) -> Row:
     """Return the row of a box from its newest messages by topic; foreign ones count as not there."""
-    info, health, state, people = (_table(said.get(topic)) for topic in TOPICS[1:])
-    online = said.get("availability") == "online"
+    info, health, state, people = (_table(messages.get(topic)) for topic in TOPICS[1:])
+    online = messages.get("availability") == "online"
     return Row(
         box=box,
         online=online,
         version=_text(info.get("version")) or _text(health.get("version")),
         status=(_text(health.get("status")) or SILENT) if online else "offline",
         problem=_text(health.get("problem")) if online else None,
-        since=_since(health) if online else _last_word(info, health, state, people),
+        since=_since(health) if online else _last_seen(info, health, state, people),
         emotion=_text(state.get("emotion")) if online else None,
         reason=_text(state.get("reason")) if online else None,
         people=_number(people.get("count")) if online else None,
@@ -74,7 +74,7 @@ def _since(health: Mapping[str, Any]) -> str | None:
     return began.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _last_word(*documents: Mapping[str, Any]) -> str | None:
+def _last_seen(*documents: Mapping[str, Any]) -> str | None:
     times = (_text(document.get("time")) for document in documents)
     return max((time for time in times if time), default=None)
 

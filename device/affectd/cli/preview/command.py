@@ -1,4 +1,4 @@
-"""Show what camera and microphone give, and what is read in it, to a browser on this box, and to nobody else."""
+"""Show camera, microphone and their readings to a browser on this box, and to nobody else."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HELP = "show a browser on this box what camera and microphone give, to aim them"
 UNWATCHED_S = 300.0
 POLL_S = 0.1
 LAST_WORD_S = 0.5
-"""Time in which a browser between two questions asks the next."""
+"""Time within which a browser polls again."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

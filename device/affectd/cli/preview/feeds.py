@@ -1,4 +1,4 @@
-"""The preview's camera and microphone: each is read on a thread of its own, and what it gives is judged and shown."""
+"""The preview's camera and microphone: each is read on a thread of its own, judged and shown."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ JUDGE_EVERY_S = 0.5
 RATE_S = 3.0
 """Time over which frames are counted."""
 STARTING = "starting"
-"""In the place of what a device gives, until it does."""
+"""Shown in the place of a device until its first frame or chunk."""
 JUDGED_S = 10.0
 """Sound that is judged: long enough for whoever speaks to pause in it."""
 

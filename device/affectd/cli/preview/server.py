@@ -42,7 +42,7 @@ OUR_NAMES = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:[0-9]+)?", re.IGNOREC
 
 @contextmanager
 def serving(view: View, port: int) -> Iterator[int]:
-    """Serve the view inside, on `port` (0: a free one) of the loopback interface, which it gives. AffectdError."""
+    """Serve the view inside, on `port` (0: a free one) of the loopback interface; yield it. Raises AffectdError."""
     try:
         server = _Server((LOOPBACK, port), _handler_for(view))
     except (OSError, OverflowError) as error:
@@ -67,7 +67,7 @@ class _Server(ThreadingHTTPServer):
 
 def _handler_for(view: View) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
-        """Serves the page, and the view to whoever asks with the revision that it has seen last."""
+        """Serves the page, and the view to whoever names the revision seen last."""
 
         protocol_version = "HTTP/1.1"
         timeout = SEND_S
@@ -87,8 +87,8 @@ def _handler_for(view: View) -> type[BaseHTTPRequestHandler]:
             elif self.path in FILES:
                 name, kind = FILES[self.path]
                 self._send(kind, (FOLDER / name).read_bytes())
-            elif (asked := VIEW.fullmatch(self.path)) is not None:
-                self._send("application/json", view.wait(int(asked[1])))
+            elif (polled := VIEW.fullmatch(self.path)) is not None:
+                self._send("application/json", view.wait(int(polled[1])))
             else:
                 self.send_error(HTTPStatus.NOT_FOUND)
 

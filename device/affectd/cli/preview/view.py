@@ -13,7 +13,7 @@ WAIT_S = 2.0
 OFF = "off"
 """In the place of a part that nothing is put in."""
 WATCHED_S = 3.0
-"""A browser that has asked within this time watches."""
+"""A browser that has polled within this time watches."""
 
 
 class View:
@@ -32,7 +32,7 @@ class View:
     def put(self, part: str, value: object, picture: bytes | None = None) -> None:
         """Replace a part, JSON throughout, and the picture (JPEG) that goes with it; wake those who wait.
 
-        After the end nothing is replaced: a device that hung may still give something.
+        After the end nothing is replaced: a device that hung may still deliver something.
         """
         with self._changed:
             if self._parts["ended"] is not None:
@@ -44,7 +44,7 @@ class View:
             self._changed.notify_all()
 
     def end(self, reason: str) -> None:
-        """Have every browser told that the preview has ended; what was seen and heard is gone at once."""
+        """Have every browser told that the preview has ended; pictures and readings are gone at once."""
         with self._changed:
             self.put("camera", OFF, b"")
             self.put("microphone", OFF)

@@ -79,7 +79,7 @@ class Accelerator(Protocol):
         ...
 
     def fingerprint(self) -> str:
-        """Return what changes when the library or driver does; empty where that cannot be told."""
+        """Return what changes when the library or driver does; empty where that is not known."""
         ...
 
     def open(self, path: Path, runtime: Runtime) -> Opened:

@@ -1,4 +1,4 @@
-"""Which accelerator a model runs on: the one that was asked for, or the fastest that is right, else the CPU."""
+"""Which accelerator a model runs on: the configured one, or the fastest that is right, else the CPU."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Judge = Callable[[Accelerator], Verdict]
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What the settings ask for."""
+    """The settings of models and accelerators."""
 
     delegate: str = CPU
     """'cpu', 'auto', a name of the catalogue, or a library's path."""
@@ -36,11 +36,11 @@ class Choice:
 
     accelerator: Accelerator
     reason: str = ""
-    """Why it is not what was asked for, or why `auto` took it; empty where there is nothing to tell."""
+    """Why it is not the configured one, or why `auto` took it; empty where there is nothing to tell."""
     verdict: Verdict | None = None
     """What the trial showed; None for a CPU that needed none."""
     fell_back: bool = False
-    """Whether what was asked for failed."""
+    """Whether the configured one failed."""
 
     def __str__(self) -> str:
         """Name it, with what the trial showed, as in 'teflon (13 of 22 operations, 4.1 ms)'."""
@@ -76,14 +76,14 @@ def choose(wanted: Wanted, workload: Workload, trials: Trials) -> Choice:
 def _fastest(candidates: list[Accelerator], threads: int, judge: Judge) -> Choice:
     cpu, best = _cpu(threads, judge, measured=bool(candidates))
     chosen: Accelerator = cpu
-    told = [f"{CPU}: {best.ms:.3g} ms"] if best is not None and best.good else []
+    results = [f"{CPU}: {best.ms:.3g} ms"] if best is not None and best.good else []
     for accelerator in candidates:
         verdict = judge(accelerator)
-        told.append(f"{accelerator.name}: " + (f"{verdict.ms:.3g} ms" if verdict.good else verdict.fault))
+        results.append(f"{accelerator.name}: " + (f"{verdict.ms:.3g} ms" if verdict.good else verdict.fault))
         limit = GAIN if chosen is cpu else 1.0
         if verdict.good and (best is None or not best.good or verdict.ms < limit * best.ms):
             chosen, best = accelerator, verdict
-    return Choice(chosen, "; ".join(told) or "no accelerator is here", best)
+    return Choice(chosen, "; ".join(results) or "no accelerator is here", best)
 
 
 def _cpu(threads: int, judge: Judge, *, measured: bool = False) -> tuple[Cpu, Verdict | None]:

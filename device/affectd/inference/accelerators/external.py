@@ -27,7 +27,7 @@ class Library:
     file: str
     """Name or path, as the dynamic linker takes it."""
     options: str = ""
-    """What it needs to be told unless the settings say otherwise."""
+    """Its default options, unless the settings have others."""
 
 
 KNOWN: Mapping[str, Library] = MappingProxyType(

@@ -52,7 +52,7 @@ class _Compiled:
             raise ModelError(f"{runtime} has no GPU; install ai-edge-litert and set inference.runtime to 'auto'")
         litert: Any = importlib.import_module("ai_edge_litert.compiled_model")
         content = read_model(path)
-        # What the file takes and gives, for the compiled model does not tell of quantization.
+        # The file's input and output types, for the compiled model does not report quantization.
         plain = Interpreter(path, runtime)
         if plain.input_type != _FLOAT or plain.output_type != _FLOAT:
             raise ModelError(

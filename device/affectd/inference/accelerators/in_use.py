@@ -1,4 +1,4 @@
-"""The mark of an accelerator in use: what is still there when the next daemon starts tells of a death in its code."""
+"""The mark of an accelerator in use: a mark that is still there at the next start means a crash in its code."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _marking: set[InUse] = set()
 class InUse:
     """A file that holds what is tried or used, from before its first call to a stop in order.
 
-    Of an end with the whole system, such as a power cut, it tells nothing: the boot is another one then.
+    Of an end with the whole system, such as a power cut, it shows nothing: the boot is another one then.
     """
 
     def __init__(self, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Try an accelerator in a process of its own, and tell in one sentence what became of it."""
+"""Try an accelerator in a process of its own, and report the result in one sentence."""
 
 from __future__ import annotations
 
@@ -70,17 +70,17 @@ class _Child:
     """The process of one trial, in a session of its own, ended with all that it started."""
 
     def __init__(self, job: dict[str, Any]) -> None:
-        self._result, told = os.pipe()
+        self._result, pipe = os.pipe()
         # What it may import is what this process imports, also where affectd was not installed but put on the path.
         environment = {name: value for name, value in os.environ.items() if name not in _OURS}
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
         try:
             self._process = subprocess.Popen(  # noqa: S603 - affectd itself
-                [sys.executable, "-m", _PROBE, str(told), str(round(ALL_S + STEP_S))],
+                [sys.executable, "-m", _PROBE, str(pipe), str(round(ALL_S + STEP_S))],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                pass_fds=[told],
+                pass_fds=[pipe],
                 env=environment,
                 cwd="/",  # which python -m puts before all else it imports from
                 start_new_session=True,
@@ -89,13 +89,13 @@ class _Child:
             os.close(self._result)
             raise
         finally:
-            os.close(told)
+            os.close(pipe)
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         with suppress(BrokenPipeError), self._process.stdin:
             self._process.stdin.write(json.dumps(job).encode())
         self._output_end = self._process.stdout
-        self._output = self._told = b""
+        self._output = self._messages = b""
         self._step_began = time.monotonic()
 
     def __enter__(self) -> _Child:
@@ -133,43 +133,43 @@ class _Child:
         return os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
 
     def verdict(self, fault: str) -> Verdict:
-        """Judge by how it ended, unless it was ended for a `fault`, and what it told."""
+        """Judge by how it ended, unless it was ended for a `fault`, and by its messages."""
         code = self._process.returncode
         if not fault and code < 0:
             fault = f"died of {_signal_name(-code)} {self._step}"
             if not may_write_code():
                 fault += "; this service may not write code (MemoryDenyWriteExecute=), as GPU drivers do"
         if not fault and code:
-            fault = f"ended its process with exit code {code} {self._step}{self._last_words}"
+            fault = f"ended its process with exit code {code} {self._step}{self._last_output}"
         if fault:
             return Verdict(fault, lasting=self._message is not None)
         match self._message:
-            case {"fault": str(said)} if said:
-                return Verdict(said)
+            case {"fault": str(fault)} if fault:
+                return Verdict(fault)
             case {"ms": float(ms), "share": str(share)} if ms >= 0 and len(self._lines) > 1:
                 return Verdict("", ms, share)
-        return Verdict(f"ended its process {self._step} without an answer{self._last_words}")
+        return Verdict(f"ended its process {self._step} without an answer{self._last_output}")
 
     def _read(self, selector: selectors.BaseSelector) -> None:
-        """Take in what it has written, the newest of its output and all that it told."""
+        """Take in what it has written, the newest of its output and all its messages."""
         for key, _ in selector.select(_POLL_S):
             with suppress(BlockingIOError):
                 block = os.read(key.fd, 65536)
                 if not block:
                     selector.unregister(key.fd)
                 elif key.fd == self._result:
-                    self._told = (self._told + block)[-_KEPT_BYTES:]
+                    self._messages = (self._messages + block)[-_KEPT_BYTES:]
                     self._step_began = time.monotonic()
                 else:
                     self._output = (self._output + block)[-_KEPT_BYTES:]
 
     @property
     def _lines(self) -> list[bytes]:
-        return self._told.splitlines()
+        return self._messages.splitlines()
 
     @property
     def _message(self) -> Any:
-        """The last line that it told; None where that is not JSON."""
+        """Its last message; None where that is not JSON."""
         try:
             return json.loads(self._lines[-1]) if self._lines else None
         except ValueError:
@@ -186,7 +186,7 @@ class _Child:
         return "when it ended"
 
     @property
-    def _last_words(self) -> str:
+    def _last_output(self) -> str:
         """What it wrote last, as it follows a sentence."""
         lines = [line.strip() for line in self._output.decode("utf-8", "replace").splitlines() if line.strip()]
         shown = "".join(c if c.isprintable() else "?" for c in lines[-1])[:200] if lines else ""

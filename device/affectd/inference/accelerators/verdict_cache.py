@@ -21,7 +21,7 @@ Key = str
 class VerdictCache:
     """The file of verdicts. One that cannot be read counts as empty, one that cannot be written is not: it is a cache.
 
-    But for the verdicts on accelerators that failed in use, which hold until a trial that was asked for passes.
+    But for the verdicts on accelerators that failed in use, which hold until a trial by `affectd check` passes.
     """
 
     def __init__(self, path: Path, affectd: str) -> None:
