@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,7 +84,7 @@ class Section:
     def __init__(self, value: Any, where: str, path: str = "") -> None:
         self.where = where
         self._path = path
-        if not isinstance(value, dict):
+        if not isinstance(value, Mapping):
             raise ModelError(f"{where}: {path.rstrip('.') or 'the manifest'} must be an object, not {_shown(value)}")
         self._left: dict[str, Any] = dict(value)
 

@@ -7,8 +7,11 @@ import cv2
 import numpy as np
 import pytest
 
+from affectd.assembly import face_preprocessing
 from affectd.errors import ModelError
 from affectd.face.preprocess import FacePreprocessing, resized, to_gray
+from affectd.inference.bundle import Bundle
+from affectd.inference.installed import installed_models
 from support.scenes import scene
 
 
@@ -143,6 +146,11 @@ def test_what_no_input_can_be_made_by_is_refused(values: dict[str, Any], sentenc
     with pytest.raises(ModelError) as error:
         FacePreprocessing.from_manifest(values, where="own.toml")
     assert str(error.value).startswith(f"own.toml: {sentence}") or sentence in str(error.value)
+
+
+def test_the_shipped_models_are_given_what_they_take() -> None:
+    for name in ("face-vgg16", "face-vgg16-slim"):
+        assert face_preprocessing(Bundle.load(installed_models() / name)).shape == (48, 48, 1)
 
 
 def test_a_network_that_takes_something_else_is_refused() -> None:
