@@ -283,7 +283,10 @@ class Pipeline:
                 self._fuser.end_face()
             if self._modalities.has_failed("voice", now):
                 self._fuser.end_voice()
-        fusion, reason = self._fuser.step(now), self._modalities.why_nobody(now)
+        fusion = self._fuser.step(now)
+        if all(state.reason != "nobody" for state in (fusion.state, *fusion.events)):
+            return fusion
+        reason = self._modalities.why_nobody(now)
 
         def explained(state: EmotionState) -> EmotionState:
             return replace(state, reason=reason) if state.reason == "nobody" else state

@@ -49,7 +49,7 @@ class _Prediction:
         if not 0 <= at - self.at < LONGEST_S:
             return False
         parts = cv2.resize(cv2.absdiff(values, self.values), (PARTS, PARTS), interpolation=cv2.INTER_AREA)
-        return bool(parts.max() < CHANGE * self.values.std(axis=(0, 1)).mean())
+        return bool(parts.max() < CHANGE * cv2.meanStdDev(self.values)[1].mean())
 
 
 @dataclass(slots=True)

@@ -67,7 +67,7 @@ class PersonFilter:
     @property
     def probabilities(self) -> Probabilities:
         """7 values in the order of LABELS; uniform without evidence."""
-        return tuple(float(p) for p in self._belief.probabilities)
+        return tuple(self._belief.probabilities.tolist())
 
     @property
     def confidence(self) -> float:

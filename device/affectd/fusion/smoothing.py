@@ -38,14 +38,18 @@ class Belief:
 
     def __init__(self, half_life_s: float) -> None:
         self._half_life_s = half_life_s
+        self._told: Vector | None = None
+        """The probabilities, once they have been asked for."""
         self.reset()
 
     @property
     def probabilities(self) -> Vector:
         """(7,) in the order of LABELS, sums to 1; uniform before the first reading."""
-        powers: Vector = self._share * np.exp(self._log - self._log.max(where=self._share > 0, initial=-np.inf))
-        powers /= powers.sum()
-        return powers
+        if self._told is None:
+            powers: Vector = self._share * np.exp(self._log - self._log.max(where=self._share > 0, initial=-np.inf))
+            powers /= powers.sum()
+            self._told = powers
+        return self._told
 
     def reset(self) -> None:
         """Forget everything: somebody else is there, or nobody."""
@@ -56,18 +60,20 @@ class Belief:
         self._share: Vector = np.ones(len(UNIFORM))
         """(7,) of the readings that know the label, beside the label known best."""
         self._at: float | None = None
+        self._told = None
 
     def update(self, probabilities: Vector, captured_at: float, known: Mask = EVERY_LABEL) -> None:
         """Take in what is said at `captured_at`, (7,) of the labels `known`; the same moment again adds nothing."""
         log_reading = np.zeros(len(UNIFORM))
         log_reading[known] = np.log(floored(probabilities[known]))
         if self._at is None:
+            self._told = None
             self._log, self._share, self._at = log_reading, known.astype(np.float64), captured_at
             return
         elapsed = captured_at - self._at
         if elapsed <= 0:
             return
-        self._at = captured_at
+        self._at, self._told = captured_at, None
         kept = 2.0 ** (-elapsed / self._half_life_s)
         old, new = kept * self._weight, (1.0 - kept) * known
         self._weight = old + new

@@ -29,7 +29,7 @@ def stamp(captured_at: float) -> Stamp:
 
 def rfc3339(moment: datetime) -> str:
     """Write a UTC time with milliseconds, as in 2026-01-02T03:04:05.678Z (RFC 3339)."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+    return moment.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 
 def clock_synced() -> bool:
