@@ -108,6 +108,8 @@ class ClipCamera(_Track[tuple[float, Picture]]):
         self._fps = fps
         self._imager = Imager(pixel_aspect)
         self._number = 0
+        self.colour = True
+        """Whether pictures are wanted in colour; grey ones cost less."""
 
     @property
     def mode(self) -> CameraMode | None:
@@ -124,7 +126,7 @@ class ClipCamera(_Track[tuple[float, Picture]]):
         media_time, picture = self._next()
         captured_at = self._clock.wait_for(self, media_time)
         self._number += 1
-        image = self._imager.image(picture)
+        image = self._imager.image(picture, colour=self.colour)
         if fault := shape_fault(image):
             raise CaptureError(f"{self.name}: has {fault}")
         return Frame(image, captured_at, self._number)

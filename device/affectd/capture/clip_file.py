@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from affectd.capture.pixel_aspect import SQUARE, believed, with_square_pixels
+from affectd.capture.pixel_format import gray_picture
 from affectd.errors import CaptureError
 from affectd.resample import SAMPLE_RATE
 
@@ -22,6 +23,14 @@ CUT_SHORT_S = 1.0
 
 OLDEST_PYAV = 12
 """Debian 12 has PyAV 10."""
+
+LUMA_FIRST = {
+    **dict.fromkeys(("yuv420p", "yuv422p", "yuv444p", "nv12"), False),
+    **dict.fromkeys(("yuvj420p", "yuvj422p", "yuvj444p", "gray"), True),
+}
+"""FFmpeg's names of formats whose first plane is the grey picture, each with whether it always has the full range."""
+FULL_RANGE = 2
+"""FFmpeg's AVCOL_RANGE_JPEG."""
 
 SHORTEST_S = 0.04
 """What a clip of a single picture lasts, so that it can be looped."""
@@ -106,13 +115,30 @@ class Imager:
         self._scaler = VideoReformatter()
         self._pixel_aspect = pixel_aspect
 
-    def image(self, picture: Picture) -> NDArray[np.uint8]:
-        """Convert a picture to (height, width, 3) BGR of square pixels, upright when a phone recorded it turned."""
-        image = np.asarray(self._scaler.reformat(picture.frame, format="bgr24").to_ndarray(), np.uint8)
+    def image(self, picture: Picture, *, colour: bool = True) -> NDArray[np.uint8]:
+        """Convert a picture to (height, width, 3) BGR of square pixels, upright when a phone recorded it turned.
+
+        Without `colour` to (height, width) grey, where its format has that as a plane of its own.
+        """
+        gray = None if colour else _luma(picture.frame)
+        if gray is None:
+            image = np.asarray(self._scaler.reformat(picture.frame, format="bgr24").to_ndarray(), np.uint8)
+        else:
+            image = gray
         # The header's aspect is that of the pixels as they were stored, before they are turned.
         image = with_square_pixels(image, self._pixel_aspect or picture.pixel_aspect or SQUARE)
         quarter_turns = round(getattr(picture.frame, "rotation", 0) / 90) % 4
         return np.ascontiguousarray(np.rot90(image, quarter_turns)) if quarter_turns else image
+
+
+def _luma(frame: Any) -> NDArray[np.uint8] | None:
+    """Return the grey picture (height, width) of an av.VideoFrame; None where it is no plane of its format."""
+    full_range = LUMA_FIRST.get(frame.format.name)
+    if full_range is None:
+        return None
+    plane, whole = frame.planes[0], full_range or frame.color_range == FULL_RANGE
+    data = np.frombuffer(plane, np.uint8)
+    return gray_picture(data, "NV12", frame.width, frame.height, row_bytes=plane.line_size, full_range=whole)
 
 
 @contextlib.contextmanager

@@ -48,7 +48,7 @@ def make_clip(
 def make_camera(source: str, options: CameraOptions, clip: Clip | None) -> Camera | None:
     """Choose the camera; None for 'off' and for a clip without pictures. Nothing is looked for or opened yet.
 
-    A clip has its options since it was made, but for turning and cropping.
+    A clip has its options since it was made, but for its colour, turning and cropping.
     """
 
     def live(source: str) -> Camera:
@@ -67,7 +67,10 @@ def make_camera(source: str, options: CameraOptions, clip: Clip | None) -> Camer
     if source == "off":
         return None
     if clip is not None:
-        return None if clip.camera is None else _framed(clip.camera, options)
+        if clip.camera is None:
+            return None
+        clip.camera.colour = options.colour
+        return _framed(clip.camera, options)
     return AutoCamera(live, options.timeout_s, options.crash_marker) if source == "auto" else live(source)
 
 
