@@ -6,6 +6,7 @@ import struct
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -41,6 +42,28 @@ def test_a_clip_that_a_phone_recorded_turned_is_upright(tmp_path: Path) -> None:
     assert seen.shape == (160, 120, 3)
     assert seen[:38].mean() > 240
     assert seen[42:].mean() < 15
+
+    camera.colour = False
+    gray = camera.read().image
+    assert gray.shape == (160, 120)
+    assert gray[:38].mean() > 240
+    assert gray[42:].mean() < 15
+
+
+@pytest.mark.parametrize(("name", "codec"), [("video.mp4", "libx264"), ("full.avi", "mjpeg")])
+def test_a_clip_in_grey_shows_what_it_does_in_colour(tmp_path: Path, name: str, codec: str) -> None:
+    across, down = np.meshgrid(np.linspace(0, 255, 150), np.linspace(0, 255, 100))
+    path = write_clip(
+        tmp_path / name, frames=[np.stack([across, down, 255 - across], axis=2).astype(np.uint8)] * 2, codec=codec
+    )
+    camera = Clip(path, realtime=False, loop=False, fps=25).camera
+    assert camera is not None
+    camera.open()
+    colour = camera.read().image
+    camera.colour = False
+    gray = camera.read().image
+    assert gray.shape == (100, 150)
+    assert np.abs(gray - cv2.cvtColor(colour, cv2.COLOR_BGR2GRAY).astype(float)).mean() < 3
 
 
 def refusal(path: Path) -> str:
