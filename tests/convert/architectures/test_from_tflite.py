@@ -35,7 +35,7 @@ def trained():
 def bundle(trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("bundle")
     trained.save(folder / "model.keras")
-    variants = quantize(folder / "model.keras", FACES, folder, ("float16", "int8"))
+    variants = quantize(folder / "model.keras", FACES, folder, ("float16",))
     named = {kind: {"file": path.name} for kind, path in variants.items()}
     (folder / "manifest.json").write_text(json.dumps({"variants": named}))
     return folder
