@@ -3,30 +3,26 @@
 In tests/: python -m support.make_bundle face|voice FOLDER
 """
 
-import importlib
-import os
 import subprocess
 import sys
 from pathlib import Path
-from unittest import mock
 
 from affectd.events import LABELS, VOICE_LABELS
 from affectd_convert.bundling.write import Description, write_bundle
-from affectd_convert.conversion import float_model
-from affectd_convert.conversion import quantize as conversion
+from affectd_convert.conversion.quantize import quantize
 from affectd_convert.evaluation.report import Split
 from support import tiny_models
 from support.bundles import KINDS, Made
+from support.one_process import in_one_process
 
 
 def main(task: str, folder: Path) -> None:
-    """Train, quantize and bundle the tiny network for `task`, with one start of TensorFlow for all but the training."""
+    """Train, quantize and bundle the tiny network for `task`."""
     made = Made(task, folder)
-    os.environ.update(KERAS_BACKEND="tensorflow", CUDA_VISIBLE_DEVICES="-1", TF_CPP_MIN_LOG_LEVEL="3")
     run = made.model.parent
     subprocess.run([sys.executable, tiny_models.__file__, task, run], check=True, timeout=200)
     inputs, _ = tiny_models.samples(task, 100, seed=2)
-    variants = conversion.quantize(made.model, inputs, folder / "tflite", KINDS[task])
+    variants = quantize(made.model, inputs, folder / "tflite", KINDS[task])
     description = Description(
         name=made.bundle.name,
         version="0.0.1",
@@ -42,13 +38,6 @@ def main(task: str, folder: Path) -> None:
     write_bundle(made.bundle, description, run=run, variants=variants, held_out=held_out)
 
 
-def run_here(module: str, arguments: list[object], **_bounds: object) -> None:
-    """Do in this process what the toolchain does in one of its own."""
-    with mock.patch.object(sys, "argv", [module, *map(str, arguments)]):
-        failed = importlib.import_module(module).main()
-    assert not failed, f"{module} failed"
-
-
 if __name__ == "__main__":
-    with mock.patch.object(conversion, "run_module", run_here), mock.patch.object(float_model, "run_module", run_here):
+    with in_one_process():
         main(sys.argv[1], Path(sys.argv[2]))

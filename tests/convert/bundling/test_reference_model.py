@@ -14,12 +14,13 @@ import soundfile
 
 from affectd.inference.bundle import Bundle
 from affectd.voice.features import MfccFeatures
-from affectd_convert.bundling.reference_model import _face_note, make_bundle
+from affectd_convert.bundling.reference_model import _face_note
 from affectd_convert.commands.main import main
 from affectd_convert.datasets import speech
 from affectd_convert.errors import DataError
 from affectd_convert.evaluation.run_data import read_run_data
 from affectd_convert.training.run_config import read_config
+from support.one_process import convert
 from support.speech import speech as spoken
 
 pytestmark = pytest.mark.timeout(400)
@@ -78,16 +79,12 @@ def made(voices):
     older = voices / "models" / "voice" / "older"
     older.parent.mkdir(parents=True)
     older.touch()
-    return make_bundle(
-        voices / "run-None",
-        voices / "speech",
-        voices / "models" / "voice",
-        version="1.0",
-        maturity="a trial",
-        kinds=("float16",),
-        folds=(voices / "run-0", voices / "run-1"),
-        command="affectd-convert bundle --run runs/None",
-    ).folder
+    convert(
+        *("bundle", "--run", voices / "run-None", "--data", voices / "speech", "--out", older.parent),
+        *("--version", "1.0", "--maturity", "a trial", "--kinds", "float16"),
+        *("--folds", voices / "run-0", voices / "run-1"),
+    )
+    return older.parent
 
 
 def test_the_folds_stand_in_the_bundle_and_are_verified_with_it(made, capsys):
@@ -120,7 +117,10 @@ def test_every_table_of_the_voice_has_its_command_and_says_what_it_is_of(made):
     assert re.search(r"The daemon answers every single window, .* windows, the ECE is 0\.\d{4} \(float16\)\.", card)
     assert "chosen on fold 1, which" in card
     trained = [f"affectd-convert train voice --data ~/speech --run runs/{fold}" for fold in (0, 1, None)]
-    assert "\n".join(["## Made by", "", "```", *trained, "affectd-convert bundle --run runs/None", "```"]) in card
+    made_by = card.partition("## Made by\n\n```\n")[2].partition("```")[0].splitlines()
+    assert made_by[:-1] == trained
+    assert made_by[-1].startswith(f"affectd-convert bundle --run {made.parents[1]}/run-None --data ")
+    assert made_by[-1].endswith(f" --folds {made.parents[1]}/run-0 {made.parents[1]}/run-1")
 
 
 def test_what_was_added_after_the_training_is_not_claimed(voices, tmp_path):
@@ -168,10 +168,10 @@ def test_the_card_of_a_face_says_whether_twins_were_left_out(face_model, tmp_pat
         "left_out": ["2 training faces left out: practically the same photo is in PublicTest"],
     }
     (run / "config.json").write_text(json.dumps(config))
-    bundle = make_bundle(
-        run, tmp_path / "faces.npz", tmp_path / "models" / "face", version="1", maturity="x", kinds=("float32",)
-    )
-    card = (bundle.folder / "CARD.md").read_text()
+    out = tmp_path / "models" / "face"
+    data = ("--data", tmp_path / "faces.npz", "--version", "1", "--maturity", "x", "--kinds", "float32")
+    convert("bundle", "--run", run, "--out", out, *data)
+    card = (out / "CARD.md").read_text()
     assert "2 training faces left out: pract" in card.partition("## ")[0]
     assert "On FER2013 PublicTest.\n" in card
     assert "per clip" not in card
