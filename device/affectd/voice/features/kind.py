@@ -142,7 +142,10 @@ def _read(
             raise ModelError(f"{where}: features.{key} is unknown to kind {kind.kind}; it has {known}")
         arguments[key] = _value(defaults[key], value, f"{where}: features.{key}")
     features = kind(**arguments)
-    for key, fits, wanted in features.ranges():
+    rate = features.sample_rate
+    # Resampling works in periods that the two rates share: at other rates sound would lag by up to a second.
+    common = ("sample_rate", 1_000 <= rate <= 192_000 and rate % 25 == 0, "in 1000..192000, and a multiple of 25")
+    for key, fits, wanted in [common, *features.ranges()]:
         if not fits:
             raise ModelError(f"{where}: features.{key} must be {wanted}, not {getattr(features, key)!r}")
     _check_statistics(features, where, needed=statistics_needed)

@@ -79,7 +79,6 @@ class MfccFeatures(FrameSettings, VoiceFeatures):
         half = f"at most half of sample_rate, {self.sample_rate / 2:g}"
         period_s = 1 / self.pitch_low_hz if self.pitch_low_hz > 0 else 0.0
         return [
-            ("sample_rate", self.sample_rate >= 1, "1 or more"),
             ("window_frames", self.window_frames >= 1, "1 or more"),
             ("delta_span", self.delta_span >= 1, "1 or more"),
             ("frame_s", self.frame_length >= 1, "a sample or more"),

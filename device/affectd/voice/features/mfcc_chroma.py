@@ -85,7 +85,6 @@ class MfccChromaFeatures(VoiceFeatures):
         too_low = "contrast" in self.parts and self.sample_rate / 2 <= top_hz
         return [
             ("parts", known, f"one or more of {', '.join(PARTS)}, each once"),
-            ("sample_rate", 1_000 <= self.sample_rate <= 192_000, "in 1000..192000"),
             ("sample_rate", not too_low, f"above {2 * top_hz:g} for contrast"),
             ("fft_size", 256 <= self.fft_size <= 65_536 and self.fft_size % 2 == 0, "even, in 256..65536"),
             ("hop_length", 1 <= self.hop_length <= self.fft_size, "1 or more, and at most fft_size"),

@@ -51,7 +51,6 @@ class WaveformFeatures(VoiceFeatures):
     def ranges(self) -> Ranges:
         """Return what is allowed of the parameters."""
         return [
-            ("sample_rate", 1_000 <= self.sample_rate <= 192_000, "in 1000..192000"),
             ("samples", self.samples >= 1, "1 or more"),
             ("scale", self.scale > 0, "above 0"),
             ("mean", not (self.mean and self.standardize), "left out where standardize is true"),
