@@ -51,7 +51,7 @@ def main():
     print(
         f"\nbar: no number is off by more than {BAR:g} of its part's range: {'reached' if largest <= BAR else 'MISSED'}"
     )
-    print("\nand not the same as librosa's by default:")
+    print("\nbeside librosa's defaults:")
     centred = librosa.power_to_db(librosa.feature.melspectrogram(y=sound[-RATE:], sr=RATE, n_mels=32), top_db=None)
     inside = LogMelFeatures(frame_s=2048 / RATE, hop_s=512 / RATE, fft_size=2048, filters=32, window_frames=28)
     difference("log-mel, the frames of center=True that lie inside", window(inside, samples[-RATE:]), centred.T[2:-2])
