@@ -7,6 +7,7 @@ that has TensorFlow loaded; none of it may take the caller along.
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,6 +19,19 @@ from pathlib import Path
 from affectd.errors import AffectdError
 from affectd_convert.errors import ConversionError
 
+_LOGGED = re.compile(r"[IW]\d{4} |\d{4}-\d\d-\d\d |WARNING: |To enable the following")
+"""How lines begin that TensorFlow logs: none of them is the reason of a failure."""
+_OTHERWISE = "leave this kind of variant out (--kinds), or the layers of the network that are out of the ordinary"
+_SIGNALS = {
+    signal.SIGSEGV: ("a fault in native code, which says no more than this", _OTHERWISE),
+    signal.SIGBUS: ("a fault in native code, or a file that was cut off while it was read", _OTHERWISE),
+    signal.SIGABRT: ("native code gave up", _OTHERWISE),
+    signal.SIGFPE: ("native code divided by zero", _OTHERWISE),
+    signal.SIGILL: ("this processor lacks an instruction of the installed wheels", "take a machine with AVX"),
+    signal.SIGKILL: ("it was killed from outside, as Linux does when memory runs out", "free memory, then start again"),
+}
+"""What a signal means, and what to do."""
+
 
 def run_module(
     module: str, arguments: Sequence[object], *, what: str, memory_gb: float = 8.0, timeout_s: float = 3600.0
@@ -25,7 +39,7 @@ def run_module(
     """Run `python -m module arguments` to its end; kill it past a bound.
 
     Raises ConversionError that says how `what` failed: the last line that the process wrote, its
-    signal, or the bound it passed.
+    signal in words, or the bound it passed.
     """
     command = [sys.executable, "-m", module, *map(str, arguments)]
     environment = {
@@ -43,12 +57,11 @@ def run_module(
             process.kill()
             process.wait()
         log.seek(0)
-        said = [line.strip() for line in log if line.strip()]
+        said = [line.strip() for line in log if line.strip() and not _LOGGED.match(line)]
     if problem:
         raise ConversionError(f"{what} was stopped: {problem}")
     if process.returncode < 0:
-        name = signal.Signals(-process.returncode).name
-        raise ConversionError(f"{what} crashed ({name}); the last it said: {said[-1] if said else 'nothing'}")
+        raise ConversionError(f"{what} crashed: {_explain(signal.Signals(-process.returncode), said)}")
     if process.returncode:
         raise ConversionError(f"{what} failed: {said[-1] if said else f'exit code {process.returncode}'}")
 
@@ -61,6 +74,13 @@ def exit_code_of(step: Callable[[], object]) -> int:
         print(error, file=sys.stderr)
         return error.exit_code
     return 0
+
+
+def _explain(number: signal.Signals, said: Sequence[str]) -> str:
+    """Return what a signal that ended a process means, and what to do."""
+    meaning, remedy = _SIGNALS.get(number, ("it was ended from outside", "start it again"))
+    last = f"; the last it said: {said[-1]}" if number == signal.SIGABRT and said else ""
+    return f"{meaning} ({number.name}){last}; {remedy}"
 
 
 def _watch(process: subprocess.Popen[bytes], memory_gb: float, timeout_s: float) -> str:

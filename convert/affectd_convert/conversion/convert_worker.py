@@ -10,13 +10,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from affectd_convert.conversion.bounded_process import exit_code_of
 from affectd_convert.conversion.float_model import load_parent
-from affectd_convert.conversion.fused_lstm import convertible
+from affectd_convert.conversion.fused_lstm import convertible, has_loop
 from affectd_convert.errors import ConversionError
 
 
@@ -29,12 +28,11 @@ def convert(kind: str, model: Path, samples: Path, out: Path) -> None:
     if model.is_dir():
         out.write_bytes(_converted(str(model), kind, inputs))
         return
-    # An LSTM becomes a fused operation, in float16 an unrolled one: that is the variant for GPUs.
-    network = convertible(load_parent(model), inputs.shape[1:], unroll=kind == "float16")
+    network = convertible(load_parent(model), inputs.shape[1:], kind)
     with tempfile.TemporaryDirectory() as folder:
         _save(network, inputs.shape[1:], folder)
         content = _converted(folder, kind, inputs)
-    if any(isinstance(layer, keras.layers.LSTM) for layer in network.layers):
+    if not has_loop(network):
         _check_lstm(content)
     out.write_bytes(content)
 

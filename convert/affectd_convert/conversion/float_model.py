@@ -36,7 +36,8 @@ def load_parent(path: Path) -> Any:
     try:
         model = keras.saving.load_model(path, compile=False)
     except (OSError, ValueError, TypeError, KeyError) as error:
-        reason = str(error).strip().partition("\n")[0]
+        # Keras says what it was doing first, with the whole configuration, and the reason last.
+        reason = str(error).strip().rpartition("\n")[2].removeprefix("Exception encountered: ")
         raise ConversionError(f"{path}: not a Keras model that can be loaded: {reason}") from error
     text = model.to_json()
     for mixed in ("mixed_bfloat16", "mixed_float16"):

@@ -1,11 +1,11 @@
-"""A Keras model whose LSTM layers the TFLite converter can take: one fused operation each, or unrolled.
+"""A Keras model whose recurrent layers the TFLite converter can take: fused, unrolled, or a loop where that is fine.
 
-Keras 3 lowers an LSTM to a WHILE loop, which the converter cannot make int8. The converter fuses a
-function that carries the attribute `api_implements = lstm_*` and the signature of Keras 2's
-`standard_lstm`: that is what the clone of each LSTM calls here, with the same weights. The fused
-operation keeps its state in variable tensors, which GPU delegates and LiteRT's CompiledModel refuse:
-for them an LSTM is unrolled, one set of plain operations a step. Imports TensorFlow: only for the
-process that converts.
+Keras 3 lowers a recurrent layer to a WHILE loop, which the converter cannot make int8: it dies of SIGSEGV. It fuses a
+function that carries the attribute `api_implements = lstm_*` and the signature of Keras 2's `standard_lstm`: that is
+what the clone of each LSTM calls here, alone or in a Bidirectional, with the same weights. The fused operation keeps
+its state in variable tensors, which GPU delegates and LiteRT's CompiledModel refuse: in float16, the variant for GPUs,
+an LSTM is unrolled, one set of plain operations a step. A GRU or a simple RNN has no fused operation: it is unrolled in
+int8 and float16 and stays a loop in float32 and dynamic. Imports TensorFlow: only for the process that converts.
 """
 
 from __future__ import annotations
@@ -19,34 +19,67 @@ import tensorflow as tf
 from affectd_convert.errors import ConversionError
 
 TOLERANCE = 1e-4
+"""Of the copy's outputs, as a share of the largest where that is above 1."""
+RECURRENT = (keras.layers.LSTM, keras.layers.GRU, keras.layers.SimpleRNN)
 
 
-def convertible(model: Any, input_shape: tuple[int, ...], *, unroll: bool = False) -> Any:
-    """Return a copy of a float32 Keras model with input (1, *input_shape) and LSTM layers fusible or unrolled.
+def convertible(model: Any, input_shape: tuple[int, ...], kind: str) -> Any:
+    """Return a copy of a float32 Keras model with input (1, *input_shape), made for the variant `kind`.
 
-    Raises ConversionError when an LSTM has options that the fused operation lacks, or when the copy's
-    outputs differ from the model's by more than 1e-4.
+    Raises ConversionError when a recurrent layer is stateful, or when the copy's outputs differ from the model's.
     """
 
     def clone(layer: Any) -> Any:
         if isinstance(layer, keras.layers.InputLayer):
-            return keras.layers.InputLayer(batch_shape=(1, *input_shape), name=layer.name)
-        if isinstance(layer, keras.layers.LSTM) and unroll:
-            return keras.layers.LSTM.from_config({**layer.get_config(), "unroll": True})
-        if isinstance(layer, keras.layers.LSTM):
-            _check(layer)
-            return FusedLSTM.from_config(layer.get_config())
+            # Those of models within the model keep their shape.
+            own = input_shape if any(layer is one for one in model.layers) else layer.batch_shape[1:]
+            return keras.layers.InputLayer(batch_shape=(1, *own), name=layer.name)
+        if isinstance(layer, keras.layers.Bidirectional) and isinstance(layer.forward_layer, RECURRENT):
+            ways = {"layer": layer.forward_layer, "backward_layer": layer.backward_layer}
+            return keras.layers.Bidirectional(
+                **{way: _recurrent(one, kind) for way, one in ways.items()},
+                merge_mode=layer.merge_mode,
+                name=layer.name,
+            )
+        if isinstance(layer, RECURRENT):
+            return _recurrent(layer, kind)
         return type(layer).from_config(layer.get_config())
 
-    copy = keras.models.clone_model(model, clone_function=clone)
+    copy = keras.models.clone_model(model, clone_function=clone, recursive=True)
     copy.set_weights(model.get_weights())
     x = np.random.default_rng(0).standard_normal((4, 1, *input_shape)).astype(np.float32)
-    error = max(float(np.abs(np.asarray(copy(one)) - np.asarray(model(one))).max()) for one in x)
+    # As they answer, not as they train: layers that augment or drop are not for the box.
+    pairs = [[np.asarray(one(each, training=False)) for one in (copy, model)] for each in x]
+    error = max(float(np.abs(ours - theirs).max()) / max(1.0, float(np.abs(theirs).max())) for ours, theirs in pairs)
     if not error <= TOLERANCE:
         raise ConversionError(f"the copy for conversion differs from {model.name} by {error:.2g}, at most {TOLERANCE}")
     return copy
 
 
+def has_loop(model: Any) -> bool:
+    """Return whether a layer of a `convertible` model stays a loop."""
+    loops = (layer for layer in model._flatten_layers() if isinstance(layer, RECURRENT))
+    return any(not isinstance(layer, FusedLSTM) and not layer.unroll for layer in loops)
+
+
+def _recurrent(layer: Any, kind: str) -> Any:
+    """Return a recurrent layer, without its weights, in the form that suits the variant `kind`."""
+    if layer.stateful:
+        raise ConversionError(
+            f"layer {layer.name}: stateful, but the box gives every window on its own; train with stateful = False"
+        )
+    config = layer.get_config()
+    if isinstance(layer, keras.layers.LSTM) and kind != "float16" and _fusible(layer):
+        return FusedLSTM.from_config(config)
+    return type(layer).from_config({**config, "unroll": kind in {"int8", "float16"}})
+
+
+def _fusible(layer: Any) -> bool:
+    activations = (layer.activation.__name__, layer.recurrent_activation.__name__)
+    return activations == ("tanh", "sigmoid") and bool(layer.use_bias) and not layer.return_state
+
+
+@keras.saving.register_keras_serializable("affectd")
 class FusedLSTM(keras.layers.LSTM):  # type: ignore[misc]
     """An LSTM over a batch of one, from a state of zeros, in the form that the converter fuses."""
 
@@ -90,13 +123,3 @@ _standard_lstm = tf.function(
         "go_backwards": False,
     },
 )
-
-
-def _check(layer: Any) -> None:
-    activations = (layer.activation.__name__, layer.recurrent_activation.__name__)
-    odd = [name for name in ("stateful", "return_state") if getattr(layer, name)]
-    if activations != ("tanh", "sigmoid") or not layer.use_bias or odd:
-        raise ConversionError(
-            f"layer {layer.name}: the fused LSTM has tanh and sigmoid, a bias, and neither stateful "
-            "nor return_state; train the network so"
-        )

@@ -1,20 +1,24 @@
 """Conversion: the four kinds, the fused LSTM, and failures that stay in their own process."""
 
+import os
 import shutil
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from affectd.inference.interpreter import Interpreter, load_runtime
+from affectd.inference.interpreter import Interpreter, installed_runtimes, load_runtime
 from affectd_convert.conversion.bounded_process import run_module
 from affectd_convert.conversion.quantize import quantize
 from affectd_convert.errors import ConversionError
 from support import tiny_models
 
 pytestmark = pytest.mark.timeout(400)
+
+ODD_MODELS = Path(__file__).parents[2] / "support" / "odd_models.py"
 
 
 def operations(path):
@@ -101,13 +105,41 @@ def test_a_conversion_past_its_bounds_is_killed(face_model, tmp_path):
     assert not list(tmp_path.glob("*.tflite"))
 
 
-def test_a_crash_is_a_sentence(tmp_path, monkeypatch):
-    (tmp_path / "crashing.py").write_text(
-        "import os, signal\nprint('deep in it', flush=True)\nos.kill(os.getpid(), signal.SIGSEGV)\n"
-    )
+@pytest.mark.parametrize(
+    ("ends", "sentence"),
+    [
+        (
+            "os.kill(os.getpid(), signal.SIGSEGV)",
+            r"a fault in native code.* \(SIGSEGV\); leave this kind",
+        ),
+        ("os.kill(os.getpid(), signal.SIGKILL)", r"killed from outside, .* memory runs out \(SIGKILL\); free memory"),
+        ("os.abort()", r"gave up \(SIGABRT\); the last it said: deep in it; leave this kind"),
+    ],
+)
+def test_a_crash_is_a_sentence(tmp_path, monkeypatch, ends, sentence):
+    logged = "I0000 00:00:1796052579.149793   20355 port.cc:153] oneDNN custom operations are on"
+    program = f"import os, signal\nprint('deep in it', flush=True)\nprint({logged!r}, flush=True)\n{ends}\n"
+    (tmp_path / "crashing.py").write_text(program)
     monkeypatch.syspath_prepend(str(tmp_path))
-    with pytest.raises(ConversionError, match=r"the step crashed \(SIGSEGV\); the last it said: deep in it"):
+    with pytest.raises(ConversionError, match=f"the step crashed: .*{sentence}") as caught:
         run_module("crashing", [], what="the step")
+    assert "oneDNN" not in str(caught.value)
+
+
+def test_recurrent_layers_nested_and_augmented_run_in_int8_on_both_runtimes(tmp_path):
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    environment |= {"KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": "-1"}
+    subprocess.run([sys.executable, ODD_MODELS, tmp_path], env=environment, check=True, timeout=300)
+    names = operations(tmp_path / "recurrent.tflite")
+    assert names.count("UNIDIRECTIONAL_SEQUENCE_LSTM") == 2
+    assert "WHILE" not in names
+    with np.load(tmp_path / "recurrent.npz") as arrays:
+        inputs, logits = arrays["inputs"], arrays["logits"]
+    for runtime in installed_runtimes():
+        model = Interpreter(tmp_path / "recurrent.tflite", load_runtime(runtime))
+        assert model.input_type.dtype == "int8"
+        # Untrained: its logits are small and near to each other, so agreement would say little.
+        assert np.corrcoef(model.run(inputs).ravel(), logits.ravel())[0, 1] > 0.95
 
 
 def test_what_cannot_be_converted(face_model, tmp_path):
