@@ -4,6 +4,8 @@ from affectd.errors import AffectdError
 
 DISK_EXIT_CODE = 10
 """Of an OSError that is none of these: a full disk, a file or folder that must not be written or read."""
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as of a shell."""
 
 
 class DataError(AffectdError):

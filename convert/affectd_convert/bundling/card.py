@@ -34,6 +34,12 @@ CORPUS_LIMITS = {
 }
 """What the public corpora do to a model trained on them, by the name in the manifest."""
 _PER_CLIP = " Temperature and ECE are per clip, of the mean of its windows' logits."
+PICTURES = {
+    "confusion.png": "the confusion matrix",
+    "curves.png": "the training",
+    "reliability.png": "confidence against accuracy",
+}
+"""What a bundle's training/ may hold, and what it shows."""
 MISUSE = (
     "Emotion inference at workplaces and in education is prohibited in the European Union, medical and safety reasons "
     "apart (AI Act, Regulation (EU) 2024/1689, Article 5(1)(f)); elsewhere people must be told that they are exposed "
@@ -49,6 +55,7 @@ def write_card(
     *,
     parity: Sequence[Row],
     parity_on: str,
+    pictures: Sequence[str],
     costs: Mapping[str, Sequence[Cost]],
     robustness: Robustness | None,
     calibrated_on: str | None,
@@ -58,9 +65,9 @@ def write_card(
 ) -> str:
     """Return CARD.md; `report` is of the bundle's variants, in the order of its metrics.
 
-    `parity_on` names the samples of `parity`, `costs` are by kind of variant. `calibrated_on` names the split that the
-    temperature was fitted on; None where it was fitted on that of the metrics, whose ECE is cross-fitted. `commands`
-    made the bundle.
+    `parity_on` names the samples of `parity`, `pictures` the files in training/ of PICTURES, `costs` are by kind of
+    variant. `calibrated_on` names the split that the temperature was fitted on; None where it was fitted on that of the
+    metrics, whose ECE is cross-fitted. `commands` made the bundle.
     """
     first = bundle.metrics[0]
     sections = (
@@ -70,7 +77,7 @@ def write_card(
         _section("Training data", _training_data(bundle)),
         _section("Protocol", protocol.strip().splitlines()) if protocol else [],
         _section("Figures", _figures(bundle, report, calibrated_on)),
-        _section(f"Per label ({first.variant}, {first.split})", _per_label(report.first)),
+        _section(f"Per label ({first.variant}, {first.split})", _per_label(report.first, pictures)),
         _section("Known failures", known_failures(report.first)),
         [] if robustness is None else _section("Robustness", _robustness(robustness)),
         _section("Variants against their float parent", _parity(bundle, parity, parity_on)),
@@ -181,7 +188,7 @@ def _measured_by(command: str) -> list[str]:
     return ["", "Measured again by", "", "```", command, "```"] if command else []
 
 
-def _per_label(evaluation: Evaluation) -> list[str]:
+def _per_label(evaluation: Evaluation, pictures: Sequence[str]) -> list[str]:
     counts = evaluation.confusion.sum(axis=1).tolist()
     shares = zip(evaluation.labels, evaluation.precision, evaluation.recall, evaluation.f1, counts, strict=True)
     return [
@@ -197,7 +204,7 @@ def _per_label(evaluation: Evaluation) -> list[str]:
             [(label, *row) for label, row in zip(evaluation.labels, evaluation.confusion.tolist(), strict=True)],
         ),
         "",
-        "Pictures in `training/`: `confusion.png`, `reliability.png`, and the training curves in `curves.png`.",
+        f"Pictures in `training/`: {', '.join(f'`{name}` ({PICTURES[name]})' for name in pictures)}.",
     ]
 
 

@@ -20,7 +20,7 @@ from affectd.inference.bundle import Bundle
 from affectd.inference.manifest import FILE_NAME, Section
 from affectd.voice.features import MfccFeatures, VoiceFeatures
 from affectd_convert.bundling.write import Description, write_bundle
-from affectd_convert.conversion.bounded_process import run_module
+from affectd_convert.conversion.bounded_process import Bounds, run_module
 from affectd_convert.conversion.float_model import parent_logits, parent_of
 from affectd_convert.conversion.quantize import quantize
 from affectd_convert.datasets import fer2013
@@ -105,10 +105,13 @@ def read_own_model(path: Path) -> OwnModel:
     return own
 
 
-def make_own_bundle(toml: Path, folder: Path, kinds: Sequence[str]) -> Bundle:
+def make_own_bundle(
+    toml: Path, folder: Path, kinds: Sequence[str], *, even_so: bool = False, bounds: Bounds | None = None
+) -> Bundle:
     """Import the model that `toml` describes, quantize it, prove the variants, and write the bundle `folder`.
 
-    Raises ModelError for the TOML, DataError for the samples, ConversionError for the model.
+    `even_so` is that of `write_bundle`; `bounds` are those of the import and of a conversion. Raises ModelError for
+    the TOML, DataError for the samples, ConversionError for the model.
     """
     own = read_own_model(toml)
     if not own.model.exists():
@@ -117,9 +120,9 @@ def make_own_bundle(toml: Path, folder: Path, kinds: Sequence[str]) -> Bundle:
     held_out = _samples(own, own.held_out, own.split)
     with tempfile.TemporaryDirectory() as temporary:
         run = Path(temporary)
-        _import(own, run)
+        _import(own, run, bounds)
         check_output(own, parent_logits(parent_of(run), representative[:64]))
-        variants = quantize(parent_of(run), representative, run / "tflite", kinds)
+        variants = quantize(parent_of(run), representative, run / "tflite", kinds, bounds=bounds)
         (run / "config.json").write_text(json.dumps(_record(own), indent=2) + "\n", encoding="utf-8")
         return write_bundle(
             folder,
@@ -127,6 +130,7 @@ def make_own_bundle(toml: Path, folder: Path, kinds: Sequence[str]) -> Bundle:
             run=run,
             variants=variants,
             held_out=held_out,
+            even_so=even_so,
         )
 
 
@@ -181,14 +185,17 @@ def _clips(own: OwnModel, path: Path, name: str) -> tuple[Split, Sequence[str]]:
     return split, clips.skipped
 
 
-def _import(own: OwnModel, run: Path) -> None:
+def _import(own: OwnModel, run: Path, bounds: Bounds | None) -> None:
     how = {
         "input": own.input_shape,
         "output": own.output,
         "order": [own.labels.index(label) for label in own.affectd_labels],
     }
     run_module(
-        "affectd_convert.conversion.import_model", [own.model, run, json.dumps(how)], what=f"{own.model}: reading it"
+        "affectd_convert.conversion.import_model",
+        [own.model, run, json.dumps(how)],
+        what=f"{own.model}: reading it",
+        bounds=bounds,
     )
 
 

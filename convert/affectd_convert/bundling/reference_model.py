@@ -13,6 +13,7 @@ from affectd.face.preprocess import FacePreprocessing
 from affectd.inference.bundle import Bundle
 from affectd.inference.interpreter import Interpreter, load_runtime
 from affectd_convert.bundling.write import FIRST_CHOICE, Description, write_bundle
+from affectd_convert.conversion.bounded_process import Bounds
 from affectd_convert.conversion.float_model import parent_of
 from affectd_convert.conversion.quantize import quantize
 from affectd_convert.datasets import fer2013, speech
@@ -50,13 +51,16 @@ def make_bundle(
     folds: Sequence[Path] = (),
     leaking: Path | None = None,
     command: str = "",
+    even_so: bool = False,
+    bounds: Bounds | None = None,
 ) -> Bundle:
     """Quantize a finished run, prove the variants on its validation split, and write the bundle.
 
     `folds` are finished voice runs that each left one RAVDESS fold out: where the run itself was trained on
     everybody, the figures are theirs, each clip answered by the run that never heard its speaker; each becomes a
     small bundle in `folder`/folds, so that its figure can be measured again. `leaking` is a run of the leaking
-    split, whose figure stands beside theirs. `command` is what was typed, for the card.
+    split, whose figure stands beside theirs. `command` is what was typed, for the card; `even_so` is that of
+    `write_bundle`; `bounds` are those of a conversion.
     Raises DataError, ConversionError or ModelError saying what does not fit.
     """
     config = read_config(run)
@@ -65,7 +69,7 @@ def make_bundle(
         raise DataError(f"{run}: trained on every speaker; give --folds, runs that left some out, for its figures")
     run_data = read_run_data(run, data)
     ordered = sorted(kinds, key=FIRST_CHOICE.index)
-    variants = quantize(parent_of(run), run_data.representative, run / "tflite", ordered)
+    variants = quantize(parent_of(run), run_data.representative, run / "tflite", ordered, bounds=bounds)
     description = _describe(config, data, version, maturity)
     description = replace(description, commands=_made_by(run, folds, leaking, command))
     if not folds:
@@ -79,8 +83,9 @@ def make_bundle(
             variants=variants,
             held_out=replace(run_data.held_out, command=evaluation if face else ""),
             robustness=_face_robustness(config, variants, data, evaluation) if face else None,
+            even_so=even_so,
         )
-    proof = cross_validate(folds, data, tuple(variants), leaking=leaking)
+    proof = cross_validate(folds, data, tuple(variants), leaking=leaking, bounds=bounds)
     evaluation = _fold_evaluation(folder.name, config, data, FOLDS, proof.kinds[0])
     return write_bundle(
         folder,
@@ -90,12 +95,19 @@ def make_bundle(
         held_out=run_data.held_out,
         report=proof.report(evaluation),
         robustness=replace(proof.robustness, command=f"{evaluation} --robustness"),
-        beside=lambda draft: _write_folds(draft / FOLDS, folder.name, data, version, folds, proof),
+        beside=lambda draft: _write_folds(draft / FOLDS, folder.name, data, version, folds, proof, bounds),
+        even_so=even_so,
     )
 
 
 def _write_folds(  # noqa: PLR0917
-    folder: Path, whole: str, data: Path, version: str, folds: Sequence[Path], proof: CrossValidation
+    folder: Path,
+    whole: str,
+    data: Path,
+    version: str,
+    folds: Sequence[Path],
+    proof: CrossValidation,
+    bounds: Bounds | None,
 ) -> None:
     """Make a small bundle of each fold's run, of the variant that stands for the whole bundle only."""
     for number, run in enumerate(folds):
@@ -106,7 +118,7 @@ def _write_folds(  # noqa: PLR0917
             folder / split,
             replace(description, name=f"{description.name}-{split}", fold_of=whole),
             run=run,
-            variants=quantize(parent_of(run), run_data.representative, run / "tflite", proof.kinds[:1]),
+            variants=quantize(parent_of(run), run_data.representative, run / "tflite", proof.kinds[:1], bounds=bounds),
             held_out=replace(run_data.held_out, command=_fold_evaluation(whole, config, data, split, proof.kinds[0])),
             calibration=proof.calibration_of(number),
         )

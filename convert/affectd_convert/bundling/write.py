@@ -7,7 +7,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from affectd_convert.conversion.parity import Row, passed, verify_bundles, verif
 from affectd_convert.conversion.tflite_logits import device_logits
 from affectd_convert.errors import ConversionError
 from affectd_convert.evaluation.calibration import Calibration
+from affectd_convert.evaluation.chance_level import shortcomings
 from affectd_convert.evaluation.cost import measure_costs
 from affectd_convert.evaluation.metrics import Evaluation
 from affectd_convert.evaluation.plots import plot_confusion, plot_reliability
@@ -81,6 +82,7 @@ def write_bundle(
     report: Report | None = None,
     robustness: Robustness | None = None,
     beside: Callable[[Path], object] = lambda _: None,
+    even_so: bool = False,
 ) -> Bundle:
     """Write the bundle `folder` from the run's finished model and its variants (kind to `.tflite`).
 
@@ -88,11 +90,15 @@ def write_bundle(
     of other predictions instead, such as those of cross-validation where the shipped model was trained on everybody.
     The temperature is that of `calibration`; without one it is fitted on the predictions, and the ECE is
     cross-fitted. `beside` is given the folder before it stands in its place, to write there what else belongs in it.
-    The folder appears, or is replaced, only when all is proven and written. Raises ConversionError when a variant
-    misses its parity bars, ModelError when the bundle does not load.
+    The folder appears, or is replaced, only when all is proven and written. A model that has learned nothing is
+    written `even_so` only, and its maturity says it. Raises ConversionError for such a one, and when a variant misses
+    its parity bars; ModelError when the bundle does not load.
     """
     variants = {kind: variants[kind] for kind in sorted(variants, key=FIRST_CHOICE.index)}
     measured = _measure(description, run, variants, held_out, calibration, report)
+    if not description.fold_of:
+        found = shortcomings(measured.report.first)
+        description = replace(description, maturity=maturity_of(description, found, even_so=even_so))
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
         draft = Path(temporary, folder.name)
@@ -130,6 +136,21 @@ def _measure(  # noqa: PLR0917
         by_kind = {kind: held_out.predictions(device_logits(path, held_out.inputs)) for kind, path in variants.items()}
         report = measure(held_out.name, by_kind, description.labels, calibration=calibration, command=held_out.command)
     return _Measured(parent, rows, report)
+
+
+def maturity_of(description: Description, found: Sequence[str], *, even_so: bool) -> str:
+    """Return the maturity with what was `found` against the model, a clause each.
+
+    Raises ConversionError when there is something and the bundle is not wanted `even_so`.
+    """
+    if not found:
+        return description.maturity
+    if not even_so:
+        raise ConversionError(
+            f"{description.name}: no bundle is written, for {', and '.join(found)}; mend its training, the order "
+            "of its labels or what feeds it, or take it as it is with --even-so: its card and maturity will say this"
+        )
+    return f"not fit for use: {', and '.join(found)}; {description.maturity}"
 
 
 def _draft(  # noqa: PLR0917
@@ -171,6 +192,10 @@ def _document(  # noqa: PLR0917
 ) -> None:
     """Write what people read: the card, its pictures, and how the run went."""
     report, fitted_on = measured.report, None if calibration is None else calibration.fitted_on
+    training = draft / "training"
+    copy_record(run, training)
+    plot_confusion(report.first, training / "confusion.png")
+    plot_reliability(report.reliability, report.truth, training / "reliability.png")
     if description.fold_of:
         card = write_fold_card(bundle, description.fold_of, report=report, calibrated_on=fitted_on)
     else:
@@ -179,6 +204,7 @@ def _document(  # noqa: PLR0917
             report,
             parity=measured.parity,
             parity_on=held_out.described,
+            pictures=sorted(path.name for path in training.glob("*.png")),
             costs={kind: measure_costs(bundle.model_file(kind)) for kind in bundle.variants},
             robustness=robustness,
             calibrated_on=fitted_on,
@@ -189,9 +215,6 @@ def _document(  # noqa: PLR0917
     (draft / "CARD.md").write_text(card, encoding="utf-8")
     if robustness is not None:
         (draft / ROBUSTNESS).write_text(json.dumps(robustness.to_json(), indent=2) + "\n", encoding="utf-8")
-    copy_record(run, draft / "training")
-    plot_confusion(report.first, draft / "training" / "confusion.png")
-    plot_reliability(report.reliability, report.truth, draft / "training" / "reliability.png")
 
 
 def _swap(folder: Path, draft: Path) -> None:

@@ -5,23 +5,22 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from affectd_convert.commands import Steps, train
-from affectd_convert.errors import DataError
+from affectd_convert.errors import INTERRUPTED, DataError
 
 if TYPE_CHECKING:
     from affectd_convert.training.run_config import RunConfig
-
-TRAINING_COST = 20.0
-"""What a training costs beside any other step: for the time to go only."""
 
 
 def add(steps: Steps) -> None:
@@ -51,30 +50,54 @@ class Step:
     title: str
     arguments: tuple[str, ...]
     done: Callable[[], bool] = lambda: False
-    cost: float = 1.0
-    """Beside the others, for the time to go."""
+    begun: Callable[[], bool] = lambda: False
+    """Whether a part of it is done: the rest says nothing of how long such a step takes."""
+
+    @property
+    def kind(self) -> str:
+        """What it has in common with steps that take about as long."""
+        return self.title.partition(" ")[0]
 
 
 def _run(options: argparse.Namespace) -> int:
     steps = steps_of(options)
-    spent, cost_done = 0.0, 0.0
+    seconds: dict[str, float] = {}
     for number, step in enumerate(steps, start=1):
         head = f"[{number}/{len(steps)}] {step.title}"
         if step.done():
             print(f"{head}: already done", flush=True)
             continue
         print(f"{head}: affectd-convert {shlex.join(step.arguments)}", flush=True)
-        began = time.monotonic()
+        whole, began = not step.begun(), time.monotonic()
         command = [sys.executable, "-m", "affectd_convert.commands.main", *step.arguments]
         code = subprocess.run(command, check=False).returncode  # noqa: S603
         if code:
-            print(f"{head}: ended with exit code {code}; the same command goes on from here", file=sys.stderr)
+            print(f"{head}: {_ended(code)}", file=sys.stderr)
             return code
         took = time.monotonic() - began
-        spent, cost_done = spent + took, cost_done + step.cost
-        left = spent / cost_done * sum(later.cost for later in steps[number:] if not later.done())
-        print(f"{head}: done in {_duration(took)}, about {_duration(left)} to go", flush=True)
+        if whole:
+            seconds[step.kind] = took
+        print(f"{head}: done in {_duration(took)}{_to_go(steps[number:], seconds)}", flush=True)
     return 0
+
+
+def _ended(code: int) -> str:
+    """Return how a step ended, and what the same command will do."""
+    if code in {INTERRUPTED, -signal.SIGINT, -signal.SIGTERM}:
+        return "stopped; the same command goes on from here"
+    how = f"crashed ({signal.Signals(-code).name})" if code < 0 else f"ended with exit code {code}"
+    return f"{how}; mend what it says above, and the same command goes on from here"
+
+
+def _to_go(later: Sequence[Step], seconds: Mapping[str, float]) -> str:
+    """Return which steps are to go, and how long those take of whose kind one was timed: others cannot be guessed."""
+    kinds = Counter(step.kind for step in later if not step.done())
+    named = [
+        (f"{count} x {kind}" if count > 1 else kind)
+        + (f" (about {_duration(count * seconds[kind])})" if kind in seconds else "")
+        for kind, count in kinds.items()
+    ]
+    return f"; to go: {', '.join(named)}" if named else ""
 
 
 def steps_of(options: argparse.Namespace) -> list[Step]:
@@ -136,7 +159,7 @@ def _train(options: argparse.Namespace, run: Path, *more: str) -> Step:
 
         return (run / "model.keras").exists() and is_run_of(run, asked())
 
-    return Step(f"train {run.name}", arguments, trained, TRAINING_COST)
+    return Step(f"train {run.name}", arguments, trained, (run / "state.json").exists)
 
 
 def _bundle_steps(options: argparse.Namespace, name: str, runs: Mapping[str, Path], *more: str) -> list[Step]:

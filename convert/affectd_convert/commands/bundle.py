@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from affectd.inference.manifest import KINDS
-from affectd_convert.commands import Steps
+from affectd_convert.commands import Steps, add_bounds
 
 
 def add(steps: Steps) -> None:
@@ -28,15 +28,22 @@ def add(steps: Steps) -> None:
         "--leaking", type=Path, metavar="RUN", help="voice: a run of --fold leaking, to stand beside them in the card"
     )
     parser.add_argument("--kinds", nargs="+", choices=KINDS, metavar="KIND", help="variants; int8 float16")
+    parser.add_argument(
+        "--even-so",
+        action="store_true",
+        help="write it although it is no better than always the same label, or never gives one; its maturity says so",
+    )
+    add_bounds(parser)
     parser.set_defaults(command=_run, refuse=parser.error)
 
 
 def _run(options: argparse.Namespace) -> int:
     from affectd_convert.bundling import custom_model, reference_model
+    from affectd_convert.conversion.bounded_process import Bounds
 
-    kinds = options.kinds or reference_model.SHIPPED
+    kinds, bounds = options.kinds or reference_model.SHIPPED, Bounds(options.memory_gb, options.timeout)
     if options.toml is not None:
-        bundle = custom_model.make_own_bundle(options.toml, options.out, kinds)
+        bundle = custom_model.make_own_bundle(options.toml, options.out, kinds, even_so=options.even_so, bounds=bounds)
     elif options.data is None or options.version is None:
         options.refuse("--run needs --data and --version")
     else:
@@ -50,6 +57,8 @@ def _run(options: argparse.Namespace) -> int:
             folds=options.folds,
             leaking=options.leaking,
             command=options.typed,
+            even_so=options.even_so,
+            bounds=bounds,
         )
     for m in bundle.metrics:
         figures = f"accuracy {m.accuracy:.4f}, macro F1 {m.macro_f1:.4f}, UAR {m.uar:.4f}, ECE {m.ece:.4f}"

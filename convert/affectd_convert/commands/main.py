@@ -12,7 +12,7 @@ from pathlib import Path
 from affectd.cli.options import ShowVersion
 from affectd.errors import AffectdError
 from affectd_convert.commands import all_steps, bundle, datasets, evaluate, quantize, train, verify
-from affectd_convert.errors import DISK_EXIT_CODE
+from affectd_convert.errors import DISK_EXIT_CODE, INTERRUPTED
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,8 +37,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         return DISK_EXIT_CODE
     except KeyboardInterrupt:
-        print("affectd-convert: stopped; the same command goes on from the last checkpoint", file=sys.stderr)
-        return 130
+        print(
+            "affectd-convert: stopped; the same command goes on, a training from its last checkpoint", file=sys.stderr
+        )
+        return INTERRUPTED
 
 
 def parser() -> argparse.ArgumentParser:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from affectd.inference.manifest import KINDS
-from affectd_convert.commands import Steps
+from affectd_convert.commands import Steps, add_bounds
 
 
 def add(steps: Steps) -> None:
@@ -18,13 +18,13 @@ def add(steps: Steps) -> None:
         "--kinds", nargs="+", choices=KINDS, default=KINDS, metavar="KIND", help=f"of {', '.join(KINDS)}"
     )
     parser.add_argument("--out", type=Path, metavar="DIR", help="where the .tflite files go; the run's tflite/")
-    parser.add_argument("--memory-gb", type=float, default=8.0, help="a conversion that holds more is stopped")
-    parser.add_argument("--timeout", type=float, default=1200.0, metavar="S", help="seconds a conversion may take")
+    add_bounds(parser)
     parser.set_defaults(command=_run)
 
 
 def _run(options: argparse.Namespace) -> int:
     from affectd_convert.conversion import parity
+    from affectd_convert.conversion.bounded_process import Bounds
     from affectd_convert.conversion.float_model import parent_logits, parent_of
     from affectd_convert.conversion.quantize import quantize
     from affectd_convert.evaluation.run_data import read_run_data
@@ -36,8 +36,7 @@ def _run(options: argparse.Namespace) -> int:
         data.representative,
         options.out or options.run / "tflite",
         options.kinds,
-        memory_gb=options.memory_gb,
-        timeout_s=options.timeout,
+        bounds=Bounds(options.memory_gb, options.timeout),
     )
     held_out = data.held_out
     print(f"comparing with {model} on {held_out.name}, {len(held_out.truth)} inputs ...", flush=True)

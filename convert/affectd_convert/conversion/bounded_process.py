@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from affectd.errors import AffectdError
@@ -33,10 +34,17 @@ _SIGNALS = {
 """What a signal means, and what to do."""
 
 
-def run_module(
-    module: str, arguments: Sequence[object], *, what: str, memory_gb: float = 8.0, timeout_s: float = 3600.0
-) -> None:
-    """Run `python -m module arguments` to its end; kill it past a bound.
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What a process may use before it is killed."""
+
+    memory_gb: float = 8.0
+    """Resident memory, 10**9 bytes."""
+    timeout_s: float = 1200.0
+
+
+def run_module(module: str, arguments: Sequence[object], *, what: str, bounds: Bounds | None = None) -> None:
+    """Run `python -m module arguments` to its end; kill it past a bound, by default 8 GB and an hour.
 
     Raises ConversionError that says how `what` failed: the last line that the process wrote, its
     signal in words, or the bound it passed.
@@ -52,7 +60,7 @@ def run_module(
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)  # noqa: S603
         try:
-            problem = _watch(process, memory_gb, timeout_s)
+            problem = _watch(process, bounds or Bounds(timeout_s=3600.0))
         finally:
             process.kill()
             process.wait()
@@ -83,9 +91,9 @@ def _explain(number: signal.Signals, said: Sequence[str]) -> str:
     return f"{meaning} ({number.name}){last}; {remedy}"
 
 
-def _watch(process: subprocess.Popen[bytes], memory_gb: float, timeout_s: float) -> str:
+def _watch(process: subprocess.Popen[bytes], bounds: Bounds) -> str:
     """Wait for the process to end; give which bound it passed, or nothing."""
-    deadline = time.monotonic() + timeout_s
+    deadline = time.monotonic() + bounds.timeout_s
     while True:
         try:
             process.wait(timeout=0.1)
@@ -93,10 +101,10 @@ def _watch(process: subprocess.Popen[bytes], memory_gb: float, timeout_s: float)
             pass
         else:
             return ""
-        if _resident_gb(process.pid) > memory_gb:
-            return f"it holds more than {memory_gb:g} GB of memory; allow more, or give fewer samples"
+        if _resident_gb(process.pid) > bounds.memory_gb:
+            return f"it holds more than {bounds.memory_gb:g} GB of memory; allow more (--memory-gb)"
         if time.monotonic() > deadline:
-            return f"it takes longer than {timeout_s:g} s; allow more, or give fewer samples"
+            return f"it takes longer than {bounds.timeout_s:g} s; allow more (--timeout)"
 
 
 def _resident_gb(pid: int) -> float:

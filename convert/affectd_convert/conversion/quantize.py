@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from affectd.inference.manifest import KINDS
-from affectd_convert.conversion.bounded_process import run_module
+from affectd_convert.conversion.bounded_process import Bounds, run_module
 from affectd_convert.errors import ConversionError
 
-_CONVERTING = {"convert_one", "fused_lstm", "parent"}
+_CONVERTING = {"convert_worker", "fused_lstm", "float_model"}
 MAX_SAMPLES = 500
 """Representative samples used for int8; more changes the ranges little and costs time."""
 
@@ -25,15 +25,14 @@ def quantize(
     out: Path,
     kinds: Sequence[str] = KINDS,
     *,
-    memory_gb: float = 8.0,
-    timeout_s: float = 1200.0,
+    bounds: Bounds | None = None,
 ) -> dict[str, Path]:
     """Convert `model` to `out/<kind>.tflite` for each of `kinds` not there yet; give their paths.
 
     `model` is a `.keras` file, or a SavedModel folder as `import_model` writes them. `samples`
     (n, *input) float32 are training inputs as the network sees them: their shape is the variants' input,
-    and int8 takes its ranges from them. Raises ConversionError when a conversion fails, takes longer than
-    `timeout_s` or holds more than `memory_gb` of memory.
+    and int8 takes its ranges from them. Raises ConversionError when a conversion fails or passes its `bounds`,
+    by default 8 GB and 20 minutes.
     """
     if not model.exists():
         raise ConversionError(f"{model}: not there; train a model first, or name its model.keras")
@@ -56,8 +55,7 @@ def quantize(
                 "affectd_convert.conversion.convert_worker",
                 [kind, model, inputs, path],
                 what=f"{model}: conversion to {kind}",
-                memory_gb=memory_gb,
-                timeout_s=timeout_s,
+                bounds=bounds or Bounds(),
             )
             stamp.write_text(made_of, encoding="ascii")
     return paths

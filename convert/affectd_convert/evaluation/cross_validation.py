@@ -13,6 +13,7 @@ from affectd.events import VOICE_LABELS
 from affectd.inference.interpreter import Interpreter, load_runtime
 from affectd.resample import SAMPLE_RATE
 from affectd.voice.features import VoiceFeatures
+from affectd_convert.conversion.bounded_process import Bounds
 from affectd_convert.conversion.float_model import parent_logits, parent_of
 from affectd_convert.conversion.quantize import quantize
 from affectd_convert.conversion.tflite_logits import device_logits
@@ -99,12 +100,17 @@ class CrossValidation:
 
 
 def cross_validate(
-    runs: Sequence[Path], data: Path, kinds: Sequence[str], *, leaking: Path | None = None
+    runs: Sequence[Path],
+    data: Path,
+    kinds: Sequence[str],
+    *,
+    leaking: Path | None = None,
+    bounds: Bounds | None = None,
 ) -> CrossValidation:
     """Quantize every run to `kinds` and let it answer the clips of the actors that it never heard.
 
-    `leaking` is a run of the leaking split, for comparison. Raises DataError when a run held nobody out, two held
-    out the same, or `leaking` does not leak; ConversionError as `quantize`.
+    `leaking` is a run of the leaking split, for comparison; `bounds` are those of a conversion. Raises DataError when
+    a run held nobody out, two held out the same, or `leaking` does not leak; ConversionError as `quantize`.
     """
     held = [read_config(run).data.fold for run in runs]
     if not all(isinstance(fold, int) for fold in held) or len(set(held)) < len(held) or len(held) < 2:
@@ -112,14 +118,14 @@ def cross_validate(
     if leaking is not None and read_config(leaking).data.fold != speech.LEAKING:
         raise DataError(f"{leaking}: not a run of the leaking split; train it with --fold leaking")
     return CrossValidation(
-        tuple(_fold(run, data, kinds) for run in runs),
+        tuple(_fold(run, data, kinds, bounds) for run in runs),
         tuple(kinds),
-        None if leaking is None else _answered(leaking, data, kinds)[0],
+        None if leaking is None else _answered(leaking, data, kinds, bounds)[0],
     )
 
 
-def _fold(run: Path, data: Path, kinds: Sequence[str]) -> Fold:
-    fold, files = _answered(run, data, kinds)
+def _fold(run: Path, data: Path, kinds: Sequence[str], bounds: Bounds | None) -> Fold:
+    fold, files = _answered(run, data, kinds, bounds)
     config = read_config(run)
     features = cast("VoiceFeatures", config.inputs)
     _, held = speech.split(speech.read_speech(data), config.data.fold)
@@ -133,11 +139,11 @@ def _fold(run: Path, data: Path, kinds: Sequence[str]) -> Fold:
     return replace(fold, rows=rows)
 
 
-def _answered(run: Path, data: Path, kinds: Sequence[str]) -> tuple[Fold, dict[str, Path]]:
+def _answered(run: Path, data: Path, kinds: Sequence[str], bounds: Bounds | None) -> tuple[Fold, dict[str, Path]]:
     """Let a run's network and its variants answer the clips held out; return the variants' files too."""
     of_run = read_run_data(run, data)
     held_out = of_run.held_out
-    files = quantize(parent_of(run), of_run.representative, run / "tflite", kinds)
+    files = quantize(parent_of(run), of_run.representative, run / "tflite", kinds, bounds=bounds)
     fold = Fold(
         held_out.name,
         _score(held_out.predictions(parent_logits(parent_of(run), held_out.inputs))),

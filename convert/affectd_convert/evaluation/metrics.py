@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import sqrt
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,8 @@ from affectd.inference.model import softmax
 from affectd_convert.evaluation.calibration import FloatArray, Truth, calibration_error
 
 SHARES = ("precision", "recall", "f1")
+_Z_95 = 1.96
+"""Deviations of a normal distribution between which 95 % of it lie."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,6 +89,14 @@ def evaluate(logits: FloatArray, truth: Truth, labels: Sequence[str], *, tempera
     confusion = np.zeros((len(labels), len(labels)), np.int64)
     np.add.at(confusion, (truth, logits.argmax(axis=1)), 1)
     return Evaluation(tuple(labels), confusion, calibration_error(softmax(logits, temperature), truth))
+
+
+def wilson_interval(hits: int, samples: int) -> tuple[float, float]:
+    """Return the 95 % confidence interval of a share, 0..1, of which `hits` of `samples` were seen (Wilson 1927)."""
+    share, z2 = hits / samples, _Z_95**2 / samples
+    half = _Z_95 * sqrt(share * (1 - share) / samples + z2 / (4 * samples))
+    low, high = ((share + z2 / 2 + side) / (1 + z2) for side in (-half, half))
+    return max(low, 0.0), min(high, 1.0)
 
 
 def _shares(part: NDArray[np.int64], whole: NDArray[np.int64]) -> tuple[float, ...]:

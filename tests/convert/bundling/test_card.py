@@ -44,6 +44,7 @@ def card(robustness=None, bundle=None, windows=None, **changes):
     given = {
         "parity": [],
         "parity_on": "every window of some clips",
+        "pictures": ["confusion.png"],
         "costs": {"int8": [cost]},
         "robustness": robustness,
         "calibrated_on": None,
@@ -77,6 +78,7 @@ def test_a_card_holds_what_a_reader_must_know():
         "Parameters: 16,295,623 as deployed",
         "703,618,048",
         "- FER2013: photographs found on the web",
+        "Pictures in `training/`: `confusion.png` (the confusion matrix).\n",
         "| int8 | 16,428,240 | LiteRT 2.3.0 | 1.94 |",
     ):
         assert said in text

@@ -90,6 +90,36 @@ def test_what_belongs_beside_and_cannot_be_written_leaves_the_old_folder_in_its_
     assert [path.name for path in tmp_path.rglob("*")] == ["models", "face", "old"]
 
 
+def test_a_model_that_learned_nothing_is_written_when_told_to_and_says_so(face_model, tmp_path):
+    inputs, truth = tiny_models.samples("face", 60, seed=5)
+    folder = tmp_path / "models" / "face"
+
+    def write(even_so):
+        return write_bundle(
+            folder,
+            a_description(face_model),
+            run=face_model.model.parent,
+            variants={"int8": face_model.variants["int8"]},
+            # To each sample another one's label.
+            held_out=Split("made up", inputs, np.roll(truth, 1)),
+            even_so=even_so,
+        )
+
+    with pytest.raises(
+        ConversionError, match=r"another: no bundle is written, for it is no better than always .*even-so"
+    ):
+        write(even_so=False)
+    assert not folder.parent.exists()
+    maturity = write(even_so=True).maturity
+    assert maturity.startswith("not fit for use: it is no better than always ")
+    assert maturity.endswith("; test")
+    card = (folder / "CARD.md").read_text()
+    assert maturity in card
+    # Those that this run left, and none beside them.
+    assert "Pictures in `training/`: `confusion.png` (the confusion matrix), `reliability.png` (" in card
+    assert "curves.png" not in card
+
+
 def test_a_variant_that_misses_parity_makes_no_bundle(face_model, tmp_path):
     inputs, truth = tiny_models.samples("face", 60, seed=5)
     with pytest.raises(ConversionError, match="no bundle is written, parity is missed: int8 on LiteRT"):

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from affectd_convert.commands.all_steps import steps_of
+from affectd_convert.commands.all_steps import Step, _to_go, steps_of
 from affectd_convert.commands.main import main, parser
 from affectd_convert.commands.train import config_of
 from affectd_convert.errors import DataError, TrainingError
@@ -97,7 +97,17 @@ def test_a_step_that_fails_ends_it_with_its_exit_code(tmp_path, capfd):
     said = capfd.readouterr().err
     assert "affectd-convert: " in said
     assert "not a FER2013 archive" in said
-    assert "[1/5] datasets: ended with exit code 5; the same command goes on from here" in said
+    assert "[1/5] datasets: ended with exit code 5; mend what it says above, and the same command goes on from" in said
+
+
+def test_the_time_to_go_is_of_steps_like_those_that_were_timed():
+    def later(*titles):
+        return [Step(title, ()) for title in titles]
+
+    assert _to_go(later("train a", "train b", "quantize", "verify"), {}) == "; to go: 2 x train, quantize, verify"
+    timed = {"datasets": 2.0, "train": 510.0}
+    assert _to_go(later("train a", "train b", "bundle"), timed) == "; to go: 2 x train (about 17 min 00 s), bundle"
+    assert not _to_go([Step("train a", (), done=lambda: True)], timed)
 
 
 def test_voice_trains_each_fold_there_and_then_on_everybody(tmp_path):

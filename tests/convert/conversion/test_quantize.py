@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from affectd.inference.interpreter import Interpreter, installed_runtimes, load_runtime
-from affectd_convert.conversion.bounded_process import run_module
+from affectd_convert.conversion.bounded_process import Bounds, run_module
 from affectd_convert.conversion.quantize import quantize
 from affectd_convert.errors import ConversionError
 from support import tiny_models
@@ -80,7 +80,7 @@ def test_what_is_converted_is_not_converted_again(face_model, tmp_path, capsys):
     assert "int8: already converted" in capsys.readouterr().out
     # Other samples give other ranges.
     with pytest.raises(ConversionError, match=r"takes longer than 0\.1 s"):
-        quantize(face_model.model, inputs, tmp_path, ["int8"], timeout_s=0.1)
+        quantize(face_model.model, inputs, tmp_path, ["int8"], bounds=Bounds(timeout_s=0.1))
     assert not (tmp_path / "int8.made-of").exists()
 
 
@@ -97,10 +97,10 @@ def test_only_int8_takes_int8(face_model, voice_model):
 def test_a_conversion_past_its_bounds_is_killed(face_model, tmp_path):
     inputs, _ = tiny_models.samples("face", 10, seed=1)
     with pytest.raises(ConversionError, match=r"holds more than 0\.1 GB"):
-        quantize(face_model.model, inputs, tmp_path, ["int8"], memory_gb=0.1)
+        quantize(face_model.model, inputs, tmp_path, ["int8"], bounds=Bounds(memory_gb=0.1))
     began = time.monotonic()
     with pytest.raises(ConversionError, match=r"takes longer than 0\.5 s"):
-        quantize(face_model.model, inputs, tmp_path, ["int8"], timeout_s=0.5)
+        quantize(face_model.model, inputs, tmp_path, ["int8"], bounds=Bounds(timeout_s=0.5))
     assert time.monotonic() - began < 30
     assert not list(tmp_path.glob("*.tflite"))
 
