@@ -121,7 +121,7 @@ def test_every_table_of_the_voice_has_its_command_and_says_what_it_is_of(made):
     made_by = card.partition("## Made by\n\n```\n")[2].partition("```")[0].splitlines()
     assert made_by[:-1] == trained
     assert made_by[-1].startswith(f"affectd-convert bundle --run {made.parents[1]}/run-None --data ")
-    assert made_by[-1].endswith(f" --folds {made.parents[1]}/run-0 {made.parents[1]}/run-1")
+    assert made_by[-1].endswith(f" --folds {made.parents[1]}/run-0 {made.parents[1]}/run-1 --even-so")
 
 
 def test_what_was_added_after_the_training_is_not_claimed(voices, tmp_path):
