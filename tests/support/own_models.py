@@ -14,6 +14,8 @@ import numpy as np
 
 from affectd.events import LABELS
 from affectd_convert.conversion.float_model import load_parent, parent_of, run
+from affectd_convert.conversion.import_model import import_model
+from affectd_convert.conversion.import_wanted import Wanted
 from affectd_convert.errors import ConversionError
 from support import tiny_models
 
@@ -76,13 +78,9 @@ def alphabetical(keras, parent, ending):
 
 
 def import_all(folder):
-    from affectd_convert.conversion import import_model
-
     def read(name, shape, output, order, out):
         out.mkdir(parents=True, exist_ok=True)
-        path = folder / name
-        reader = import_model.import_saved_model if path.is_dir() else import_model.import_keras
-        reader(path, out, shape, output, order)
+        import_model(folder / name, out, Wanted(input=shape, output=output, order=tuple(order)))
         return run(parent_of(out), tiny_models.samples("face", 20, seed=5)[0])
 
     logits = {form: read(form, (24, 24, 1), output, ORDER, folder / "in" / form) for form, output in FORMS.items()}

@@ -22,6 +22,7 @@ from affectd.voice.features import MfccFeatures, VoiceFeatures
 from affectd_convert.bundling.write import Description, write_bundle
 from affectd_convert.conversion.bounded_process import Bounds, run_module
 from affectd_convert.conversion.float_model import parent_logits, parent_of
+from affectd_convert.conversion.import_model import NOTES
 from affectd_convert.conversion.quantize import quantize
 from affectd_convert.datasets import fer2013
 from affectd_convert.datasets.clip_windows import clip_windows
@@ -121,6 +122,8 @@ def make_own_bundle(
     with tempfile.TemporaryDirectory() as temporary:
         run = Path(temporary)
         _import(own, run, bounds)
+        if (run / NOTES).exists():
+            print((run / NOTES).read_text(encoding="utf-8"), end="", flush=True)
         check_output(own, parent_logits(parent_of(run), representative[:64]))
         variants = quantize(parent_of(run), representative, run / "tflite", kinds, bounds=bounds)
         (run / "config.json").write_text(json.dumps(_record(own), indent=2) + "\n", encoding="utf-8")

@@ -16,11 +16,13 @@ from affectd_convert.errors import ConversionError
 KERAS_MODEL = "model.keras"
 SAVED_MODEL = "saved_model"
 """What a run's folder calls its finished model: of these two the one or the other."""
+FINISHED = "finished.{kind}.tflite"
+"""Or this, when it was brought as the only variant that there is of it."""
 
 
 def parent_of(run: Path) -> Path:
     """Return the finished model of a run's folder. Raises ConversionError when there is none."""
-    for model in (run / KERAS_MODEL, run / SAVED_MODEL):
+    for model in (run / KERAS_MODEL, run / SAVED_MODEL, *run.glob(FINISHED.format(kind="*"))):
         if model.exists():
             return model
     raise ConversionError(f"{run / KERAS_MODEL}: not there; the run is not finished, start it again to go on")
@@ -64,6 +66,8 @@ def parent_logits(path: Path, inputs: NDArray[np.float32]) -> NDArray[np.float32
 
 def run(model: Path, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the logits as `parent_logits` does, in this process. Raises ConversionError."""
+    if model.suffix == ".tflite":
+        return _reference_logits(model, inputs)
     if not model.is_dir():
         return np.asarray(load_parent(model).predict(inputs, batch_size=64, verbose=0), np.float32)
     import tensorflow as tf
@@ -71,6 +75,27 @@ def run(model: Path, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
     # As `import_model` writes them: one sample at a time.
     loaded = tf.saved_model.load(model)
     return np.concatenate([np.asarray(loaded.logits(sample[np.newaxis]), np.float32) for sample in inputs])
+
+
+def _reference_logits(model: Path, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the logits of a `.tflite` by TensorFlow's plain kernels, against which the runtimes' are held."""
+    import tensorflow as tf
+
+    interpreter = tf.lite.Interpreter(
+        str(model), experimental_op_resolver_type=tf.lite.experimental.OpResolverType.BUILTIN_REF
+    )
+    interpreter.allocate_tensors()
+    takes, gives = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+    (scale, zero), (out_scale, out_zero) = takes["quantization"], gives["quantization"]
+    logits = []
+    for x in inputs:
+        stored = np.clip(np.rint(x / scale) + zero, -128, 127) if takes["dtype"] == np.int8 else x
+        interpreter.reset_all_variables()
+        interpreter.set_tensor(takes["index"], stored[np.newaxis].astype(takes["dtype"]))
+        interpreter.invoke()
+        y = interpreter.get_tensor(gives["index"])[0].astype(np.float32)
+        logits.append((y - out_zero) * out_scale if gives["dtype"] == np.int8 else y)
+    return np.asarray(logits, np.float32)
 
 
 def main() -> int:

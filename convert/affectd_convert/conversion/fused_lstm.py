@@ -89,7 +89,7 @@ class FusedLSTM(keras.layers.LSTM):  # type: ignore[misc]
         sequences = sequences[:, ::-1] if self.go_backwards else sequences
         zeros = tf.zeros((1, self.units))
         weights = (self.cell.kernel, self.cell.recurrent_kernel, self.cell.bias)
-        last, outputs, *_ = _standard_lstm(sequences, zeros, zeros, *map(tf.convert_to_tensor, weights))
+        last, outputs, *_ = standard_lstm(sequences, zeros, zeros, *map(tf.convert_to_tensor, weights))
         return outputs if self.return_sequences else last
 
 
@@ -113,7 +113,7 @@ def _lstm(  # noqa: PLR0917 - the converter knows the arguments by their positio
     return hidden, tf.transpose(outputs.stack(), (1, 0, 2)), hidden, carry, tf.constant(1.0)
 
 
-_standard_lstm = tf.function(
+standard_lstm = tf.function(
     _lstm,
     autograph=False,
     experimental_attributes={

@@ -38,6 +38,10 @@ def quantize(
         raise ConversionError(f"{model}: not there; train a model first, or name its model.keras")
     if not len(samples) or not np.isfinite(samples).all():
         raise ConversionError("the representative samples are empty or hold NaN or infinity")
+    if model.suffix == ".tflite":
+        kind = model.suffixes[0][1:]
+        print(f"{kind}: finished already, {model.name}", flush=True)
+        return {kind: model}
     out.mkdir(parents=True, exist_ok=True)
     paths = {kind: out / f"{kind}.tflite" for kind in kinds}
     chosen = np.random.default_rng(0).permutation(len(samples))[:MAX_SAMPLES]
