@@ -175,10 +175,10 @@ def _hold_against_runtime(  # noqa: PLR0917
     if wanted.output == "softmax":
         found, expected = found - found.max(axis=1, keepdims=True), np.log(np.maximum(expected, 1e-30))
         expected -= expected.max(axis=1, keepdims=True)
-    error, most = float(np.abs(found - expected).max()), TOLERANCE * max(float(np.abs(expected).max()), 1e-3)
+    away, most = float(np.abs(found - expected).max()), TOLERANCE * max(float(np.abs(expected).max()), 1e-3)
     # Written so that NaN fails.
-    if not error <= most:
+    if not away <= most:
         raise ConversionError(
-            f"{name}: its form for the box answers {error:.2g} away from ONNX Runtime, at most {most:.2g} may be; "
+            f"{name}: its form for the box answers {away:.2g} away from ONNX Runtime, at most {most:.2g} may be; "
             "bring it as Keras model, SavedModel or .tflite"
         )
