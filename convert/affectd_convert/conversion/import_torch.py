@@ -10,7 +10,6 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from affectd_convert.conversion.import_onnx import import_onnx
 from affectd_convert.conversion.import_wanted import Layout, Wanted
 from affectd_convert.conversion.optional import needed
 from affectd_convert.errors import ConversionError
@@ -37,6 +36,9 @@ def import_torch(path: Path, out: Path, wanted: Wanted) -> Layout:
         except Exception as error:  # the exporters raise whatever the network's own code raises
             reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
             raise ConversionError(f"{path}: PyTorch cannot export it to ONNX: {reason}") from error
+        # Not before: PyTorch's exporter crashes in a process that has loaded TensorFlow.
+        from affectd_convert.conversion.import_onnx import import_onnx
+
         return import_onnx(model, out, wanted, name=path)
 
 
