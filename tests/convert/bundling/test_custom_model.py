@@ -95,6 +95,14 @@ def test_every_form_gives_the_logits_of_the_model_in_affectds_order(forms, face_
         ("no signature", "bare_saved: has no signature serving_default (it has none)"),
         ("no model", "empty_saved: not a SavedModel that can be loaded"),
         ("no Keras file", "foreign.h5: not a Keras model that can be loaded"),
+        ("no format", "model.bin: of no format that affectd reads: .keras, .h5, .hdf5, .onnx,"),
+        ("cut off ONNX", "cut.onnx: not an ONNX model that can be loaded"),
+        ("unknown ONNX operation", "foreign.onnx: holds Hardmax, which affectd has no form of for the box"),
+        ("channels, ONNX", "logits.onnx: takes (1, 24, 24), but the box would give it (24, 24, 3)"),
+        ("a batch of four", "four.onnx: takes 4 inputs at a time; export it for one, or for any number"),
+        ("cut off TFLite", "cut.tflite: cut or damaged"),
+        ("TensorFlow's operations in TFLite", "flex.tflite: holds Erf of TensorFlow itself, which no runtime on"),
+        ("no softmax, TFLite", "logits.tflite: does not end in a softmax that can be taken off"),
     ],
 )
 def test_a_model_that_does_not_fit_is_a_sentence(forms, what, sentence):
