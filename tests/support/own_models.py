@@ -8,6 +8,7 @@ this one process; and writes `logits.npz` (form to logits for `tiny_models.sampl
 
 import json
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -69,7 +70,7 @@ def main(model, folder):
         elif form.endswith(".onnx"):
             write_onnx(network, folder / form, softmax=ending == "activation")
         elif form.endswith(".tflite"):
-            write_tflite(tf, network, folder / form, channels_first=ending == "channels_first")
+            write_tflite(keras, tf, network, folder / form, channels_first=ending == "channels_first")
         else:
             network.save(folder / form)
     pair = [keras.Input((24, 24, 1)) for _ in range(2)]
@@ -142,14 +143,13 @@ def write_onnx(network, path, *, softmax=False, activation="Relu", batch="n"):
     save(model, path)
 
 
-def write_tflite(tf, network, path, *, channels_first):
-    def call(x):
-        return network(tf.transpose(x, (0, 2, 3, 1)) if channels_first else x, training=False)
-
-    shape = (1, 1, 24, 24) if channels_first else (1, 24, 24, 1)
-    function = tf.function(call, autograph=False).get_concrete_function(tf.TensorSpec(shape, tf.float32))
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([function], network)
-    path.write_bytes(converter.convert())
+def write_tflite(keras, tf, network, path, *, channels_first):
+    if channels_first:
+        first = keras.Input((1, 24, 24))
+        network = keras.Model(first, network(keras.layers.Permute((2, 3, 1))(first)))
+    with tempfile.TemporaryDirectory() as saved:
+        network.export(saved, verbose=False)
+        path.write_bytes(tf.lite.TFLiteConverter.from_saved_model(saved).convert())
 
 
 def write_flex(tf, path):

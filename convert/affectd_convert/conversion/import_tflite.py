@@ -207,8 +207,8 @@ def _run(path: Path, finished: Path, wanted: Wanted) -> None:
         try:
             device_logits(finished, np.zeros((1, *wanted.input), np.float32), runtime=runtime)
         except ConversionError as error:
-            reason = str(error).rpartition("cannot open it: ")[2]
+            reason = str(error).partition(" failed: ")[2].rpartition("cannot open it: ")[2]
             raise ConversionError(
-                f"{path}: {version} cannot run it: {reason}; bring the model that it was made of, and affectd converts "
-                "it for every box"
+                f"{path}: {version} cannot run it: {reason.removeprefix('RuntimeError: ')}; bring the model that it "
+                "was made of, and affectd converts it for every box"
             ) from error
