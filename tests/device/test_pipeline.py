@@ -148,7 +148,8 @@ def box(broker: Mosquitto, tmp_path: Path) -> Iterator[Box]:
 def forgotten(box: Box) -> bool:
     """Whether the readers hold nothing of what was seen and heard."""
     seen: Any = box.face_reader.tracker._tracks
-    return not seen and not box.voice_reader._stream._static.size and not box.voice_reader._heard
+    sound: Any = box.voice_reader._stream
+    return not seen and not sound._static.size and not sound._pending and not box.voice_reader._heard
 
 
 def test_a_face_seen_after_the_devices_were_closed_is_another_track(box: Box) -> None:

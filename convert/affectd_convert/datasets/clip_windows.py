@@ -71,15 +71,14 @@ def _heard(samples: NDArray[np.int16], features: VoiceFeatures) -> Iterator[Feat
     """Play a clip; yield the stream of its features at the end of every window that counts."""
     if len(samples) < fewest_samples(features):
         raise DataError(f"{len(samples)} samples at {SAMPLE_RATE} Hz are too few to tell anything from")
-    extractor = SpeechFrameExtractor()
-    spec, frames = extractor.settings, extractor.extract(samples)
-    size = round(features.window_s / spec.hop_s)
-    ends = range(size, len(frames) + 1, round(HOP_S / spec.hop_s)) or [len(frames)]
+    settings, frames = FrameSettings(), SpeechFrameExtractor().extract(samples)
+    size = round(features.window_s / settings.hop_s)
+    ends = range(size, len(frames) + 1, round(HOP_S / settings.hop_s)) or [len(frames)]
     speech = LevelActivity().feed(samples, frames).speech
     heard = [end for end in ends if somebody_speaks(speech[max(end - size, 0) : end])]
-    stream, frame, sample = features.stream(), 0, 0
+    stream, extractor, at = features.stream(), SpeechFrameExtractor(), 0
     for end in heard or ends:
-        until = spec.samples_until(end - 1)
-        stream.push(samples[sample:until], frames[frame:end])
-        frame, sample = end, until
+        until = settings.samples_until(end - 1)
+        stream.push(samples[at:until], extractor.extract(samples[at:until]))
+        at = until
         yield stream

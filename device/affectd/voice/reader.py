@@ -48,7 +48,7 @@ class VoiceTimings:
     network: float
     """That of voice activity; 0 when it heard nothing."""
     window: float
-    """Features that are made for a window alone, and normalization; 0 when nobody spoke."""
+    """What features are computed only when somebody speaks, and their normalization; 0 when nobody spoke."""
     classify: float
     """0 when nobody spoke."""
 

@@ -58,8 +58,10 @@ class FrameSettings:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frames:
-    """A run of n frames; arrays (n,) float32, one value per frame."""
+    """A run of n frames; arrays (n,) float32, one value per frame, but for the sound itself."""
 
+    signal: NDArray[np.float64]
+    """The sound in -1..1 that they are made of: a sample, for the pre-emphasis, then what their pitch windows span."""
     pitch: FloatArray
     """log2 of the pitch over `pitch_reference`; 0 where unvoiced."""
     voicing: FloatArray
@@ -73,66 +75,39 @@ class Frames:
         """Count the frames."""
         return len(self.level_db)
 
-    def __getitem__(self, run: slice) -> Frames:
-        """Return a run of them."""
-        return Frames(self.pitch[run], self.voicing[run], self.power_db[run], self.level_db[run])
-
-
-class SampleQueue:
-    """The samples of a stream that frames still need; any chunking gives the same frames.
-
-    Half a pitch window of silence stands before the first sample, so that its frame is centred too, and before that
-    one more, a predecessor for the pre-emphasis.
-    """
-
-    def __init__(self, settings: FrameSettings) -> None:
-        self._settings = settings
-        self.reset()
-
-    def reset(self) -> None:
-        """Forget the stream: the next sample is the first."""
-        self._held = np.zeros(1 + self._settings.lead)
-
-    def take(self, samples: NDArray[np.int16]) -> tuple[NDArray[np.float64], int]:
-        """Take the next samples (n,) int16; return the sound, in -1..1, of the frames complete by now, and their count.
-
-        The sound is one sample, then what the pitch windows of those frames span.
-        """
-        hop, span = self._settings.hop_length, self._settings.pitch_length
-        self._held = np.concatenate([self._held, samples / 32768.0])
-        count = max(0, (len(self._held) - 1 - span) // hop + 1)
-        signal = self._held[: 1 + (count - 1) * hop + span] if count else self._held[:0]
-        self._held = self._held[count * hop :]
-        return signal, count
-
 
 @dataclass
 class SpeechFrameExtractor:
     """Frames out of a stream of samples, each computed once; any chunking gives the same frames."""
 
     settings: FrameSettings = field(default_factory=FrameSettings)
-    _queue: SampleQueue = field(init=False)
+    _held: NDArray[np.float64] = field(init=False)
+    """Samples still needed, the first one a predecessor for the pre-emphasis."""
 
     def __post_init__(self) -> None:
-        self._queue = SampleQueue(self.settings)
+        self.reset()
 
     def reset(self) -> None:
         """Forget the stream: the next sample is the first."""
-        self._queue.reset()
+        # Half a pitch window of silence stands before the first sample, so that its frame is centred too.
+        self._held = np.zeros(1 + self.settings.lead)
 
     def extract(self, samples: NDArray[np.int16]) -> Frames:
         """Take the next samples (n,) int16; return the frames that are now complete."""
         spec = self.settings
-        signal, count = self._queue.take(samples)
-        if not count:
+        self._held = np.concatenate([self._held, samples / 32768.0])
+        count = (len(self._held) - 1 - spec.pitch_length) // spec.hop_length + 1
+        if count <= 0:
             none = np.zeros(0, np.float32)
-            return Frames(none, none, none, none)
+            return Frames(np.zeros(0), none, none, none, none)
+        signal = self._held[: 1 + (count - 1) * spec.hop_length + spec.pitch_length]
+        self._held = self._held[count * spec.hop_length :]
         frames = strided(signal[1 + spec.lead :], spec.frame_length, spec.hop_length, count)
         pitch, voicing = self._pitch(strided(signal[1:], spec.pitch_length, spec.hop_length, count))
         power = np.mean(frames * frames, axis=1)
         swing = np.maximum(power - np.mean(frames, axis=1) ** 2, 0.0)
         columns = (pitch, voicing, _decibels(power), _decibels(swing))
-        return Frames(*(column.astype(np.float32) for column in columns))
+        return Frames(signal, *(column.astype(np.float32) for column in columns))
 
     @cached_property
     def _lags(self) -> NDArray[np.int_]:

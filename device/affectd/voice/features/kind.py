@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -106,7 +107,12 @@ class VoiceFeatures(ABC):
         """Return values (n, columns) less the mean, over the deviation."""
         if not self.mean:
             return values
-        return (values - np.asarray(self.mean, np.float32)) / np.asarray(self.std, np.float32)
+        mean, std = self._arrays
+        return (values - mean) / std
+
+    @cached_property
+    def _arrays(self) -> tuple[FloatArray, FloatArray]:
+        return np.asarray(self.mean, np.float32), np.asarray(self.std, np.float32)
 
     def check_input(self, shape: Sequence[int], where: str = "manifest") -> None:
         """Raise ModelError unless a network of input `shape`, the batch of 1 first, can take these features."""

@@ -6,6 +6,7 @@ A frame is 25 ms, one every 10 ms. Static features are computed once per frame, 
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any, ClassVar
@@ -19,7 +20,6 @@ from affectd.voice.speech_frames import (
     FloatArray,
     Frames,
     FrameSettings,
-    SampleQueue,
     SpeechFrameExtractor,
     power_of,
     strided,
@@ -160,25 +160,17 @@ class MfccExtractor:
 
     features: MfccFeatures
     _frames: SpeechFrameExtractor = field(init=False)
-    _queue: SampleQueue = field(init=False)
 
     def __post_init__(self) -> None:
         self._frames = SpeechFrameExtractor(self.features)
-        self._queue = SampleQueue(self.features)
-
-    def reset(self) -> None:
-        """Forget the stream: the next sample is the first."""
-        self._frames.reset()
-        self._queue.reset()
 
     def feed(self, samples: NDArray[np.int16]) -> FloatArray:
         """Take the next samples (n,) int16; return the static frames (m, static_columns) that are now complete."""
-        return self.complete(samples, self._frames.extract(samples))
+        return self.static(self._frames.extract(samples))
 
-    def complete(self, samples: NDArray[np.int16], frames: Frames) -> FloatArray:
-        """Return the static frames (m, static_columns) for the next samples and the frames that they complete."""
-        spec = self.features
-        signal, count = self._queue.take(samples)
+    def static(self, frames: Frames) -> FloatArray:
+        """Return the static frames (n, static_columns) of speech frames."""
+        spec, count, signal = self.features, len(frames), frames.signal
         static = np.empty((count, spec.static_columns), np.float32)
         if count:
             emphasized = signal[1:] - spec.preemphasis * signal[:-1]
@@ -214,36 +206,49 @@ class MfccExtractor:
 
 
 class MfccStream(FeatureStream):
-    """The newest static frames of a stream."""
+    """The newest frames of a stream; their MFCC are computed when they are first asked for: in silence, never."""
 
     def __init__(self, features: MfccFeatures) -> None:
         self._features = features
-        # Frames cut as voice activity has them are not computed twice.
-        self._shared = features.frame_settings == FrameSettings()
         self._extractor = MfccExtractor(features)
+        # Frames cut as voice activity has them are not computed twice.
+        self._own = None if features.frame_settings == FrameSettings() else SpeechFrameExtractor(features)
         self.reset()
 
     def reset(self) -> None:
         """Forget the stream: the next sample is the first."""
-        self._extractor.reset()
+        if self._own is not None:
+            self._own.reset()
         self._resampler = Resampler(SAMPLE_RATE, self._features.sample_rate)
         self._static = np.zeros((0, self._features.static_columns), np.float32)
+        self._pending: deque[Frames] = deque()
+        self._pending_frames = 0
 
     def push(self, samples: NDArray[np.int16], frames: Frames) -> None:
         """Take the next samples (n,) int16 at 16 kHz, and the speech frames that they complete."""
-        if self._shared:
-            static = self._extractor.complete(samples, frames)
-        else:
-            static = self._extractor.feed(as_int16(self._resampler.process(samples.astype(np.float32))))
-        self._static = np.concatenate([self._static, static])[-self._features.window_frames :]
+        if self._own is not None:
+            samples = as_int16(self._resampler.process(samples.astype(np.float32)))
+            frames = self._own.extract(samples)
+        self._pending.append(frames)
+        self._pending_frames += len(frames)
+        while self._pending_frames - len(self._pending[0]) >= self._features.window_frames:
+            self._pending_frames -= len(self._pending.popleft())
 
     def values(self) -> FloatArray:
         """Return the newest sound's frames (n, columns), neither padded nor normalized."""
-        return self._features.with_deltas(self._static)
+        return self._features.with_deltas(self._newest())
 
     def window(self) -> FloatArray:
         """Return the network's input (window_frames, columns) for the newest sound."""
-        return self._features.window(self._static)
+        return self._features.window(self._newest())
+
+    def _newest(self) -> FloatArray:
+        """Return the newest static frames (n, static_columns), computing those that are new."""
+        new = [self._extractor.static(each) for each in self._pending]
+        self._pending.clear()
+        self._pending_frames = 0
+        self._static = np.concatenate([self._static, *new])[-self._features.window_frames :]
+        return self._static
 
 
 def filterbank(spec: MfccFeatures, fft_length: int) -> NDArray[np.float64]:
