@@ -16,7 +16,7 @@ from affectd.inference.accelerators.catalogue import named, present
 from affectd.inference.accelerators.choice import AUTO
 from affectd.inference.accelerators.cpu import NAME as CPU
 from affectd.inference.accelerators.cpu import Cpu
-from affectd.inference.accelerators.trial import ALL_S, try_out
+from affectd.inference.accelerators.trial import ALL_S, job_of, try_out
 from affectd.inference.bundle import Bundle
 from affectd.inference.interpreter import RUNTIMES, installed_runtimes, load_runtime
 
@@ -86,6 +86,7 @@ def _workloads(bundle: Bundle) -> Iterator[Workload]:
     kinds = [kind for kind in bundle.variants if bundle.has_file(kind)]
     if not kinds:
         raise ModelError(f"{bundle.folder}: none of its .tflite files is there; copy the bundle again")
+    bundle.golden()
     for kind in kinds:
         bundle.model_file(kind)
     runtimes = [load_runtime(key) for key in RUNTIMES if key in installed_runtimes()] or [load_runtime("auto")]
@@ -109,18 +110,10 @@ def _measure(workload: Workload, accelerator: Accelerator) -> Alone:
         verdict = try_out(workload, accelerator)
         if not verdict.good:
             return Alone(workload, accelerator, None, verdict.fault)
-    job = {
-        "bundle": str(workload.bundle.folder.absolute()),
-        "kind": workload.kind,
-        "runtime": workload.runtime.key,
-        "delegate": accelerator.name,
-        "options": accelerator.options,
-        "threads": accelerator.threads,
-    }
     try:
         ended = subprocess.run(  # noqa: S603 - affectd itself
             [sys.executable, "-m", _PROBE],
-            input=json.dumps(job),
+            input=json.dumps(job_of(workload, accelerator)),
             capture_output=True,
             text=True,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},

@@ -62,6 +62,8 @@ def _run_bundle(args: argparse.Namespace) -> int:
     _say("measuring every variant, runtime and accelerator ...")
     alone = measure_alone(bundle, config.inference)
     at_work = measure_at_work(alone, config) if has_clip else []
+    if has_clip and not at_work and any(each.cost for each in alone):
+        _say(f"not at work: {config.camera.source} {'shows no face' if bundle.task == 'face' else 'holds no speech'}")
     print((document if args.json else table)(bundle, alone, at_work))
     refuse_wrong(bundle, alone)
     return 0

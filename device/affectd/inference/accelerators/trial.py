@@ -50,7 +50,17 @@ class Verdict:
 
 def try_out(workload: Workload, accelerator: Accelerator) -> Verdict:
     """Load, run and time the accelerator in a child process, and believe only what comes back of it in time."""
-    job = {
+    try:
+        with _Child(job_of(workload, accelerator)) as child:
+            fault = child.await_end()
+        return child.verdict(fault)
+    except OSError as error:
+        return Verdict(f"cannot be tried: {error.strerror}", lasting=False)
+
+
+def job_of(workload: Workload, accelerator: Accelerator) -> dict[str, Any]:
+    """Return what a child process must know to run it, as JSON."""
+    return {
         "bundle": str(workload.bundle.folder.absolute()),
         "kind": workload.kind,
         "runtime": workload.runtime.key,
@@ -58,12 +68,6 @@ def try_out(workload: Workload, accelerator: Accelerator) -> Verdict:
         "options": accelerator.options,
         "threads": accelerator.threads,
     }
-    try:
-        with _Child(job) as child:
-            fault = child.await_end()
-        return child.verdict(fault)
-    except OSError as error:
-        return Verdict(f"cannot be tried: {error.strerror}", lasting=False)
 
 
 class _Child:
