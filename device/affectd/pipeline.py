@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import logging
-import queue
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
-from dataclasses import replace
 
 from affectd.capture.buffers import AudioQueue, LatestFrame
 from affectd.capture.frame_rate_limiter import FrameRateLimiter
 from affectd.capture.protocols import Camera, CameraMode, EndOfClipError, Microphone
 from affectd.config import Config
-from affectd.events import EmotionState, FaceReading, VoiceReading
 from affectd.face.reader import FaceReader
-from affectd.fusion.fuser import Fuser, Fusion
-from affectd.publish.change_filter import ChangeFilter
+from affectd.fusion.fuser import Fuser
+from affectd.fusion_loop import FusionLoop
 from affectd.publish.publisher import Publisher
 from affectd.resample import SAMPLE_RATE
 from affectd.service.component import Beat, Component
@@ -27,11 +22,8 @@ from affectd.service.pool import Pool
 from affectd.voice.reader import VoiceReader
 from affectd.voice.sound_check import SoundCheck
 
-log = logging.getLogger(__name__)
-
 IDLE_S = 0.25
 """How long a loop waits for work before it looks whether it is to stop."""
-READINGS_WAITING = 64
 LOSSLESS_CHUNKS = 5
 """Sound that waits for the voice worker when a clip is played as fast as possible: more, and the face would run ahead
 of it by so much that what was heard is too old when it is fused."""
@@ -39,8 +31,6 @@ WORKER_DEADLINE_S = 20.0
 """A worker that hangs in one frame or in half a second of sound for this long, in its accelerator, is replaced."""
 DEVICE_GRACE_S = 5.0
 """What a device may take beyond its own timeouts before it is replaced."""
-
-Reading = FaceReading | VoiceReading
 
 
 class Pipeline:
@@ -69,9 +59,6 @@ class Pipeline:
         wait for the workers, and time is the clip's.
         """
         lossless = clip and not config.clip.realtime
-        self._config = config
-        self._fuser = fuser
-        self._publisher = publisher
         self._meters = meters
         self._clip = clip
         self._lossless = lossless
@@ -81,21 +68,18 @@ class Pipeline:
         self._thinning: FrameRateLimiter | None = None
         self._camera: Camera | None = None
         """While it is open."""
-        self._readings: queue.Queue[tuple[Reading, float]] = queue.Queue(READINGS_WAITING)
-        """Each with the instant at which work on it began."""
         self.sound_check = SoundCheck(SAMPLE_RATE)
         """How loud the microphone is, and what is wrong with that."""
         self.camera_notice: str | None = None
         """What is wrong with the pictures for the model that reads them; None: nothing."""
-        self._working: set[str] = set()
-        """Modalities that may still deliver readings."""
-        self._unpublished: deque[EmotionState] = deque()
-        """Events of which `publish_event` raised (no memory): fusion publishes them when it is started again."""
         self.components: list[Component] = []
         """In the order of the flow: stopping them in it drains each into the next."""
         self.devices: list[str] = []
         """Names of the components that hold a device: what the privacy switch closes."""
         self._modalities = Modalities(config.fusion.strategy, config.fusion.absent_s, clip=clip)
+        self._fusion = FusionLoop(
+            fuser, publisher, self._modalities, meters, heartbeat_s=config.mqtt.heartbeat_s, lossless=lossless
+        )
         if camera is not None and face is not None:
             self._add_modality(
                 "face",
@@ -108,7 +92,7 @@ class Pipeline:
                 self._device("microphone", microphone.lend(self._capture_audio), config.microphone.timeout_s),
                 Component("voice", voice.lend(self._read_voice), deadline_s=WORKER_DEADLINE_S),
             )
-        self.components.append(Component("fusion", self._fuse))
+        self.components.append(Component("fusion", self._fusion.run))
 
     def _device(self, name: str, run: Callable[[threading.Event, Beat], None], timeout_s: float) -> Component:
         """A clip is not opened again, and may be held up by its workers for as long as they like."""
@@ -117,7 +101,7 @@ class Pipeline:
         return Component(name, run, deadline_s=2 * timeout_s + DEVICE_GRACE_S)  # opening and the first picture
 
     def _add_modality(self, name: str, device: Component, worker: Component) -> None:
-        self._working.add(name)
+        self._fusion.working.add(name)
         self.devices.append(device.name)
         self.components += [device, worker]
         self._modalities.add(name, device, worker)
@@ -150,7 +134,7 @@ class Pipeline:
     @property
     def readings_waiting(self) -> int:
         """Readings that fusion has not taken yet."""
-        return self._readings.qsize()
+        return self._fusion.readings_waiting
 
     # Devices: read, hand over.
 
@@ -218,10 +202,10 @@ class Pipeline:
                 reading = reader.read(frame)
                 self.camera_notice = reader.notice
                 self._meters.took("face", time.monotonic() - began)
-                self._enqueue(reading, began, stop, beat)
+                self._fusion.put(reading, began, stop, beat)
             beat()
         if self._frames.finished:
-            self._working.discard("face")
+            self._fusion.working.discard("face")
 
     def _read_voice(self, reader: VoiceReader, stop: threading.Event, beat: Beat) -> None:
         known: int | None = None
@@ -236,83 +220,7 @@ class Pipeline:
                 if readings:
                     self._meters.took("voice", time.monotonic() - began)
                 for reading in readings:
-                    self._enqueue(reading, began, stop, beat)
+                    self._fusion.put(reading, began, stop, beat)
             beat()
         if self._sound.finished:
-            self._working.discard("voice")
-
-    def _enqueue(self, reading: Reading, began: float, stop: threading.Event, beat: Beat) -> None:
-        while not stop.is_set():
-            try:
-                self._readings.put((reading, began), timeout=IDLE_S)
-                return
-            except queue.Full:
-                beat()  # it is fusion that hangs
-
-    # Fusion: one loop that fuses and publishes.
-
-    def _fuse(self, stop: threading.Event, beat: Beat) -> None:
-        newest = began = 0.0 if self._lossless else time.monotonic()
-        changes = ChangeFilter(self._config.mqtt.heartbeat_s)
-        while not stop.is_set() and (self._working or not self._readings.empty()):
-            try:
-                reading, began = self._readings.get(timeout=IDLE_S)
-            except queue.Empty:
-                if self._lossless:
-                    beat()
-                    continue
-                newest = time.monotonic()
-            else:
-                newest = max(newest, reading.captured_at)
-                self._feed_fuser(reading)
-            fusion = self._step(newest)
-            self._unpublished.extend(fusion.events)
-            self._publish_events(began)
-            if changes.state_is_due(fusion.state, newest):
-                self._publisher.publish_state(fusion.state, newest)
-            if changes.people_are_due(fusion.people, newest):
-                self._publisher.publish_people(fusion.people, newest)
-            beat()  # the first reports that the pipeline has made its first pass
-
-    def _step(self, now: float) -> Fusion:
-        """Fuse the newest readings; where nobody is seen or heard, replace the reason by its cause."""
-        if self._modalities.private:
-            self._fuser.forget(now)
-        elif not self._lossless:
-            if self._modalities.has_failed("face", now):
-                self._fuser.end_face()
-            if self._modalities.has_failed("voice", now):
-                self._fuser.end_voice()
-        fusion = self._fuser.step(now)
-        if all(state.reason != "nobody" for state in (fusion.state, *fusion.events)):
-            return fusion
-        reason = self._modalities.why_nobody(now)
-
-        def explained(state: EmotionState) -> EmotionState:
-            return replace(state, reason=reason) if state.reason == "nobody" else state
-
-        return replace(fusion, state=explained(fusion.state), events=tuple(map(explained, fusion.events)))
-
-    def _publish_events(self, began: float) -> None:
-        while self._unpublished:
-            event = self._unpublished.popleft()
-            try:
-                self._publisher.publish_event(event)
-            except Exception:
-                self._unpublished.appendleft(event)
-                raise
-            # A clip played as fast as possible runs ahead of the clock: there it counts from when the work began.
-            since = began if self._lossless else event.captured_at
-            self._meters.took("event", max(0.0, time.monotonic() - since))
-
-    def _feed_fuser(self, reading: Reading) -> None:
-        if self._modalities.private:
-            return
-        if isinstance(reading, FaceReading):
-            self._fuser.update_face(reading)
-            self._publisher.publish_faces(reading)
-            self._meters.tick("face_readings")
-        else:
-            self._fuser.update_voice(reading)
-            self._publisher.publish_voice(reading)
-            self._meters.tick("voice_readings")
+            self._fusion.working.discard("voice")

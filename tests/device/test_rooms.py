@@ -13,6 +13,7 @@ FLOORS = (
     {"daemon"},
     {"assembly", "health_report"},
     {"device_id", "pipeline"},
+    {"fusion_loop"},
     {"service"},
     {"publish"},
     {"config", "face"},

@@ -9,10 +9,10 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from affectd.backoff import Backoff
 from affectd.errors import CaptureError
 
-FIRST_S = 10.0
-LONGEST_S = 3600.0
+RETRY = Backoff(first_s=10.0, longest_s=3600.0, factor=4.0)
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -34,8 +34,8 @@ class _Mark:
 class CrashMarker:
     """Marks the time from `enter` to `leave`; what a process that is gone left marked keeps the next from entering.
 
-    That waits FIRST_S, and four times as long after each further such end in a row, up to LONGEST_S. What was marked
-    before the box last started does not count: the power may have gone.
+    That waits for the RETRY after so many such ends in a row. What was marked before the box last started does not
+    count: the power may have gone.
     """
 
     def __init__(self, path: Path | None, library: str) -> None:
@@ -53,7 +53,7 @@ class CrashMarker:
         before = self._stale_mark()
         ends = before.ends if before else 0
         if before and before.inside:
-            wait_s = min(FIRST_S * 4.0 ** min(ends - 1, 9), LONGEST_S) - (now - before.at_s)
+            wait_s = RETRY.delay_s(ends) - (now - before.at_s)
             if wait_s > 0:
                 raise CaptureError(
                     f"camera {name}: the last start of affectd ended inside {self._library} ({ends} in a row), and the "
