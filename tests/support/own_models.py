@@ -73,6 +73,8 @@ def main(model, folder):
             write_tflite(keras, tf, network, folder / form, channels_first=ending == "channels_first")
         else:
             network.save(folder / form)
+    levels = keras.Input((24, 24, 1))
+    keras.Model(levels, parent(keras.layers.Rescaling(1 / 25, -128 / 25)(levels))).save(folder / "rescaling.keras")
     pair = [keras.Input((24, 24, 1)) for _ in range(2)]
     keras.Model(pair, keras.layers.Flatten()(keras.layers.add(pair))).save(folder / "two.keras")
     tf.saved_model.save(tf.Module(), str(folder / "bare_saved"))

@@ -1,109 +1,34 @@
-"""A bundle out of a model of one's own: a Keras file or SavedModel, and a small TOML that says what it is."""
+"""A bundle out of a model of one's own: a file of any format that is read, and a small TOML that says what it is."""
 
 from __future__ import annotations
 
 import json
-import sys
 import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from affectd.errors import ModelError
-from affectd.events import LABELS, VOICE_LABELS
-from affectd.face.preprocess import FacePreprocessing
 from affectd.inference.bundle import Bundle
-from affectd.inference.manifest import FILE_NAME, Section
-from affectd.voice.features import MfccFeatures, VoiceFeatures
-from affectd_convert.bundling.write import Description, write_bundle
+from affectd_convert.bundling.input_scaling import SAMPLES, better_way, ways_of_clips, ways_of_faces
+from affectd_convert.bundling.model_toml import OwnModel, read_own_model
+from affectd_convert.bundling.write import Description, maturity_of, write_bundle
 from affectd_convert.conversion.bounded_process import Bounds, run_module
 from affectd_convert.conversion.float_model import parent_logits, parent_of
 from affectd_convert.conversion.import_model import NOTES
-from affectd_convert.conversion.quantize import quantize
+from affectd_convert.conversion.quantize import MAX_SAMPLES, quantize
 from affectd_convert.datasets import fer2013
-from affectd_convert.datasets.clip_windows import clip_windows
-from affectd_convert.datasets.labelled import read_clip_index, read_labelled_faces
+from affectd_convert.datasets.clip_windows import clip_windows, fit_statistics
+from affectd_convert.datasets.labelled import Clips, Faces, read_clip_index, read_labelled_faces
 from affectd_convert.errors import ConversionError, DataError
+from affectd_convert.evaluation.predict import form_for
 from affectd_convert.evaluation.report import Split
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OwnModel:
-    """What the TOML says; paths are relative to it."""
-
-    name: str
-    version: str
-    task: str
-    """'face' or 'voice'."""
-    architecture: str
-    maturity: str
-    model: Path
-    output: str
-    """'logits', or 'softmax', which is taken off."""
-    labels: tuple[str, ...]
-    """In the order of the model's outputs."""
-    preprocessing: FacePreprocessing
-    features: VoiceFeatures
-    """How the box makes the input; of the two that of the task counts."""
-    representative: Path
-    """Training samples; int8 takes its ranges from them."""
-    held_out: Path
-    """Samples never trained on; parity and figures are measured on them."""
-    split: str
-    """What the card calls the held-out samples."""
-    training_data: tuple[Mapping[str, str], ...]
-    """Each with name, licence, use."""
-
-    @property
-    def input_shape(self) -> tuple[int, ...]:
-        """What the box gives the network, without the batch."""
-        if self.task == "face":
-            return self.preprocessing.shape
-        return self.features.shape
-
-    @property
-    def affectd_labels(self) -> tuple[str, ...]:
-        """The same labels in affectd's order."""
-        return LABELS if set(self.labels) == set(LABELS) else VOICE_LABELS
-
-
-def read_own_model(path: Path) -> OwnModel:
-    """Read and check the TOML. Raises ModelError that names the file, the key and what is allowed."""
-    try:
-        root = Section(tomllib.loads(path.read_text(encoding="utf-8")), str(path))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ModelError(f"{path}: cannot be read as TOML: {error}") from error
-    task = root.text("task", choices=("face", "voice"))
-    face = task == "face"
-    samples = root.section("samples")
-    own = OwnModel(
-        task=task,
-        name=root.text("name", pattern=FILE_NAME, hint="letters, digits, '.', '_' and '-'"),
-        version=root.text("version"),
-        architecture=root.text("architecture"),
-        maturity=root.text("maturity"),
-        model=path.parent / root.text("model"),
-        output=root.text("output", choices=("logits", "softmax")),
-        labels=_labels(root, task),
-        preprocessing=FacePreprocessing.from_manifest(root.mapping("preprocessing") if face else {}, where=root.where),
-        features=MfccFeatures() if face else VoiceFeatures.from_manifest(root.mapping("features"), where=root.where),
-        representative=path.parent / samples.text("representative"),
-        held_out=path.parent / samples.text("held_out"),
-        split=samples.text("split"),
-        training_data=tuple(_training_data(item) for item in root.sections("training_data")),
-    )
-    samples.done()
-    root.done()
-    return own
+NAMED = 20
+"""Samples left out that get a sentence each."""
 
 
 def make_own_bundle(
@@ -115,84 +40,114 @@ def make_own_bundle(
     the TOML, DataError for the samples, ConversionError for the model.
     """
     own = read_own_model(toml)
-    if not own.model.exists():
-        raise ConversionError(f"{own.model}: not there; model in {toml} is relative to that file")
-    representative = _samples(own, own.representative, "representative", training=True).inputs
-    held_out = _samples(own, own.held_out, own.split)
+    for path, key in ((own.model, "model"), (own.representative, "representative"), (own.held_out, "held_out")):
+        if not path.exists():
+            raise DataError(f"{path}: not there; {key} in {toml} is relative to that file")
+    training, held_out = _read(own, own.representative, training=True), _read(own, own.held_out)
+    own = _with_statistics(own, training)
+    representative = _split(own, training, "").inputs
     with tempfile.TemporaryDirectory() as temporary:
         run = Path(temporary)
         _import(own, run, bounds)
         if (run / NOTES).exists():
             print((run / NOTES).read_text(encoding="utf-8"), end="", flush=True)
-        check_output(own, parent_logits(parent_of(run), representative[:64]))
+        doubt = _fed_wrongly(own, parent_of(run), training)
+        description = _describe(own, toml, folder)
+        if doubt:
+            description = replace(description, maturity=maturity_of(description, [doubt], even_so=even_so))
         variants = quantize(parent_of(run), representative, run / "tflite", kinds, bounds=bounds)
         (run / "config.json").write_text(json.dumps(_record(own), indent=2) + "\n", encoding="utf-8")
         return write_bundle(
             folder,
-            _describe(own, toml, folder),
+            description,
             run=run,
             variants=variants,
-            held_out=held_out,
+            held_out=_split(own, held_out, own.split),
             even_so=even_so,
         )
+
+
+def _fed_wrongly(own: OwnModel, parent: Path, training: Faces | Clips) -> str:
+    """Return in a clause by which other way to its input the model does much better; raise ConversionError as below."""
+    rows = np.random.default_rng(0).permutation(len(training.truth))[:SAMPLES]
+    if isinstance(training, Faces):
+        ways = ways_of_faces(own.preprocessing, [training.pixels[row] for row in rows])
+    else:
+        ways = ways_of_clips(own.features, [training.samples[row] for row in rows])
+    logits = parent_logits(parent, np.concatenate([way.inputs for way in ways]))
+    check_output(own, logits[: len(rows)])
+    labels = own.outputs.labels
+    answers = np.where(
+        np.isfinite(logits).all(axis=1), own.outputs.probabilities(logits, 1.0).argmax(axis=1), len(labels)
+    )
+    return better_way(ways, training.truth[rows], answers)
 
 
 def check_output(own: OwnModel, logits: NDArray[np.float32]) -> None:
     """Raise ConversionError when logits (n, labels) are none."""
     if not np.isfinite(logits).all():
-        raise ConversionError(f"{own.model}: gives NaN or infinity on the representative samples")
+        raise ConversionError(f"{own.model}: gives NaN or infinity for representative samples; train it anew")
     if logits.min() >= 0 and np.allclose(logits.sum(axis=1), 1, atol=1e-3):
         raise ConversionError(f"{own.model}: gives probabilities, not logits; set output = 'softmax'")
 
 
-def _labels(root: Section, task: str) -> tuple[str, ...]:
-    value = root.take("labels")
-    allowed = [LABELS] if task == "face" else [LABELS, VOICE_LABELS]
-    if not isinstance(value, list) or sorted(map(str, value)) not in [sorted(labels) for labels in allowed]:
-        known = " or ".join(" ".join(labels) for labels in allowed)
-        foreign = [str(label) for label in value if label not in VOICE_LABELS] if isinstance(value, list) else []
-        hint = f" ({', '.join(foreign)}: not known to affectd; rename or leave it out in training)" if foreign else ""
-        raise root.refuse("labels", f"{known}, each once, in the order of the model's outputs{hint}", value)
-    return tuple(value)
+def _read(own: OwnModel, path: Path, *, training: bool = False) -> Faces | Clips:
+    """Read samples of the labels that the model knows, and name those that are left out."""
+    labels = own.outputs.labels
+    samples = _faces(own, path, training) if own.task == "face" else read_clip_index(path, labels, own.features)
+    for sentence in samples.skipped[:NAMED]:
+        print(f"left out: {sentence}", flush=True)
+    if len(samples.skipped) > NAMED:
+        print(f"left out: {len(samples.skipped) - NAMED} more, for such reasons", flush=True)
+    return samples
 
 
-def _training_data(section: Section) -> dict[str, str]:
-    data = {key: section.text(key) for key in ("name", "licence", "use")}
-    section.done()
-    return data
-
-
-def _samples(own: OwnModel, path: Path, name: str, *, training: bool = False) -> Split:
-    """Read samples as the network sees them, labels in affectd's order, and name those that are left out."""
-    split, skipped = _faces(own, path, name, training) if own.task == "face" else _clips(own, path, name)
-    for sentence in skipped:
-        print(f"left out: {sentence}")
-    return split
-
-
-def _faces(own: OwnModel, path: Path, name: str, training: bool) -> tuple[Split, Sequence[str]]:
-    usage = fer2013.read_faces(path).usage
+def _faces(own: OwnModel, path: Path, training: bool) -> Faces:
+    form, labels = form_for(own.preprocessing), own.outputs.labels
+    usage = fer2013.read_faces(path, form).usage
     if not training and np.all(usage == fer2013.TRAINING):
         raise DataError(f"{path}: every face of it is of usage Training; held_out takes faces never trained on")
     # An archive without `usage`, or of one split, is taken as a whole.
-    faces = read_labelled_faces(path, "training" if training and np.any(usage == fer2013.TRAINING) else None)
-    inputs = np.stack([own.preprocessing.prepare(face) for face in faces.pixels])
-    return Split(name, inputs, faces.truth), faces.skipped
+    split = "training" if training and np.any(usage == fer2013.TRAINING) else None
+    faces = read_labelled_faces(path, split, labels, form)
+    if not training:
+        return faces
+    # No more than int8 takes its ranges from: in colour, thousands would fill the memory.
+    rows = np.random.default_rng(0).permutation(len(faces.truth))[:MAX_SAMPLES]
+    return replace(faces, pixels=faces.pixels[rows], truth=faces.truth[rows])
 
 
-def _clips(own: OwnModel, path: Path, name: str) -> tuple[Split, Sequence[str]]:
-    clips = read_clip_index(path, own.affectd_labels, own.features)
-    windows = [clip_windows(samples, own.features) for samples in clips.samples]
+def _split(own: OwnModel, samples: Faces | Clips, name: str) -> Split:
+    """Return samples as the network sees them."""
+    probabilities = own.outputs.probabilities
+    if isinstance(samples, Faces):
+        inputs = np.stack([own.preprocessing.prepare(face) for face in samples.pixels])
+        return Split(name, inputs, samples.truth, probabilities=probabilities)
+    windows = [clip_windows(clip, own.features) for clip in samples.samples]
     clip = np.repeat(np.arange(len(windows)), [len(window) for window in windows])
-    split = Split(name, np.concatenate(windows), clips.truth[clip], clips=clip, groups=np.array(clips.speakers)[clip])
-    return split, clips.skipped
+    speakers = np.array(samples.speakers)[clip]
+    return Split(
+        name, np.concatenate(windows), samples.truth[clip], clips=clip, groups=speakers, probabilities=probabilities
+    )
+
+
+def _with_statistics(own: OwnModel, training: Faces | Clips) -> OwnModel:
+    """Fit mean and deviation of a voice's features on the training clips, if the TOML leaves that to us."""
+    if isinstance(training, Faces) or not own.normalize:
+        return own
+    mean, std = fit_statistics(training.samples, own.features)
+    print(
+        f"mean and std: of {len(training.samples)} representative clips; write your own there if they differ",
+        flush=True,
+    )
+    return replace(own, features=replace(own.features, mean=mean, std=std))
 
 
 def _import(own: OwnModel, run: Path, bounds: Bounds | None) -> None:
     how = {
         "input": own.input_shape,
         "output": own.output,
-        "order": [own.labels.index(label) for label in own.affectd_labels],
+        "order": own.outputs.order,
     }
     run_module(
         "affectd_convert.conversion.import_model",
@@ -204,7 +159,12 @@ def _import(own: OwnModel, run: Path, bounds: Bounds | None) -> None:
 
 def _record(own: OwnModel) -> dict[str, Any]:
     """Return what the bundle keeps of the TOML beside its manifest, as training/config.json."""
-    return {"task": own.task, "model": own.model.name, "output": own.output, "labels": list(own.labels)}
+    return {
+        "task": own.task,
+        "model": own.model.name,
+        "output": own.output,
+        "labels": dict(zip(own.outputs.names, own.outputs.named, strict=True)),
+    }
 
 
 def _describe(own: OwnModel, toml: Path, folder: Path) -> Description:
@@ -214,7 +174,8 @@ def _describe(own: OwnModel, toml: Path, folder: Path) -> Description:
         task=own.task,
         architecture=own.architecture,
         maturity=own.maturity,
-        labels=own.affectd_labels,
+        labels=own.outputs.labels,
+        outputs=own.outputs.outputs,
         parameters=(own.preprocessing if own.task == "face" else own.features).to_manifest(),
         training_data=own.training_data,
         commands=[f"affectd-convert bundle --from {toml.name} --out {folder}"],

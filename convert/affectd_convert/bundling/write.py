@@ -57,6 +57,8 @@ class Description:
     architecture: str
     maturity: str
     labels: tuple[str, ...]
+    outputs: tuple[str | None, ...] = ()
+    """The label of each of the network's outputs, None for one that is dropped; empty: they are `labels`."""
     parameters: Mapping[str, Any]
     """FacePreprocessing.to_manifest() or VoiceFeatures.to_manifest()."""
     training_data: Sequence[Mapping[str, str]]
@@ -130,7 +132,12 @@ def _measure(  # noqa: PLR0917
 ) -> _Measured:
     """Hold every variant against its float parent, and score it. Raises ConversionError when one misses its bars."""
     parent = parent_logits(parent_of(run), held_out.inputs)
-    rows = verify_variants(description.name, variants, held_out.inputs, parent, held_out.truth)
+    if numberless := int(np.sum(~np.isfinite(parent).all(axis=1))):
+        raise ConversionError(
+            f"{description.name}: no bundle is written, for the network answers NaN or infinity to {numberless} of "
+            f"{len(parent)} held-out inputs; look at its weights, and at what feeds it"
+        )
+    rows = verify_variants(description.name, variants, held_out.inputs, parent)
     _refuse_misses(description.name, rows, "parity is")
     if report is None:
         by_kind = {kind: held_out.predictions(device_logits(path, held_out.inputs)) for kind, path in variants.items()}
@@ -265,6 +272,7 @@ def _manifest(description: Description, held_out: Split, report: Report, draft: 
         "architecture": description.architecture,
         "maturity": description.maturity,
         "labels": list(description.labels),
+        **({"outputs": list(description.outputs)} if description.outputs not in {(), description.labels} else {}),
         "input": {"shape": [1, *held_out.inputs.shape[1:]], "dtype": "float32"},
         "preprocessing" if description.task == "face" else "features": dict(description.parameters),
         "calibration": {"temperature": round(report.temperature, 6)},

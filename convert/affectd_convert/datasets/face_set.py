@@ -20,12 +20,24 @@ _FERPLUS = ("neutral", "happy", "surprise", "sad", "angry", "disgust", "fear")
 """FER+ (Barsoum et al. 2016) votes in its own order; contempt, unknown and not-a-face follow."""
 
 
+@dataclass(frozen=True, slots=True)
+class PictureForm:
+    """What pictures in folders are brought to."""
+
+    side: int = SIDE
+    """Pixels."""
+    colour: bool = False
+
+
+AS_FER2013 = PictureForm()
+
+
 @dataclass(frozen=True, eq=False)
 class FaceSet:
     """Faces of one or more splits, row-aligned."""
 
     pixels: NDArray[np.uint8]
-    """(n, 48, 48); an npz of one's own may have squares of another side."""
+    """(n, 48, 48) grey; of one's own, squares of another side, and (n, side, side, 3) BGR."""
     label: NDArray[np.int64]
     """(n,) index into LABELS."""
     usage: NDArray[np.int64]
@@ -60,7 +72,7 @@ class FaceList:
     left_out: LeftOut = field(default_factory=LeftOut)
 
     def add(self, face: NDArray[np.uint8], label: int, usage: int) -> None:
-        """Append a face, (48, 48)."""
+        """Append a face, (side, side) or (side, side, 3)."""
         self.pixels.append(face)
         self.label.append(label)
         self.usage.append(usage)

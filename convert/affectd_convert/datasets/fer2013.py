@@ -11,7 +11,7 @@ import numpy as np
 
 from affectd.events import LABELS
 from affectd_convert.datasets import fer_csv, fer_folders
-from affectd_convert.datasets.face_set import SMALLEST, FaceSet, votes_of
+from affectd_convert.datasets.face_set import AS_FER2013, SMALLEST, FaceSet, PictureForm, votes_of
 from affectd_convert.datasets.names import (
     PRIVATE_TEST,
     PUBLIC_TEST,
@@ -55,7 +55,10 @@ def read_fer2013(path: Path) -> FaceSet:
 
     That is training faces whose photo is in PublicTest, too. Raises DataError when a label has no face, besides.
     """
-    faces = without_twins(read_faces(path))
+    read = read_faces(path)
+    if read.pixels.ndim > 3:
+        raise DataError(f"{path}: faces in colour; train takes grey ones, (n, 48, 48)")
+    faces = without_twins(read)
     asked = faces.split(TRAINING) if np.any(faces.usage == TRAINING) else faces
     absent = [label for k, label in enumerate(LABELS) if not np.any(asked.label == k)]
     if absent:
@@ -73,18 +76,19 @@ def without_twins(faces: FaceSet) -> FaceSet:
     return replace(faces.only(~np.isin(np.arange(len(faces.usage)), twins)), skipped=said, compared=True)
 
 
-def read_faces(path: Path) -> FaceSet:
+def read_faces(path: Path, form: PictureForm = AS_FER2013) -> FaceSet:
     """Read the npz, the csv, or the folder form (train/angry/*.jpg), or a part of it; broken faces are skipped.
 
-    A folder may hold any of them some folders deeper. Raises DataError when there is no FER2013 at `path`, when
-    nothing says which faces are for training, or when no face can be read.
+    Pictures are brought to `form`; an npz has faces of its own side, in colour as RGB. A folder may hold any of them
+    some folders deeper. Raises DataError when there is no FER2013 at `path`, when nothing says which faces are for
+    training, or when no face can be read.
     """
     if path.is_dir():
         found = _found_in(path)
         if len(found) > 1:
             raise DataError(f"{path}: faces in {' and in '.join(map(str, found[:3]))}; name one of them")
         if found:
-            return _read_folder(found[0]) if found[0].is_dir() else read_faces(found[0])
+            return _read_folder(found[0], form) if found[0].is_dir() else read_faces(found[0])
     elif path.exists():
         if path.suffix.lower() == ".npz":
             return _read_npz(path)
@@ -115,11 +119,11 @@ def _found_here(folder: Path) -> Path | None:
     return folder if tables or fer_folders.has_splits(folder) or fer_folders.has_labels(folder) else None
 
 
-def _read_folder(folder: Path) -> FaceSet:
+def _read_folder(folder: Path, form: PictureForm) -> FaceSet:
     if fer_folders.has_splits(folder):
-        return fer_folders.read_splits(folder)
+        return fer_folders.read_splits(folder, form)
     if fer_folders.has_labels(folder):
-        return fer_folders.read_one_split(folder)
+        return fer_folders.read_one_split(folder, form)
     return _read_tables(folder)
 
 
@@ -168,12 +172,14 @@ def _read_npz(path: Path) -> FaceSet:
     # What a damaged archive makes zipfile, zlib and NumPy raise; RuntimeError: it is encrypted, or of a foreign kind.
     except (OSError, EOFError, KeyError, TypeError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{path}: not a FER2013 archive: {error}") from error
-    square = pixels.ndim == 3 and pixels.shape[1] == pixels.shape[2] >= SMALLEST
+    square = pixels.shape[3:] in {(), (3,)} and pixels.ndim > 2 and pixels.shape[1] == pixels.shape[2] >= SMALLEST
     if pixels.dtype != np.uint8 or not square or label.shape != pixels.shape[:1]:
         raise DataError(
             f"{path}: pixels is {pixels.dtype} of shape {pixels.shape} for labels of shape {label.shape}; "
-            "expected grey squares, uint8 (n, 48, 48), and (n,)"
+            "expected squares, uint8, grey (n, 48, 48) or RGB (n, 48, 48, 3), and (n,)"
         )
+    if pixels.ndim > 3:
+        pixels = pixels[..., ::-1]
     if {len(usage), len(votes), len(twin)} != {len(label)}:
         raise DataError(f"{path}: usage, ferplus or corr_to_public has not one row for each of {len(label)} faces")
     foreign = ~np.isin(label, range(len(LABELS))) | ~np.isin(usage, list(USAGES.values()))

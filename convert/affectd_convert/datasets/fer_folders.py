@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from affectd.events import LABELS
-from affectd_convert.datasets.face_set import SIDE, SMALLEST, FaceList, FaceSet
+from affectd.face.preprocess import resized
+from affectd_convert.datasets.face_set import SMALLEST, FaceList, FaceSet, PictureForm
 from affectd_convert.datasets.names import label_of, said_of_splits, usages_of
 from affectd_convert.datasets.not_itself import POINTER, is_pointer
 from affectd_convert.errors import DataError
@@ -35,7 +36,7 @@ def has_labels(path: Path) -> bool:
     return any(_is_label(folder.name) and _has_pictures(folder) for folder in folders_in(path))
 
 
-def read_splits(path: Path) -> FaceSet:
+def read_splits(path: Path, form: PictureForm) -> FaceSet:
     """Read train/angry/*.jpg and the like; what is broken is left out. Raises DataError when nothing can be read."""
     folders = folders_in(path)
     usages = usages_of([folder.name for folder in folders])
@@ -44,7 +45,7 @@ def read_splits(path: Path) -> FaceSet:
         file
         for folder in folders
         if folder.name in usages
-        for file in _read_split(path, _label_root(folder), usages[folder.name], faces)
+        for file in _read_split(path, _label_root(folder), usages[folder.name], faces, form)
     ]
     for folder in folders:
         if folder.name not in usages:
@@ -52,7 +53,7 @@ def read_splits(path: Path) -> FaceSet:
     return _face_set(path, faces, pointers, said_of_splits(usages))
 
 
-def read_one_split(path: Path) -> FaceSet:
+def read_one_split(path: Path, form: PictureForm) -> FaceSet:
     """Read the folders of labels in `path`, which its own name says the split of.
 
     Raises DataError when that is no split: a guess could make validation of what a model was trained on.
@@ -65,7 +66,7 @@ def read_one_split(path: Path) -> FaceSet:
             "put them into a folder train or test"
         )
     faces = FaceList()
-    pointers = _read_split(path, path, usage, faces)
+    pointers = _read_split(path, path, usage, faces, form)
     return _face_set(path, faces, pointers, said_of_splits({path.resolve().name: usage}))
 
 
@@ -74,7 +75,7 @@ def _face_set(path: Path, faces: FaceList, pointers: list[Path], notes: tuple[st
     return faces.face_set(path, notes=notes)
 
 
-def _read_split(path: Path, split: Path, usage: int, faces: FaceList) -> list[Path]:
+def _read_split(path: Path, split: Path, usage: int, faces: FaceList, form: PictureForm) -> list[Path]:
     """Read the folders of labels in `split` into `faces`; return the files that are git-lfs pointers."""
     _must_count_from_0(split)
     pointers = []
@@ -86,7 +87,7 @@ def _read_split(path: Path, split: Path, usage: int, faces: FaceList) -> list[Pa
                 faces.left_out.add(f"{folder.relative_to(path)}/, {there}", "not one of FER2013's seven labels")
             continue
         for file in files:
-            face, problem = _face(file)
+            face, problem = _face(file, form)
             if face is not None:
                 faces.add(face, label, usage)
             elif problem == POINTER:
@@ -132,8 +133,8 @@ def _hidden(path: Path) -> bool:
     return bool(re.match(r"\.|__MACOSX$|Thumbs\.db$|desktop\.ini$", path.name))
 
 
-def _face(file: Path) -> tuple[NDArray[np.uint8] | None, str]:
-    """Read a picture as a face (48, 48), or return why it is none."""
+def _face(file: Path, form: PictureForm) -> tuple[NDArray[np.uint8] | None, str]:
+    """Read a picture as a face in its form, grey or BGR, or return why it is none."""
     if is_pointer(file):
         return None, POINTER
     try:
@@ -141,9 +142,10 @@ def _face(file: Path) -> tuple[NDArray[np.uint8] | None, str]:
         content = np.frombuffer(file.read_bytes(), np.uint8)
     except OSError:
         return None, "not a readable image"
-    image = cv2.imdecode(content, cv2.IMREAD_GRAYSCALE) if len(content) else None
+    how = cv2.IMREAD_COLOR if form.colour else cv2.IMREAD_GRAYSCALE
+    image = cv2.imdecode(content, how) if len(content) else None
     if image is None:
         return None, "not a readable image"
-    if min(image.shape) < SMALLEST:
+    if min(image.shape[:2]) < SMALLEST:
         return None, f"{image.shape[1]}x{image.shape[0]} pixels; too small for a face"
-    return np.asarray(cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_AREA), np.uint8), ""
+    return resized(np.asarray(image, np.uint8), form.side, form.side), ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +11,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from affectd.events import LABELS, VOICE_LABELS
 from affectd.resample import SAMPLE_RATE
 from affectd.voice.features import VoiceFeatures
 from affectd_convert.datasets import fer2013, speech
 from affectd_convert.datasets.clip_windows import fewest_samples
+from affectd_convert.datasets.face_set import AS_FER2013, PictureForm
+from affectd_convert.datasets.names import label_of
 from affectd_convert.datasets.speech import read_samples
 from affectd_convert.errors import DataError
 
@@ -29,7 +33,7 @@ class Faces:
     """Pictures of faces with their labels."""
 
     pixels: NDArray[np.uint8]
-    """(n, 48, 48) grey."""
+    """(n, 48, 48) grey; of one's own, squares of another side, and (n, side, side, 3) BGR."""
     truth: NDArray[np.int64]
     """(n,) label numbers."""
     skipped: tuple[str, ...] = ()
@@ -50,33 +54,50 @@ class Clips:
     """What was left out and why, a sentence each."""
 
 
-def read_labelled_faces(path: Path, split: str | None = None) -> Faces:
+def read_labelled_faces(
+    path: Path,
+    split: str | None = None,
+    labels: Sequence[str] = LABELS,
+    form: PictureForm = AS_FER2013,
+) -> Faces:
     """Read the faces of `split` (a key of SPLITS), or all that are not FER2013's Training, from FER2013 in any form.
 
-    An npz needs `pixels` and `label` only, and may hold a few labels only. Raises DataError when none is left.
+    An npz needs `pixels` and `label` only, and may hold a few labels only; pictures are brought to `form`. Faces of a
+    label that is not among `labels` are left out and counted; `truth` numbers `labels`. Raises DataError when none is
+    left.
     """
-    faces = fer2013.read_faces(path)
+    faces = fer2013.read_faces(path, form)
     rows = faces.usage != fer2013.TRAINING if split is None else faces.usage == SPLITS[split]
     if not rows.any():
         there = ", ".join(name for name, usage in SPLITS.items() if np.any(faces.usage == usage))
         wanted = "any split but training" if split is None else f"split {split}"
         raise DataError(f"{path}: no face of {wanted}; it has {there}: choose one with --split")
-    return Faces(faces.pixels[rows], faces.label[rows], faces.skipped)
+    numbers = np.array([labels.index(label) if label in labels else -1 for label in LABELS])[faces.label]
+    unknown = _unknown("faces", Counter(LABELS[number] for number in faces.label[rows & (numbers < 0)]))
+    rows &= numbers >= 0
+    if not rows.any():
+        raise DataError(f"{path}: no face of {', '.join(labels)}, which the model knows; {'; '.join(unknown)}")
+    return Faces(faces.pixels[rows], numbers[rows], (*faces.skipped, *unknown))
 
 
 def read_clip_index(path: Path, labels: Sequence[str], features: VoiceFeatures) -> Clips:
     """Read the sounds that an index.csv (or the folder that holds it) names, as mono at 16 kHz.
 
-    The columns `file` (relative to the index) and `emotion` are needed, `speaker` is read if there. Sounds with
-    a label that is not among `labels`, unreadable ones, and those too short for a frame of `features` are left out
-    and named. Raises DataError when the index is none or no sound is left.
+    The columns `file` (relative to the index) and `emotion`, in any spelling that is known, are needed, `speaker` is
+    read if there. Sounds with a label that is not among `labels`, unreadable ones, and those too short for a frame of
+    `features` are left out and named. Raises DataError when the index is none or no sound is left.
     """
     index = path / INDEX if path.is_dir() else path
     samples, truth, speakers, skipped = [], [], [], []
+    unknown: Counter[str] = Counter()
     for line, row in enumerate(_rows(index), start=2):
-        file, emotion = (row["file"] or "").strip(), (row["emotion"] or "").strip().lower()
-        if emotion not in labels:
+        file, emotion = (row["file"] or "").strip(), (row["emotion"] or "").strip()
+        label = label_of(emotion, VOICE_LABELS)
+        if label is None:
             skipped.append(f"{index.name}:{line}: {file}: label {emotion!r} is none of {', '.join(labels)}")
+            continue
+        if label not in labels:
+            unknown[label] += 1
             continue
         try:
             sound = read_samples(index.parent / file, SAMPLE_RATE)
@@ -90,8 +111,9 @@ def read_clip_index(path: Path, labels: Sequence[str], features: VoiceFeatures) 
             )
             continue
         samples.append(sound)
-        truth.append(labels.index(emotion))
+        truth.append(labels.index(label))
         speakers.append((row.get("speaker") or file).strip())
+    skipped += _unknown("clips", unknown)
     if not samples:
         raise DataError(f"{index}: no sound to score; {skipped[0] if skipped else 'it has no rows'}")
     return Clips(tuple(samples), np.array(truth, np.int64), tuple(speakers), tuple(skipped))
@@ -103,13 +125,22 @@ def read_fold(path: Path, split: str, labels: Sequence[str]) -> Clips:
     Raises DataError when there is none.
     """
     found = speech.survey_speech(path)
-    _, held = speech.split(found.clips, SPEECH_SPLITS[split])
+    _, whole = speech.split(found.clips, SPEECH_SPLITS[split])
+    held = [clip for clip in whole if clip.emotion in labels]
+    unknown = _unknown("clips", Counter(clip.emotion for clip in whole if clip.emotion not in labels))
+    if not held:
+        raise DataError(f"{path}: no clip of {', '.join(labels)}, which the model knows; {'; '.join(unknown)}")
     return Clips(
         tuple(read_samples(clip.path, SAMPLE_RATE) for clip in held),
         np.array([labels.index(clip.emotion) for clip in held], np.int64),
         tuple(clip.speaker for clip in held),
-        found.skipped,
+        (*found.skipped, *unknown),
     )
+
+
+def _unknown(what: str, counts: Mapping[str, int]) -> list[str]:
+    """Return a sentence for each label that the model does not know, and of which samples are left out."""
+    return [f"{count} {what} labelled {label}: the model does not know it" for label, count in counts.items()]
 
 
 def _rows(index: Path) -> Iterable[Mapping[str, str | None]]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+
+from affectd.events import LABELS
 
 TRAINING, PUBLIC_TEST, PRIVATE_TEST = 0, 1, 2
 USAGES = {"Training": TRAINING, "PublicTest": PUBLIC_TEST, "PrivateTest": PRIVATE_TEST}
@@ -18,6 +20,9 @@ _LABELS = {
     **dict.fromkeys(("surprise", "surprised", "suprise", "suprised"), "surprise"),
     **dict.fromkeys(("ps", "pleasantsurprise", "pleasantsurprised"), "surprise"),
     "neutral": "neutral",
+    **dict.fromkeys(("calm", "calmness"), "calm"),
+    # As IEMOCAP and many after it shorten them.
+    **{"ang": "angry", "dis": "disgust", "fea": "fear", "hap": "happy", "sur": "surprise", "neu": "neutral"},
 }
 _SPLITS = {
     **dict.fromkeys(("train", "training"), "train"),
@@ -30,9 +35,10 @@ _SPLIT = re.compile(rf"({'|'.join(_SPLITS)})(set|data|images|faces)?")
 _SPLIT_COLUMN = {"usage", "split", "set", "subset", "dataset", "partition", "fold", "kfold", "phase", "purpose"}
 
 
-def label_of(name: str) -> str | None:
-    """Return the label (one of LABELS) that a name stands for, such as '0_Angry' or 'fearful'; None if for none."""
-    return _LABELS.get(_letters(name))
+def label_of(name: str, labels: Sequence[str] = LABELS) -> str | None:
+    """Return the one of `labels` that a name stands for, such as '0_Angry' or 'fearful'; None if it stands for none."""
+    label = _LABELS.get(_letters(name))
+    return label if label in labels else None
 
 
 def split_of(name: str) -> str | None:

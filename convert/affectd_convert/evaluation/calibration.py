@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,9 @@ from affectd_convert.errors import DataError
 FloatArray = NDArray[np.float32]
 Truth = NDArray[np.int64]
 """Label numbers (n,)."""
+
+Probabilities = Callable[[FloatArray, float], NDArray[np.float64]]
+"""Logits (n, outputs) of a network and a temperature to probabilities (n, labels)."""
 
 BINS = 15
 
@@ -61,29 +65,33 @@ class Calibration:
     """For the card: 'the other folds'."""
 
 
-def fit_temperature(logits: FloatArray, truth: Truth) -> float:
+def fit_temperature(logits: FloatArray, truth: Truth, probabilities: Probabilities = softmax) -> float:
     """Return the temperature in 0.05..20 whose confidence is the best estimate of being right.
 
     Of least negative log-likelihood of that yes or no (Le Coz et al. 2024, after Guo et al. 2017): subscribers
     act on the confidence of the first answer, not on the probability of the true one.
     """
-    right = logits.argmax(axis=1) == truth
 
     def loss(log_temperature: float) -> float:
-        confidence = softmax(logits, float(np.exp(log_temperature))).max(axis=1)
+        answers = probabilities(logits, float(np.exp(log_temperature)))
+        confidence, right = answers.max(axis=1), answers.argmax(axis=1) == truth
         return float(-np.mean(np.log(np.where(right, confidence, 1 - confidence) + 1e-12)))
 
     found = minimize_scalar(loss, bounds=(np.log(0.05), np.log(20.0)), method="bounded")
     return float(np.exp(found.x))
 
 
-def temperature_without(group: Any, logits: FloatArray, truth: Truth, groups: NDArray[Any]) -> float:
+def temperature_without(
+    group: Any, logits: FloatArray, truth: Truth, groups: NDArray[Any], probabilities: Probabilities = softmax
+) -> float:
     """Return the temperature fitted on the samples of all groups but `group`; `groups` (n,) names each sample's."""
     others = groups != group
-    return fit_temperature(logits[others], truth[others])
+    return fit_temperature(logits[others], truth[others], probabilities)
 
 
-def cross_fitted(logits: FloatArray, truth: Truth, groups: NDArray[Any]) -> dict[Any, float]:
+def cross_fitted(
+    logits: FloatArray, truth: Truth, groups: NDArray[Any], probabilities: Probabilities = softmax
+) -> dict[Any, float]:
     """Return each group's temperature, fitted on the samples of all other groups.
 
     `groups` (n,) names what must stay together, such as a fold of speakers. What is measured with these
@@ -92,12 +100,14 @@ def cross_fitted(logits: FloatArray, truth: Truth, groups: NDArray[Any]) -> dict
     names = np.unique(groups).tolist()
     if len(names) < 2:
         raise DataError("the calibration error needs held-out samples of two groups or more, such as two folds")
-    return {name: temperature_without(name, logits, truth, groups) for name in names}
+    return {name: temperature_without(name, logits, truth, groups, probabilities) for name in names}
 
 
-def calibrated(logits: FloatArray, temperatures: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return probabilities (n, labels) for logits (n, labels) with a temperature of each sample's own (n,)."""
-    return softmax(np.asarray(logits / temperatures[:, np.newaxis], np.float32))
+def calibrated(
+    logits: FloatArray, temperatures: NDArray[np.float64], probabilities: Probabilities = softmax
+) -> NDArray[np.float64]:
+    """Return probabilities (n, labels) for logits (n, outputs) with a temperature of each sample's own (n,)."""
+    return probabilities(np.asarray(logits / temperatures[:, np.newaxis], np.float32), 1.0)
 
 
 def random_halves(inputs: NDArray[Any], seed: int = 0) -> NDArray[np.int64]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from affectd.inference.model import softmax
-from affectd_convert.evaluation.calibration import FloatArray, Truth, calibration_error
+from affectd_convert.evaluation.calibration import FloatArray, Probabilities, Truth, calibration_error
 
 SHARES = ("precision", "recall", "f1")
 _Z_95 = 1.96
@@ -84,11 +84,19 @@ class Evaluation:
         return float(np.mean(np.asarray(values)[self.confusion.sum(axis=1) > 0]))
 
 
-def evaluate(logits: FloatArray, truth: Truth, labels: Sequence[str], *, temperature: float = 1.0) -> Evaluation:
-    """Score logits (n, labels) against label numbers (n,)."""
+def evaluate(
+    logits: FloatArray,
+    truth: Truth,
+    labels: Sequence[str],
+    *,
+    temperature: float = 1.0,
+    probabilities: Probabilities = softmax,
+) -> Evaluation:
+    """Score logits (n, outputs), which `probabilities` turns to those of `labels`, against label numbers (n,)."""
+    answers = probabilities(logits, temperature)
     confusion = np.zeros((len(labels), len(labels)), np.int64)
-    np.add.at(confusion, (truth, logits.argmax(axis=1)), 1)
-    return Evaluation(tuple(labels), confusion, calibration_error(softmax(logits, temperature), truth))
+    np.add.at(confusion, (truth, answers.argmax(axis=1)), 1)
+    return Evaluation(tuple(labels), confusion, calibration_error(answers, truth))
 
 
 def wilson_interval(hits: int, samples: int) -> tuple[float, float]:

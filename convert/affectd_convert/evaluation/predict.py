@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from affectd.face.preprocess import FacePreprocessing, GrayImage
 from affectd.voice.features import VoiceFeatures
 from affectd_convert.datasets.clip_windows import clip_logits, clip_windows
+from affectd_convert.datasets.face_set import SIDE, PictureForm
 
 FloatArray = NDArray[np.float32]
 Run = Callable[[FloatArray], FloatArray]
@@ -19,6 +20,11 @@ Run = Callable[[FloatArray], FloatArray]
 def shaped(run: Run, input_shape: Sequence[int]) -> Run:
     """Return `run` for inputs without the axes of one that the network's shape, its batch first, has more."""
     return lambda inputs: run(inputs.reshape(-1, *input_shape[1:]))
+
+
+def form_for(preprocessing: FacePreprocessing) -> PictureForm:
+    """Return what pictures of faces must be read as, so that nothing is lost that the network sees."""
+    return PictureForm(max(SIDE, *preprocessing.shape[:2]), preprocessing.wants_colour)
 
 
 def logits_of_faces(run: Run, preprocessing: FacePreprocessing, crops: Iterable[GrayImage]) -> FloatArray:

@@ -13,6 +13,7 @@ from affectd.inference.model import softmax
 from affectd_convert.evaluation.calibration import (
     Calibration,
     FloatArray,
+    Probabilities,
     Truth,
     calibrated,
     calibration_error,
@@ -28,21 +29,31 @@ class Predictions:
     """A variant's logits for labelled samples or clips."""
 
     logits: FloatArray
-    """(n, labels)."""
+    """(n, outputs)."""
     truth: Truth
     groups: NDArray[Any]
     """(n,) what must stay together when the calibration is cross-fitted."""
     windows: Predictions | None = None
     """Of clips: those of every single window, which are what the daemon answers; else None."""
+    probabilities: Probabilities = softmax
+    """How the outputs' logits become the labels' probabilities."""
 
     @classmethod
-    def per_clip(cls, logits: FloatArray, truth: Truth, groups: NDArray[Any], clips: NDArray[np.int64]) -> Predictions:
+    def per_clip(
+        cls,
+        logits: FloatArray,
+        truth: Truth,
+        groups: NDArray[Any],
+        clips: NDArray[np.int64],
+        probabilities: Probabilities = softmax,
+    ) -> Predictions:
         """Make one prediction of each clip's windows, the mean of their logits; arrays (windows, ...)."""
         _, first, clip = np.unique(clips, return_index=True, return_inverse=True)
         sums = np.zeros((len(first), logits.shape[1]))
         np.add.at(sums, clip, logits)
         means = sums / np.bincount(clip)[:, np.newaxis]
-        return cls(means.astype(np.float32), truth[first], groups[first], cls(logits, truth, groups))
+        windows = cls(logits, truth, groups, probabilities=probabilities)
+        return cls(means.astype(np.float32), truth[first], groups[first], windows, probabilities)
 
     @classmethod
     def pooled(cls, parts: Sequence[Predictions]) -> Predictions:
@@ -53,6 +64,7 @@ class Predictions:
             np.concatenate([part.truth for part in parts]),
             np.repeat(np.arange(len(parts)), [len(part.truth) for part in parts]),
             cls.pooled(windows) if windows else None,
+            parts[0].probabilities,
         )
 
     def calibration_error(self, temperature_of: Mapping[Any, float]) -> float:
@@ -61,7 +73,8 @@ class Predictions:
 
     def calibrated(self, temperature_of: Mapping[Any, float]) -> NDArray[np.float64]:
         """Return probabilities (n, labels) when each group has its own temperature."""
-        return calibrated(self.logits, np.array([temperature_of[group] for group in self.groups.tolist()]))
+        temperatures = np.array([temperature_of[group] for group in self.groups.tolist()])
+        return calibrated(self.logits, temperatures, self.probabilities)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,6 +94,8 @@ class Split:
     halves, exact copies together."""
     command: str = ""
     """What measures the bundle on it again, for the card: 'affectd-convert evaluate --model ... --data ...'."""
+    probabilities: Probabilities = softmax
+    """How the network's logits become the probabilities of the labels that `truth` numbers."""
 
     @property
     def described(self) -> str:
@@ -88,11 +103,11 @@ class Split:
         return self.name if self.clips is None else f"every window of {self.name}"
 
     def predictions(self, logits: FloatArray) -> Predictions:
-        """Make a variant's logits (n, labels) for the inputs into predictions, one for each clip."""
+        """Make a variant's logits (n, outputs) for the inputs into predictions, one for each clip."""
         groups = random_halves(self.inputs) if self.groups is None else self.groups
         if self.clips is None:
-            return Predictions(logits, self.truth, groups)
-        return Predictions.per_clip(logits, self.truth, groups, self.clips)
+            return Predictions(logits, self.truth, groups, probabilities=self.probabilities)
+        return Predictions.per_clip(logits, self.truth, groups, self.clips, self.probabilities)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,18 +160,21 @@ def measure(
     """
     first = next(iter(by_kind.values()))
     if calibration is None:
-        shipped = fit_temperature(first.logits, first.truth)
-        temperature_of = cross_fitted(first.logits, first.truth, first.groups)
+        shipped = fit_temperature(first.logits, first.truth, first.probabilities)
+        temperature_of = cross_fitted(first.logits, first.truth, first.groups, first.probabilities)
         name = f"temperature {shipped:.2f}, cross-fitted"
     else:
         shipped = calibration.temperature
         temperature_of = dict.fromkeys(first.groups.tolist(), shipped)
         name = f"temperature {shipped:.2f}"
     evaluations = {
-        kind: replace(evaluate(one.logits, one.truth, labels), ece=one.calibration_error(temperature_of))
+        kind: replace(
+            evaluate(one.logits, one.truth, labels, temperature=shipped, probabilities=one.probabilities),
+            ece=one.calibration_error(temperature_of),
+        )
         for kind, one in by_kind.items()
     }
-    curves = {"as trained": softmax(first.logits), name: first.calibrated(temperature_of)}
+    curves = {"as trained": first.probabilities(first.logits, 1.0), name: first.calibrated(temperature_of)}
     return Report(
         split, command, shipped, evaluations, curves, first.truth, _window_calibration(by_kind, temperature_of)
     )

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from affectd.face.preprocess import FacePreprocessing
 from affectd.inference.bundle import Bundle
-from affectd.inference.model import Model, open_model, softmax
+from affectd.inference.model import Model, label_probabilities, open_model, softmax
 from affectd.voice.features import VoiceFeatures
 from affectd_convert.datasets.labelled import (
     FOLDS,
@@ -23,9 +23,9 @@ from affectd_convert.datasets.labelled import (
     read_labelled_faces,
 )
 from affectd_convert.errors import DataError
-from affectd_convert.evaluation.calibration import Truth
+from affectd_convert.evaluation.calibration import FloatArray, Truth
 from affectd_convert.evaluation.metrics import Evaluation, evaluate
-from affectd_convert.evaluation.predict import logits_of_faces, logits_of_windows, shaped
+from affectd_convert.evaluation.predict import Run, form_for, logits_of_faces, logits_of_windows, shaped
 from affectd_convert.evaluation.report import Predictions
 from affectd_convert.evaluation.robustness.scenes import SceneRow, scene_rows
 from affectd_convert.evaluation.robustness.table import Progress, Row, face_rows, mean_rows, voice_rows
@@ -102,10 +102,23 @@ def score_bundle(
     return score(bundle if split is None or bundle.task == "face" else _of_fold(folder, split), split)
 
 
+def label_logits(model: Model) -> Run:
+    """Return the model as logits (n, labels) whose softmax, at the model's temperature, is what the daemon answers."""
+    outputs, labels, temperature = model.bundle.outputs, model.labels, model.temperature
+    if outputs == labels:
+        return model.interpreter.run
+
+    def run(inputs: FloatArray) -> FloatArray:
+        answers = label_probabilities(model.interpreter.run(inputs), outputs, labels, temperature)
+        return np.asarray(temperature * np.log(np.maximum(answers, np.finfo(np.float64).tiny)), np.float32)
+
+    return run
+
+
 def _of_faces(model: Model, data: Path, split: str | None, with_robustness: bool, report: Progress) -> Scores:
-    run = model.interpreter.run
-    faces = read_labelled_faces(data, split)
+    run = label_logits(model)
     preprocessing = FacePreprocessing.from_manifest(model.bundle.preprocessing)
+    faces = read_labelled_faces(data, split, model.labels, form_for(preprocessing))
     logits = logits_of_faces(run, preprocessing, faces.pixels)
     rows = face_rows(run, preprocessing, faces, report=report) if with_robustness else ()
     scenes = scene_rows(run, preprocessing, faces, report=report) if with_robustness else ()
@@ -114,7 +127,7 @@ def _of_faces(model: Model, data: Path, split: str | None, with_robustness: bool
 
 
 def _of_voices(model: Model, data: Path, split: str | None, with_robustness: bool, report: Progress) -> Scores:
-    run = shaped(model.interpreter.run, model.bundle.input_shape)
+    run = shaped(label_logits(model), model.bundle.input_shape)
     features = VoiceFeatures.from_manifest(model.bundle.features)
     clips = _clips(data, split, model.bundle, features)
     windows = logits_of_windows(run, features, clips.samples)

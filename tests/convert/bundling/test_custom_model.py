@@ -1,24 +1,34 @@
 """Models of one's own: every form gives the same logits, what does not fit is a sentence, and a bundle comes out."""
 
-import dataclasses
 import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from affectd.errors import ModelError
-from affectd.events import LABELS, VOICE_LABELS
+from affectd.events import LABELS
 from affectd.inference.bundle import Bundle
-from affectd.voice.features import MfccFeatures
-from affectd_convert.bundling.custom_model import _samples, check_output, read_own_model
+from affectd_convert.bundling.custom_model import (
+    _fed_wrongly,
+    _read,
+    _split,
+    _with_statistics,
+    check_output,
+)
+from affectd_convert.bundling.model_toml import read_own_model
 from affectd_convert.commands.main import main
 from affectd_convert.conversion.float_model import parent_logits
+from affectd_convert.datasets.clip_windows import clip_windows
+from affectd_convert.datasets.labelled import Clips
 from affectd_convert.errors import ConversionError, DataError
 from support import own_models, tiny_models
+from support.speech import speech as spoken
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -30,7 +40,7 @@ architecture = "three layers"
 maturity = "a trial"
 model = "layer_saved"
 output = "softmax"
-labels = ["angry", "disgust", "fear", "happy", "neutral", "sad", "surprise"]
+labels = ["Angry", "disgust", "fearful", "happiness", "neutral", "sad", "surprise"]
 
 [preprocessing]
 size = 24
@@ -48,6 +58,12 @@ name = "made up"
 licence = "none needed"
 use = "800 samples"
 """
+
+
+LIST = next(line for line in TOML.splitlines() if line.startswith("labels"))
+"""Names that are known need no table."""
+VOICE = TOML.partition("[preprocessing]")[0].replace('"face"', '"voice"') + "[features]\n[samples]"
+VOICE += TOML.partition("[samples]")[2]
 
 
 @pytest.fixture(scope="module")
@@ -109,20 +125,31 @@ def test_a_model_that_does_not_fit_is_a_sentence(forms, what, sentence):
     assert sentence in json.loads((forms / "refused.json").read_text())[what]
 
 
-def test_a_saved_model_with_a_softmax_and_its_own_order_becomes_a_bundle(forms, tmp_path, capsys):
+def test_a_saved_model_with_outputs_of_its_own_names_and_number_becomes_a_bundle(forms, tmp_path, capsys):
     out = tmp_path / "models" / "my-face"
-    assert main(["bundle", "--from", str(toml(forms)), "--out", str(out), "--kinds", "int8"]) == 0
-    bundle = Bundle.load(out)
-    assert (bundle.name, bundle.version, bundle.labels, bundle.input_shape) == (
-        "my-face",
-        "1.2.0",
-        LABELS,
-        (1, 24, 24, 1),
+    named = (
+        '{ Angry = "angry", Contempt = "none", fear = "fear", joy = "happy", n = "neutral", sad = "sad", o = "happy" }'
     )
+    path = toml(forms, (LIST, f"labels = {named}"))
+    assert main(["bundle", "--from", str(path), "--out", str(out), "--kinds", "int8"]) == 0
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert manifest["labels"] == ["angry", "fear", "happy", "sad", "neutral"]
+    assert manifest["outputs"] == ["angry", None, "fear", "happy", "neutral", "sad", "happy"]
+    bundle = Bundle.load(out)
+    assert (bundle.name, bundle.version, bundle.input_shape) == ("my-face", "1.2.0", (1, 24, 24, 1))
+    # Scored on what it knows, by label and not by output.
+    with np.load(forms / "test.npz") as held_out:
+        foreign = [int(np.sum(held_out["label"] == LABELS.index(label))) for label in ("disgust", "surprise")]
+    assert bundle.metrics[0].samples == 200 - sum(foreign)
     assert bundle.metrics[0].accuracy > 0.9
     assert bundle.variants["int8"].agreement >= 0.98
     assert "made up, other seed" in (out / "CARD.md").read_text()
-    assert f"{out}: written" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert f"left out: {foreign[0]} faces labelled disgust: the model does not know it" in said
+    assert f"{out}: written" in said
+    assert main(["evaluate", "--model", str(out), "--data", str(forms / "test.npz"), "--json"]) == 0
+    scores = json.loads(capsys.readouterr().out)
+    assert (scores["n"], scores["accuracy"]) == (bundle.metrics[0].samples, bundle.metrics[0].accuracy)
 
 
 def test_probabilities_that_are_called_logits_are_a_sentence(tmp_path):
@@ -138,68 +165,120 @@ def test_probabilities_that_are_called_logits_are_a_sentence(tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "sentence"),
     [
-        ('"neutral"', '"contempt"', r"labels must be angry .*\(contempt: not known to affectd"),
-        (', "neutral"', "", "labels must be angry disgust"),
+        ('"neutral"', '"contempt"', "labels: 'contempt' is none of angry, .*; write a table .* contempt = \"none\""),
+        (LIST, 'labels = { a = "angry", b = "disdain" }', "labels.b must be one of angry, .*, none, not 'disdain'"),
+        (LIST, 'labels = { a = "angry", b = "none" }', "labels must be of two or more of angry, disgust"),
+        (LIST, "labels = 7", "labels must be the names of the model's outputs in their order"),
+        (LIST, 'labels = ["happy", "calm"]', "'calm' is none of angry"),
         ('task = "face"', 'task = "gait"', "task must be one of face, voice, not 'gait'"),
         ('output = "softmax"', 'output = "sigmoid"', "output must be one of logits, softmax"),
         ('version = "1.2.0"', "", "version is missing"),
         ('version = "1.2.0"', 'version = "1.2.0"\nlicense = "x"', "unknown key license"),
-        ("size = 24", "size = '24'", "preprocessing.size must be a whole number, not '24'"),
-        ("equalize = false", "equalize = 0", "preprocessing.equalize must be true or false, not 0"),
-        ("mean = 128.0", "mean = [128.0]", "preprocessing.mean must be a number"),
-        ("size = 24", "sise = 24", "face preprocessing does not fit this affectd: .*sise"),
         ('name = "my-face"', 'name = "../my face"', "name must be letters, digits"),
         ("[samples]", "[samples", "cannot be read as TOML"),
-        ("size = 24", "size = 0", "preprocessing.size must be 1 or more, not 0"),
-        ("std = 25.0", "std = 0.0", "preprocessing.std must be above 0"),
+        ('held_out = "test.npz"', "", "samples.held_out is missing"),
+        ("size = 24", "size = '24'", "preprocessing.size must be a whole number"),
+        ("size = 24", "size = 0", "preprocessing.size must be a whole number in 1"),
+        ("size = 24", "sise = 24", "unknown key preprocessing.sise"),
+        ("size = 24", "channels = 2", "preprocessing.channels must be 1 or 3, not 2"),
+        ("size = 24", 'colour = "blue"', "preprocessing.colour must be one of grey, rgb, bgr, not 'blue'"),
+        ("equalize = false", "equalize = 0", "preprocessing.equalize must be true or false, not 0"),
+        ("mean = 128.0", "mean = [124, 116, 104]", "preprocessing.mean must be a number"),
+        ("std = 25.0", "std = 0.0", "preprocessing.std must be a number"),
     ],
 )
 def test_a_toml_that_says_what_is_not_allowed(tmp_path, old, new, sentence):
-    with pytest.raises(ModelError, match=sentence if "face prep" in sentence else rf"my\.toml: .*{sentence}"):
+    with pytest.raises(ModelError, match=rf"my\.toml: .*{sentence}"):
         read_own_model(toml(tmp_path, (old, new)))
 
 
-def test_a_voice_toml_needs_the_statistics_of_its_features(tmp_path):
-    labels = ", ".join(f'"{label}"' for label in sorted(VOICE_LABELS))
-    head = TOML.partition("[preprocessing]")[0].replace('"face"', '"voice"')
-    head = head.replace(TOML.partition("labels = [")[2].partition("]")[0], labels)
-    tail = "[samples]" + TOML.partition("[samples]")[2]
-    with pytest.raises(ModelError, match=r"features\.mean must be 83 values, one for each column, not 0"):
-        read_own_model(toml(tmp_path, text=f"{head}[features]\n{tail}"))
-    statistics = f"mean = {[0.0] * 83}\nstd = {[1.0] * 83}\n"
-    own = read_own_model(toml(tmp_path, text=f"{head}[features]\nwindow_frames = 200\n{statistics}{tail}"))
-    for line, sentence in (
-        ("sample_rate = 8000", "features.high_hz must be at most half of sample_rate, 4000, not 8000.0"),
-        ("window_frames = 0", "features.window_frames must be 1 or more, not 0"),
-        ("pitch_window_s = 0.01", "features.pitch_window_s must be frame_s or more"),
-        ("pitch_low_hz = 20.0", "features.pitch_window_s must be longer than a period of pitch_low_hz, 0.05"),
+def test_colour_has_a_mean_for_each_channel_and_pictures_keep_theirs(tmp_path):
+    changes = (
+        ("size = 24", 'size = 32\ncolour = "rgb"'),
+        ("mean = 128.0", "mean = [124, 116, 104]"),
+        ("equalize = false", ""),
+    )
+    own = read_own_model(toml(tmp_path, *changes))
+    assert (own.input_shape, own.preprocessing.mean) == ((32, 32, 3), (124.0, 116.0, 104.0))
+    red = np.zeros((2, 64, 64, 3), np.uint8)
+    red[..., 0] = 200
+    np.savez(tmp_path / "red.npz", pixels=red, label=[0, 1])
+    (tmp_path / "test" / "angry").mkdir(parents=True)
+    cv2.imwrite(str(tmp_path / "test" / "angry" / "red.png"), red[0, ..., ::-1])
+    for samples in ("red.npz", "test"):
+        inputs = _split(own, _read(own, tmp_path / samples), "").inputs
+        np.testing.assert_allclose(inputs[0, 0, 0], np.array([200 - 124, -116, -104]) / 25, atol=0.1, err_msg=samples)
+
+
+def test_what_a_voice_leaves_out_is_computed_and_what_does_not_fit_is_a_sentence(tmp_path):
+    table = "[features]\n"
+
+    def read(*lines):
+        return read_own_model(toml(tmp_path, (table, "\n".join((table, *lines, ""))), text=VOICE))
+
+    for lines, sentence in (
+        (["mean = [1.0]", "std = [1.0]"], "features.mean must be 83 values, one for each column, not 1"),
+        (["normalize = 1"], "features.normalize must be true or false"),
+        (
+            ["normalize = true", 'kind = "log-mel"', "mean = [0.0]", "std = [1.0]"],
+            "features.normalize must be left out",
+        ),
+        (["window_frames = 0"], "features.window_frames must be 1 or more, not 0"),
+        (["filers = 40"], "features.filers is unknown to kind mfcc"),
     ):
-        with pytest.raises(ModelError, match=sentence):
-            read_own_model(toml(tmp_path, text=f"{head}[features]\n{line}\n{statistics}{tail}"))
-    assert own.input_shape == (200, MfccFeatures().columns)
-    assert own.affectd_labels == VOICE_LABELS
+        with pytest.raises(ModelError, match=rf"my\.toml: {sentence}"):
+            read(*lines)
+    sound = np.rint(spoken(tmp_path, "Dogs are sitting by the door.")).astype(np.int16)
+    clips = Clips((sound,), np.array([3]), ("one",))
+    fitted = _with_statistics(read("window_frames = 100"), clips).features
+    windows = clip_windows(sound, fitted)
+    assert fitted.shape == (100, 83)
+    np.testing.assert_allclose(windows.mean(axis=(0, 1)), np.zeros(83), atol=0.05)
+    # Log-mel is normalized when it is asked for.
+    assert not _with_statistics(read('kind = "log-mel"'), clips).features.mean
+    assert len(_with_statistics(read('kind = "log-mel"', "normalize = true"), clips).features.mean) == 64
+    # MFCC of a network that normalizes inside.
+    assert set(_with_statistics(read("normalize = false"), clips).features.std) == {1.0}
 
 
-def test_held_out_faces_that_were_trained_on_are_refused(tmp_path):
+def test_samples_that_cannot_be_held_out(tmp_path, capsys):
+    own = read_own_model(toml(tmp_path, (LIST, 'labels = { a = "angry", b = "disgust" }')))
     pixels = " ".join(["0 255"] * 1152)
-    rows = "\n".join(f"{label},{pixels}" for label in range(7))
-    own = dataclasses.replace(read_own_model(toml(tmp_path)), held_out=tmp_path / "test.csv")
-    own.held_out.write_text(f"emotion,pixels\n{rows}\n")
-    # Without the column all are taken, as of an npz without `usage`.
-    assert _samples(own, own.held_out, "test").truth.tolist() == list(range(7))
-    own.held_out.write_text("emotion,pixels,Usage\n" + "".join(f"{row},Training\n" for row in rows.splitlines()))
+    rows = [f"{label},{pixels}" for label in range(7)]
+    # Without the column all are taken, as of an npz without `usage`: all that the model knows.
+    held_out = tmp_path / "test.csv"
+    held_out.write_text("\n".join(("emotion,pixels", *rows)))
+    assert _read(own, held_out).truth.tolist() == [0, 1]
+    assert "left out: 1 faces labelled neutral: the model does not know it" in capsys.readouterr().out
+    held_out.write_text("\n".join(("emotion,pixels,Usage", *(f"{row},Training" for row in rows))))
     with pytest.raises(
         DataError, match=r"test\.csv: every face of it is of usage Training; held_out takes faces never"
     ):
-        _samples(own, own.held_out, "test")
+        _read(own, held_out)
+    np.savez(tmp_path / "foreign.npz", pixels=np.zeros((3, 48, 48), np.uint8), label=[3, 3, 4])
+    with pytest.raises(DataError, match=r"no face of angry, disgust, which the model knows; 2 faces labelled happy"):
+        _read(own, tmp_path / "foreign.npz")
+    np.savez(tmp_path / "none.npz", pixels=np.zeros((0, 48, 48), np.uint8), label=[])
+    with pytest.raises(DataError, match=r"none\.npz: no readable face; it has no rows"):
+        _read(own, tmp_path / "none.npz")
 
 
 def test_a_model_or_samples_that_are_not_there(tmp_path, capsys):
     with pytest.raises(ModelError, match=r"my\.toml: cannot be read as TOML"):
         read_own_model(tmp_path / "my.toml")
     arguments = ["bundle", "--from", str(toml(tmp_path)), "--out", str(tmp_path / "out")]
-    assert main(arguments) == ConversionError.exit_code
-    assert "layer_saved: not there" in capsys.readouterr().err
-    (tmp_path / "layer_saved").mkdir()
-    assert main(arguments) == DataError.exit_code
-    assert "train.npz: no FER2013 here" in capsys.readouterr().err
+    for name, key in (("layer_saved", "model"), ("train.npz", "representative"), ("test.npz", "held_out")):
+        assert main(arguments) == DataError.exit_code
+        said = capsys.readouterr().err
+        assert f"{tmp_path / name}: not there; {key} in {tmp_path / 'my.toml'} is relative to that file" in said
+        (tmp_path / name).mkdir()
+
+
+def test_a_network_that_is_scaled_twice_is_told_from_one_that_is_not(forms):
+    own = read_own_model(toml(forms))
+    training = _read(own, forms / "train.npz", training=True)
+    clause = _fed_wrongly(own, forms / "rescaling.keras", training)
+    assert clause.startswith("of 100 training samples it has ")
+    assert clause.endswith("% with mean = 0.0, std = 1.0: it scales its input itself")
+    inside = replace(own, preprocessing=replace(own.preprocessing, mean=0.0, std=1.0))
+    assert not _fed_wrongly(inside, forms / "rescaling.keras", training)

@@ -83,7 +83,7 @@ def _dim(light: float) -> Condition:
 def _jpeg(quality: int) -> Condition:
     def condition(crop: GrayImage, rng: np.random.Generator) -> GrayImage:  # noqa: ARG001
         _, coded = cv2.imencode(".jpg", crop, [cv2.IMWRITE_JPEG_QUALITY, quality])
-        return np.asarray(cv2.imdecode(coded, cv2.IMREAD_GRAYSCALE), np.uint8)
+        return np.asarray(cv2.imdecode(coded, cv2.IMREAD_UNCHANGED), np.uint8)
 
     return condition
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from affectd.events import Box, Frame
 from affectd.face.detector import overlap
 from affectd.face.haar import HaarDetector
-from affectd.face.preprocess import FacePreprocessing, GrayImage
+from affectd.face.preprocess import FacePreprocessing, GrayImage, to_gray
 from affectd.face.reader import FaceReader
 from affectd_convert.datasets.labelled import Faces
 from affectd_convert.evaluation.predict import FloatArray, Run
@@ -98,7 +98,7 @@ def scene_rows(
         for number in chosen:
             # The same room, place and noise in every condition.
             rng = np.random.default_rng((SEED, number))
-            scene = compose(rooms[rng.integers(ROOMS)], data.pixels[number], rng)
+            scene = compose(rooms[rng.integers(ROOMS)], to_gray(data.pixels[number]), rng)
             inputs.append(device.read(scene, condition, rng))
         rows.append(_row(name, run, inputs, data.truth[chosen]))
         report(f"{name}: found {rows[-1].found:.4f}, right of all {rows[-1].right_of_all:.4f}")
