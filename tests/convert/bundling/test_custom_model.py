@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 from affectd.errors import ModelError
-from affectd.events import LABELS
+from affectd.events import LABELS, VOICE_LABELS
 from affectd.inference.bundle import Bundle
 from affectd_convert.bundling.custom_model import (
     _fed_wrongly,
@@ -190,6 +191,16 @@ def test_probabilities_that_are_called_logits_are_a_sentence(tmp_path):
 def test_a_toml_that_says_what_is_not_allowed(tmp_path, old, new, sentence):
     with pytest.raises(ModelError, match=rf"my\.toml: .*{sentence}"):
         read_own_model(toml(tmp_path, (old, new)))
+
+
+def test_the_examples_of_the_readme_are_read(tmp_path):
+    readme = (Path(__file__).parents[3] / "convert" / "README.md").read_text()
+    face, voice = (read_own_model(toml(tmp_path, text=text)) for text in re.findall(r"```toml\n(.*?)```", readme, re.S))
+    assert (face.input_shape, face.outputs.outputs) == (
+        (96, 96, 3),
+        ("angry", None, "fear", "happy", "happy", "neutral"),
+    )
+    assert (voice.input_shape, voice.normalize, voice.outputs.labels) == ((300, 64), True, VOICE_LABELS)
 
 
 def test_colour_has_a_mean_for_each_channel_and_pictures_keep_theirs(tmp_path):
