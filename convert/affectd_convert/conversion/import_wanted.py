@@ -9,6 +9,8 @@ from pathlib import Path
 from affectd_convert.errors import ConversionError
 
 Shape = Sequence[int | None]
+FACE_AXES = ("height", "width", "channels")
+CHANNELS = (1, 3)
 NO_SOFTMAX = "does not end in a softmax that can be taken off; train it to give logits and set output = 'logits'"
 
 
@@ -34,8 +36,7 @@ class Wanted:
             if shape is not None:
                 return Layout(self.input, permutation, shape)
         raise ConversionError(
-            f"{model}: takes {shown(takes)}, but the box would give it {shown(self.input)}; set the size, or "
-            "train it for the shape that [preprocessing] or [features] lead to"
+            f"{model}: takes {shown(takes)}, but by the TOML the box makes {shown(self.input)}; {self._way_out(takes)}"
         )
 
     def check_one(self, model: Path, inputs: int, outputs: int) -> None:
@@ -56,8 +57,28 @@ class Wanted:
     def check_labels(self, model: Path, output: Shape) -> None:
         """Raise ConversionError unless the output, with its batch, has one value for each label."""
         if len(output) != 2 or output[1] != len(self.order):
-            count = len(self.order)
-            raise ConversionError(f"{model}: gives {shown(output)} for {count} labels; expected (any, {count})")
+            raise ConversionError(
+                f"{model}: gives {shown(output)}, and labels names {len(self.order)} outputs; name each once, in their "
+                'order, and in a table [labels] those that are none of affectd\'s labels = "none"'
+            )
+
+    def _way_out(self, takes: Shape) -> str:
+        """Return the lines of the TOML that lead to the shape that a model takes."""
+        sizes = [size for size in takes if size != 1] if len(takes) > len(self.input) else list(takes)
+        if len(self.input) < len(FACE_AXES):
+            return "set in [features] the kind and the sizes that it was trained with: see models/README.md"
+        if len(sizes) == len(FACE_AXES) and sizes[0] in CHANNELS and sizes[2] not in CHANNELS:
+            sizes = [*sizes[1:], sizes[0]]
+        if len(sizes) != len(FACE_AXES) or sizes[2] not in (*CHANNELS, None):
+            return "the box makes pictures of a face, with 1 or 3 channels: train it for such"
+        height, width, channels = (want if have is None else have for have, want in zip(sizes, self.input, strict=True))
+        lines = []
+        if (height, width) != self.input[:2]:
+            lines.append(f"size = {height if height == width else [height, width]}")
+        if channels != self.input[2]:
+            in_colour = 'colour = "rgb" or "bgr", as it was trained, or for grey repeated channels = 3'
+            lines.append(in_colour if channels == max(CHANNELS) else 'colour = "grey", and leave channels out')
+        return f"write in [preprocessing] {' and '.join(lines)}"
 
 
 @dataclass(frozen=True, slots=True)

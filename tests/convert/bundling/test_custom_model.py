@@ -25,6 +25,7 @@ from affectd_convert.bundling.custom_model import (
 from affectd_convert.bundling.model_toml import read_own_model
 from affectd_convert.commands.main import main
 from affectd_convert.conversion.float_model import parent_logits
+from affectd_convert.conversion.import_wanted import Wanted
 from affectd_convert.datasets.clip_windows import clip_windows
 from affectd_convert.datasets.labelled import Clips
 from affectd_convert.errors import ConversionError, DataError
@@ -103,9 +104,15 @@ def test_every_form_gives_the_logits_of_the_model_in_affectds_order(forms, face_
 @pytest.mark.parametrize(
     ("what", "sentence"),
     [
-        ("size", "logits.keras: takes (24, 24, 1), but the box would give it (48, 48, 1); set the size, or"),
-        ("channels", "logits_saved: takes (24, 24, 1), but the box would give it (24, 24, 3)"),
-        ("labels", "logits.keras: gives (any, 7) for 8 labels; expected (any, 8)"),
+        (
+            "size",
+            "logits.keras: takes (24, 24, 1), but by the TOML the box makes (48, 48, 1); write in",
+        ),
+        (
+            "channels",
+            "logits_saved: takes (24, 24, 1), but by the TOML the box makes (24, 24, 3); write in",
+        ),
+        ("labels", "logits.keras: gives (any, 7), and labels names 8 outputs; name each once, in their order"),
         ("no softmax", "logits.keras: does not end in a softmax that can be taken off"),
         ("no softmax, saved", "logits_saved: does not end in a softmax that can be taken off"),
         ("two inputs", "two.keras: has 2 inputs and 1 outputs; affectd runs one of each"),
@@ -115,7 +122,10 @@ def test_every_form_gives_the_logits_of_the_model_in_affectds_order(forms, face_
         ("no format", "model.bin: of no format that affectd reads: .keras, .h5, .hdf5, .onnx,"),
         ("cut off ONNX", "cut.onnx: not an ONNX model that can be loaded"),
         ("unknown ONNX operation", "foreign.onnx: holds Hardmax, which affectd has no form of for the box"),
-        ("channels, ONNX", "logits.onnx: takes (1, 24, 24), but the box would give it (24, 24, 3)"),
+        (
+            "channels, ONNX",
+            "logits.onnx: takes (1, 24, 24), but by the TOML the box makes (24, 24, 3); write in",
+        ),
         ("a batch of four", "four.onnx: takes 4 inputs at a time; export it for one, or for any number"),
         ("cut off TFLite", "cut.tflite: cut or damaged"),
         ("TensorFlow's operations in TFLite", "flex.tflite: holds Erf of TensorFlow itself, which no runtime on"),
@@ -124,6 +134,24 @@ def test_every_form_gives_the_logits_of_the_model_in_affectds_order(forms, face_
 )
 def test_a_model_that_does_not_fit_is_a_sentence(forms, what, sentence):
     assert sentence in json.loads((forms / "refused.json").read_text())[what]
+
+
+@pytest.mark.parametrize(
+    ("takes", "makes", "lines"),
+    [
+        ((96, 96, 3), (48, 48, 1), 'size = 96 and colour = "rgb" or "bgr", as it was trained, or for grey repeated'),
+        ((3, 224, 224), (48, 48, 1), 'size = 224 and colour = "rgb" or "bgr"'),
+        ((64, 48, 1), (48, 48, 1), "write in [preprocessing] size = [64, 48]"),
+        ((None, None, 3), (48, 48, 1), 'write in [preprocessing] colour = "rgb" or "bgr"'),
+        ((96, 96, 4), (48, 48, 1), "the box makes pictures of a face, with 1 or 3 channels: train it for such"),
+        ((2304,), (48, 48, 1), "the box makes pictures of a face"),
+        ((128, 64), (300, 83), "set in [features] the kind and the sizes that it was trained with"),
+    ],
+)
+def test_a_shape_that_does_not_fit_has_its_lines(takes, makes, lines):
+    with pytest.raises(ConversionError) as refused:
+        Wanted(input=makes, output="logits", order=(0, 1)).layout(Path("my.keras"), takes)
+    assert lines in str(refused.value)
 
 
 def test_a_saved_model_with_outputs_of_its_own_names_and_number_becomes_a_bundle(forms, tmp_path, capsys):
