@@ -22,13 +22,14 @@ from affectd_convert.conversion.import_model import NOTES
 from affectd_convert.conversion.quantize import MAX_SAMPLES, quantize
 from affectd_convert.datasets import fer2013
 from affectd_convert.datasets.clip_windows import clip_windows, fit_statistics
-from affectd_convert.datasets.labelled import Clips, Faces, read_clip_index, read_labelled_faces
+from affectd_convert.datasets.labelled import Clips, Faces, known_faces, read_clip_index
 from affectd_convert.errors import ConversionError, DataError
 from affectd_convert.evaluation.predict import form_for
 from affectd_convert.evaluation.report import Split
 
 NAMED = 20
 """Samples left out that get a sentence each."""
+_BOTH = "is representative and held_out at once, and figures on what was trained on say nothing"
 
 
 def make_own_bundle(
@@ -93,8 +94,12 @@ def check_output(own: OwnModel, logits: NDArray[np.float32]) -> None:
 
 def _read(own: OwnModel, path: Path, *, training: bool = False) -> Faces | Clips:
     """Read samples of the labels that the model knows, and name those that are left out."""
-    labels = own.outputs.labels
-    samples = _faces(own, path, training) if own.task == "face" else read_clip_index(path, labels, own.features)
+    if own.task == "face":
+        samples: Faces | Clips = _faces(own, path, training)
+    elif own.representative.resolve() == own.held_out.resolve():
+        raise DataError(f"{path}: {_BOTH}; give an index.csv of other speakers as held_out")
+    else:
+        samples = read_clip_index(path, own.outputs.labels, own.features)
     for sentence in samples.skipped[:NAMED]:
         print(f"left out: {sentence}", flush=True)
     if len(samples.skipped) > NAMED:
@@ -103,18 +108,20 @@ def _read(own: OwnModel, path: Path, *, training: bool = False) -> Faces | Clips
 
 
 def _faces(own: OwnModel, path: Path, training: bool) -> Faces:
-    form, labels = form_for(own.preprocessing), own.outputs.labels
-    usage = fer2013.read_faces(path, form).usage
-    if not training and np.all(usage == fer2013.TRAINING):
+    """Read faces: of one archive with `usage` the split asked for, and any other one as a whole."""
+    faces = fer2013.read_faces(path, form_for(own.preprocessing))
+    trained_on = faces.usage == fer2013.TRAINING
+    if not training and trained_on.all():
         raise DataError(f"{path}: every face of it is of usage Training; held_out takes faces never trained on")
-    # An archive without `usage`, or of one split, is taken as a whole.
-    split = "training" if training and np.any(usage == fer2013.TRAINING) else None
-    faces = read_labelled_faces(path, split, labels, form)
+    if not trained_on.any() and own.representative.resolve() == own.held_out.resolve():
+        raise DataError(f"{path}: {_BOTH}; give other faces as held_out, or an archive with usage")
+    chosen = faces.only(~trained_on if not training else trained_on if trained_on.any() else ~trained_on)
+    known = known_faces(chosen, path, own.outputs.labels)
     if not training:
-        return faces
+        return known
     # No more than int8 takes its ranges from: in colour, thousands would fill the memory.
-    rows = np.random.default_rng(0).permutation(len(faces.truth))[:MAX_SAMPLES]
-    return replace(faces, pixels=faces.pixels[rows], truth=faces.truth[rows])
+    rows = np.random.default_rng(0).permutation(len(known.truth))[:MAX_SAMPLES]
+    return replace(known, pixels=known.pixels[rows], truth=known.truth[rows])
 
 
 def _split(own: OwnModel, samples: Faces | Clips, name: str) -> Split:

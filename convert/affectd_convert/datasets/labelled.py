@@ -16,7 +16,7 @@ from affectd.resample import SAMPLE_RATE
 from affectd.voice.features import VoiceFeatures
 from affectd_convert.datasets import fer2013, speech
 from affectd_convert.datasets.clip_windows import fewest_samples
-from affectd_convert.datasets.face_set import AS_FER2013, PictureForm
+from affectd_convert.datasets.face_set import AS_FER2013, FaceSet, PictureForm
 from affectd_convert.datasets.names import label_of
 from affectd_convert.datasets.speech import read_samples
 from affectd_convert.errors import DataError
@@ -72,12 +72,17 @@ def read_labelled_faces(
         there = ", ".join(name for name, usage in SPLITS.items() if np.any(faces.usage == usage))
         wanted = "any split but training" if split is None else f"split {split}"
         raise DataError(f"{path}: no face of {wanted}; it has {there}: choose one with --split")
+    return known_faces(faces.only(rows), path, labels)
+
+
+def known_faces(faces: FaceSet, path: Path, labels: Sequence[str]) -> Faces:
+    """Return the faces of `labels` out of those read from `path`, numbered by them. Raises DataError when none is."""
     numbers = np.array([labels.index(label) if label in labels else -1 for label in LABELS])[faces.label]
-    unknown = _unknown("faces", Counter(LABELS[number] for number in faces.label[rows & (numbers < 0)]))
-    rows &= numbers >= 0
-    if not rows.any():
+    known = numbers >= 0
+    unknown = _unknown("faces", Counter(LABELS[number] for number in faces.label[~known]))
+    if not known.any():
         raise DataError(f"{path}: no face of {', '.join(labels)}, which the model knows; {'; '.join(unknown)}")
-    return Faces(faces.pixels[rows], numbers[rows], (*faces.skipped, *unknown))
+    return Faces(faces.pixels[known], numbers[known], (*faces.skipped, *unknown))
 
 
 def read_clip_index(path: Path, labels: Sequence[str], features: VoiceFeatures) -> Clips:

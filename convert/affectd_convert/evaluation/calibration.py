@@ -99,7 +99,9 @@ def cross_fitted(
     """
     names = np.unique(groups).tolist()
     if len(names) < 2:
-        raise DataError("the calibration error needs held-out samples of two groups or more, such as two folds")
+        raise DataError(
+            "the calibration error needs held-out samples of two groups or more, such as two folds or two speakers"
+        )
     return {name: temperature_without(name, logits, truth, groups, probabilities) for name in names}
 
 

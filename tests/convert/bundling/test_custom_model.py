@@ -297,6 +297,9 @@ def test_samples_that_cannot_be_held_out(tmp_path, capsys):
     np.savez(tmp_path / "foreign.npz", pixels=np.zeros((3, 48, 48), np.uint8), label=[3, 3, 4])
     with pytest.raises(DataError, match=r"no face of angry, disgust, which the model knows; 2 faces labelled happy"):
         _read(own, tmp_path / "foreign.npz")
+    same = replace(own, representative=tmp_path / "foreign.npz", held_out=tmp_path / "foreign.npz")
+    with pytest.raises(DataError, match=r"foreign\.npz: is representative and held_out at once, .*; give other faces"):
+        _read(same, same.held_out)
     np.savez(tmp_path / "none.npz", pixels=np.zeros((0, 48, 48), np.uint8), label=[])
     with pytest.raises(DataError, match=r"none\.npz: no readable face; it has no rows"):
         _read(own, tmp_path / "none.npz")
