@@ -51,6 +51,9 @@ def test_a_fold_that_is_not_here_is_refused() -> None:
         split(clips(), 4)
 
 
+MODELS = Path(__file__).parents[3] / "models"
+
+
 def fold(name: str, right: float, uar: float) -> Fold:
     truth = np.arange(80) % 8
     logits = np.eye(8, dtype=np.float32)[np.where(np.arange(80) < 80 * right, truth, (truth + 1) % 8)] * 4
@@ -82,11 +85,17 @@ def test_the_leaking_run_stands_beside_the_folds_and_counts_for_nothing() -> Non
     assert "| **mean** | | 62.5% | 62.5% |" in table
 
 
+def record(run: Path, held: int | str | None) -> None:
+    """Write the record of a run that held out this fold."""
+    config = json.loads((MODELS / "voice-cnn-lstm" / "training" / "config.json").read_text())
+    (run / "config.json").write_text(json.dumps({**config, "data": {**config["data"], "fold": held}}))
+
+
 def test_a_run_that_does_not_leak_is_not_taken_for_the_leaking_one(tmp_path: Path) -> None:
     runs = [tmp_path / str(number) for number in range(3)]
     for run, held in zip(runs, (0, 1, 2), strict=True):
         run.mkdir()
-        (run / "config.json").write_text(json.dumps({"data": {"fold": held}}))
+        record(run, held)
     with pytest.raises(DataError, match="not a run of the leaking split"):
         cross_validate(runs[:2], tmp_path, ["int8"], leaking=runs[2])
 
@@ -96,6 +105,6 @@ def test_runs_that_held_out_nobody_or_the_same_are_refused(tmp_path: Path, folds
     runs = [tmp_path / str(number) for number in range(len(folds))]
     for run, held in zip(runs, folds, strict=True):
         run.mkdir()
-        (run / "config.json").write_text(json.dumps({"data": {"fold": held}}))
+        record(run, held)
     with pytest.raises(DataError, match="each hold out another fold"):
         cross_validate(runs, tmp_path, ["int8"])
