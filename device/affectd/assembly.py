@@ -33,6 +33,7 @@ from affectd.inference.accelerators.verdict_cache import VerdictCache
 from affectd.inference.bundle import MANIFEST, Bundle
 from affectd.inference.installed import installed_models
 from affectd.inference.model import Model, open_model
+from affectd.inference.variant_choice import choose_variant
 from affectd.publish.documents import Origin
 from affectd.publish.password import read_password
 from affectd.service.installed import installed_privacy
@@ -129,22 +130,39 @@ def open_configured_model(config: Config, task: str, trials: Trials | None = Non
     bundle = configured_bundle(config, task)
     if bundle is None:
         return None
-    settings = config.inference
+    kind, reason = configured_variant(config, bundle)
+    if reason:
+        log.warning("%s runs in %s: %s", bundle.name, kind, reason)
     trials = trials or make_trials(config)
-    return open_model(bundle, settings.variant, runtime=settings.runtime, wanted=wanted(config), trials=trials)
+    return open_model(bundle, kind, runtime=config.inference.runtime, wanted=wanted(config), trials=trials)
 
 
 def configured_bundle(config: Config, task: str) -> Bundle | None:
     """Read the configured bundle of 'face' or 'voice'; None when it is off. Raises ModelError."""
     settings = config.inference
-    name = settings.face if task == "face" else settings.voice
+    name, own = (settings.face, settings.face_model) if task == "face" else (settings.voice, settings.voice_model)
     if name == "off":
         return None
-    folder = Path(settings.models) if settings.models else installed_models()
-    bundle = Bundle.load(folder / name)
+    if own:
+        folder, key = Path(own), f"inference.{task}_model"
+    else:
+        folder, key = (Path(settings.models) if settings.models else installed_models()) / name, f"inference.{task}"
+    bundle = Bundle.load(folder)
     if bundle.task != task:
-        raise ModelError(f"{bundle.folder}: is a {bundle.task} model; inference.{task} needs one for the {task}")
+        raise ModelError(f"{bundle.folder}: is a {bundle.task} model; {key} needs one for the {task}")
     return bundle
+
+
+def configured_variant(config: Config, bundle: Bundle) -> tuple[str, str]:
+    """Return the kind of variant that is to run of a bundle, and why it is not the best. Raises ModelError."""
+    return choose_variant(bundle, variant_setting(config, bundle.task)[1], config.inference.delegate)
+
+
+def variant_setting(config: Config, task: str) -> tuple[str, str]:
+    """Return the key that decides about the variant for 'face' or 'voice', and its value."""
+    settings = config.inference
+    own = settings.face_variant if task == "face" else settings.voice_variant
+    return (f"inference.{task}_variant", own) if own else ("inference.variant", settings.variant)
 
 
 def wanted(config: Config) -> Wanted:

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from affectd.config.setting import setting
 from affectd.inference.accelerators.options import options_fault
+from affectd.inference.manifest import KINDS
+
+VARIANTS = ("auto", *KINDS)
 
 
 def _is_library_path(delegate: str) -> bool:
@@ -20,7 +23,22 @@ class InferenceConfig:
     models: str = setting("", "Folder of bundles. Empty: the one that came with affectd.", path=bool)
     face: str = setting("face-vgg16", "Bundle for faces; 'off' for none.")
     voice: str = setting("voice-cnn-lstm", "Bundle for voices; 'off' for none.")
-    variant: str = setting("int8", "Which variant of the models.", choices=("float32", "float16", "dynamic", "int8"))
+    face_model: str = setting(
+        "", "Folder of a bundle for faces, wherever it lies. Empty: the one in 'models' that 'face' names.", path=bool
+    )
+    voice_model: str = setting(
+        "", "Folder of a bundle for voices, wherever it lies. Empty: the one in 'models' that 'voice' names.", path=bool
+    )
+    variant: str = setting(
+        "auto",
+        "Which variant of the models. 'auto' takes the best that is there: int8 where it answers as its float parent, "
+        "else dynamic, float16 or float32.",
+        choices=VARIANTS,
+    )
+    face_variant: str = setting("", "Which variant of the model for faces. Empty: 'variant'.", choices=("", *VARIANTS))
+    voice_variant: str = setting(
+        "", "Which variant of the model for voices. Empty: 'variant'.", choices=("", *VARIANTS)
+    )
     runtime: str = setting(
         "auto", "'auto' takes LiteRT where it is installed.", choices=("auto", "litert", "tflite-runtime")
     )

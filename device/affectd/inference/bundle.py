@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -32,6 +32,8 @@ MANIFEST = "manifest.json"
 VOCABULARY = {"face": LABELS, "voice": VOICE_LABELS}
 """By task: the labels that a model may have, in the order in which its probabilities are handed on."""
 FEWEST_LABELS = 2
+MOST_NAMED = 8
+"""Files or bundles in a sentence."""
 _PARAMETERS = {"face": "preprocessing", "voice": "features"}
 
 
@@ -113,12 +115,30 @@ class Bundle:
 def _read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8-sig"), parse_constant=_no_constant)
-    except FileNotFoundError:
-        raise ModelError(f"{path}: not there; a bundle is a folder with a {MANIFEST}") from None
+    except (FileNotFoundError, NotADirectoryError):
+        raise ModelError(f"{path.parent}: {_no_bundle(path.parent)}") from None
     except OSError as error:
         raise ModelError(f"{path}: cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
         raise ModelError(f"{path}: not valid JSON ({error}); copy the bundle again") from error
+
+
+def _no_bundle(folder: Path) -> str:
+    """Return why a folder is no bundle, and what there is instead."""
+    wanted = f"a bundle is a folder with a {MANIFEST}, as `affectd-convert bundle` writes it"
+    if folder.is_file():
+        return f"is a file; {wanted}"
+    if folder.is_dir():
+        return f"has no {MANIFEST}, but {_named(folder.iterdir())}; {wanted}"
+    if folder.parent.is_dir():
+        bundles = (path.parent for path in folder.parent.glob(f"*/{MANIFEST}"))
+        return f"is not there; the bundles in {folder.parent}: {_named(bundles)}"
+    return f"is not there, and neither is {folder.parent}; {wanted}"
+
+
+def _named(paths: Iterable[Path]) -> str:
+    names = sorted(path.name for path in paths)
+    return ", ".join([*names[:MOST_NAMED], *(["..."] if len(names) > MOST_NAMED else [])]) or "nothing"
 
 
 def _no_constant(name: str) -> None:

@@ -58,7 +58,7 @@ class Parity:
             agreement=float(np.mean(logits.argmax(axis=1) == parent.argmax(axis=1))),
             mean_error=float(error.mean()),
             max_error=float(error.max()),
-            spread=float(parent.std()),
+            spread=float(parent.std(dtype=np.float64)),
         )
 
     def shortfall(self, kind: str) -> str:

@@ -102,7 +102,7 @@ def measure_face(
     config: Config, model: Model, samples: Samples, detectors: Mapping[str, FaceDetector]
 ) -> list[FaceReading]:
     """Measure frames in which a face was classified, the path's total over these; and `detectors` by themselves."""
-    camera = assembly.make_camera(config, unpaced(config))
+    camera = assembly.make_camera(config, unpaced(config), colour=assembly.wants_colour(model))
     if camera is None:
         return []
     reader = assembly.make_face_reader(config, model)

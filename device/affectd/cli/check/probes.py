@@ -144,21 +144,25 @@ def probe_model(task: str, config: Config) -> Finding:
     bundle = assembly.configured_bundle(config, task)
     if bundle is None:
         return Finding(part, "off", f"inference.{task} is off")
-    settings = config.inference
-    workload = Workload(bundle, settings.variant, load_runtime(settings.runtime))
+    kind, reason = assembly.configured_variant(config, bundle)
+    key, wanted = assembly.variant_setting(config, task)
+    workload = Workload(bundle, kind, load_runtime(config.inference.runtime))
     model = open_chosen(workload, Choice(Cpu()))
     present = [kind for kind in bundle.variants if bundle.has_file(kind)]
     for kind in present:
         bundle.model_file(kind)
     choice = choose(assembly.wanted(config), workload, assembly.make_trials(config, anew=True))
     found = (
-        f"{model.description} ({bundle.maturity}) on {model.runtime}, {choice}; "
+        f"{model.description} ({bundle.maturity}) from {bundle.folder} by {key} = {wanted}, on {model.runtime}, "
+        f"{choice}; "
         f"{len(present)} checksum{'s' * (len(present) != 1)} and the golden answers are right"
     )
     if task == "voice":
         found += f"; speech is found by {assembly.make_voice_reader(config, model).activity.name}"
     if choice.fell_back:
         return Finding(part, "warning", found, f"the CPU does the work, for the delegate failed: {choice.reason}")
+    if reason:
+        return Finding(part, "warning", found, f"{kind} is the best that is there, for {reason}")
     return Finding(part, "ok", found + (f"; measured: {choice.reason}" if choice.reason else ""))
 
 
