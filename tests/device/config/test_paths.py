@@ -22,6 +22,8 @@ from support.media import flash_and_beep, write_clip
 PATHS = {
     ("camera", "source"),
     ("inference", "models"),
+    ("inference", "face_model"),
+    ("inference", "voice_model"),
     ("inference", "delegate"),
     ("mqtt", "ca_file"),
     ("mqtt", "cert_file"),
@@ -47,7 +49,7 @@ def as_nobody_known(*arguments: str, environ: tuple[str, ...] = ()) -> subproces
 def settings_of_paths(path: str) -> str:
     """Write a file that has all paths below `path`."""
     lines = [f"[{table}]\n{key} = '{path}/{key}'\n" for table, key in sorted(PATHS) if table != "mqtt"]
-    lines = [line.removeprefix("[inference]\n") if "models" in line else line for line in lines]
+    lines = [line if "delegate" in line else line.removeprefix("[inference]\n") for line in lines]
     mqtt = [f"{key} = '{path}/{key}'\n" for table, key in sorted(PATHS) if table == "mqtt"]
     return "".join([*lines, "[mqtt]\nusername = 'box'\n", *mqtt])
 
