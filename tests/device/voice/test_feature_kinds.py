@@ -139,6 +139,7 @@ def test_a_manifest_gives_the_same_features(features):
         ),
         ({"kind": "mfcc-chroma", "parts": ["mfcc", "mfcc"]}, "features.parts must be one or more of mfcc, chroma, mel"),
         ({"kind": "mfcc-chroma", "sample_rate": 8000}, "features.sample_rate must be above 12800 for contrast"),
+        ({"kind": "mfcc-chroma", "sample_rate": 48_000, "fft_size": 256}, "features.fft_size must be a hundredth of"),
         (
             {"kind": "waveform", "sample_rate": 22_051},
             "features.sample_rate must be in 1000..192000, and a multiple of 25",

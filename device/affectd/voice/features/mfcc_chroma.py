@@ -83,10 +83,12 @@ class MfccChromaFeatures(VoiceFeatures):
         known = bool(self.parts) and set(self.parts) <= set(PARTS) and len(set(self.parts)) == len(self.parts)
         top_hz = CONTRAST_LOW_HZ * 2 ** (CONTRAST_OCTAVES - 1)
         too_low = "contrast" in self.parts and self.sample_rate / 2 <= top_hz
+        too_coarse = "contrast" in self.parts and self.sample_rate / self.fft_size > CONTRAST_LOW_HZ / 2
         return [
             ("parts", known, f"one or more of {', '.join(PARTS)}, each once"),
             ("sample_rate", not too_low, f"above {2 * top_hz:g} for contrast"),
             ("fft_size", 256 <= self.fft_size <= 65_536 and self.fft_size % 2 == 0, "even, in 256..65536"),
+            ("fft_size", not too_coarse, "a hundredth of sample_rate or more for contrast"),
             ("hop_length", 1 <= self.hop_length <= self.fft_size, "1 or more, and at most fft_size"),
             ("filters", 1 <= self.filters <= self.fft_size, "1 or more, and at most fft_size"),
             ("mfcc", 1 <= self.mfcc <= self.filters, "1 or more, and at most as many as filters"),
