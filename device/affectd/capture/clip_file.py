@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from affectd.capture.pixel_aspect import SQUARE, believed, with_square_pixels
+from affectd.capture.pixel_aspect import SQUARE, plausible_aspect, with_square_pixels
 from affectd.capture.pixel_format import gray_picture
 from affectd.errors import CaptureError
 from affectd.resample import SAMPLE_RATE
@@ -211,7 +211,7 @@ def _pixel_aspect(stream: Any, first: Fraction | None) -> Fraction | None:
     """
     codec = stream.codec_context.sample_aspect_ratio
     aspect = codec if codec and codec != first else stream.sample_aspect_ratio or codec
-    return believed(aspect.numerator, aspect.denominator) if aspect else None
+    return plausible_aspect(aspect.numerator, aspect.denominator) if aspect else None
 
 
 def _audio_stream(container: Any) -> Any:

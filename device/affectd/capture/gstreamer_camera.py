@@ -14,7 +14,7 @@ from affectd.capture.address import without_any_secrets
 from affectd.capture.camera_options import CameraOptions
 from affectd.capture.crash_marker import CrashMarker
 from affectd.capture.frame_rate_limiter import FrameRateLimiter
-from affectd.capture.pixel_aspect import SQUARE, believed, with_square_pixels
+from affectd.capture.pixel_aspect import SQUARE, plausible_aspect, with_square_pixels
 from affectd.capture.pixel_colour import colour_picture
 from affectd.capture.pixel_format import gray_picture
 from affectd.capture.protocols import CameraMode
@@ -88,7 +88,7 @@ class GStreamerCamera:
         except ValueError as error:
             raise CaptureError(f"camera {self.name}: sends {error}") from None
         signalled = caps.get_fraction("pixel-aspect-ratio")
-        aspect = self._options.pixel_aspect or (believed(*signalled[1:]) if signalled[0] else None) or SQUARE
+        aspect = self._options.pixel_aspect or (plausible_aspect(*signalled[1:]) if signalled[0] else None) or SQUARE
         self._marker.leave(proven=True)
         self._number += 1
         return Frame(with_square_pixels(image, aspect), captured_at, self._number)

@@ -14,7 +14,7 @@ from affectd.capture.address import encoded, encoding_advice, without_secrets
 from affectd.capture.camera_options import CameraOptions
 from affectd.capture.frame_rate_limiter import FrameRateLimiter
 from affectd.capture.freeze_detector import EVERY, FreezeDetector
-from affectd.capture.pixel_aspect import JFIF_BYTES, SQUARE, aspect_of_jpeg, believed, with_square_pixels
+from affectd.capture.pixel_aspect import JFIF_BYTES, SQUARE, aspect_of_jpeg, plausible_aspect, with_square_pixels
 from affectd.capture.protocols import CameraMode
 from affectd.errors import CaptureError
 from affectd.events import Frame
@@ -119,7 +119,7 @@ class OpenCvCamera:
         if self._pixel_aspect is not None:
             return self._pixel_aspect
         signalled = [self._capture.get(part) for part in (cv2.CAP_PROP_SAR_NUM, cv2.CAP_PROP_SAR_DEN)]
-        return self._jpeg_aspect or believed(*signalled) or SQUARE
+        return self._jpeg_aspect or plausible_aspect(*signalled) or SQUARE
 
     def _why_no_picture(self, at_once: bool) -> str:
         if not at_once:

@@ -19,7 +19,7 @@ JFIF_BYTES = 18
 """Of a JPEG, up to the densities in its JFIF segment, which is the first: units, 1 byte, and two of 2."""
 
 
-def believed(width: float, height: float) -> Fraction | None:
+def plausible_aspect(width: float, height: float) -> Fraction | None:
     """Return width over height of one pixel as a source signals it; None when it signals nothing or nonsense."""
     if not (1 <= width < 2**31 and 1 <= height < 2**31):
         return None
@@ -36,7 +36,7 @@ def aspect_of_jpeg(jpeg: bytes) -> Fraction | None:
     if len(jpeg) < JFIF_BYTES or jpeg[2:4] != b"\xff\xe0" or jpeg[6:11] != b"JFIF\0":
         return None
     units, width, height = struct.unpack_from(">BHH", jpeg, 13)
-    return None if units else believed(width, height)
+    return None if units else plausible_aspect(width, height)
 
 
 def with_square_pixels(image: NDArray[np.uint8], aspect: Fraction) -> NDArray[np.uint8]:

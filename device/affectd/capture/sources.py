@@ -13,10 +13,10 @@ from affectd.capture.cropped_camera import CroppedCamera
 from affectd.capture.frame_check import CheckedCamera
 from affectd.capture.gstreamer_camera import GStreamerCamera
 from affectd.capture.microphone.pyaudio_microphone import PyAudioMicrophone
-from affectd.capture.naming import camera_fault, is_clip
 from affectd.capture.opencv_camera import OpenCvCamera
 from affectd.capture.picamera import PiCamera
 from affectd.capture.protocols import Camera, Microphone
+from affectd.capture.source_settings import camera_fault, is_clip
 from affectd.capture.turned_camera import TurnedCamera
 from affectd.capture.v4l2.camera import V4l2Camera
 from affectd.errors import CaptureError, ConfigError

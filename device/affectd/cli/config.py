@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from affectd.capture.naming import is_clip
+from affectd.capture.source_settings import is_clip
 from affectd.config import Config
 from affectd.config.file import load, warnings, write_default
 from affectd.config.keys import keys_of, shown

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from affectd.capture.crop import Crop
-from affectd.capture.naming import channel_fault, is_clip, microphone_fault
+from affectd.capture.source_settings import channel_fault, is_clip, microphone_fault
 from affectd.config.setting import setting
 
 

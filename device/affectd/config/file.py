@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import Any, TextIO
 
 from affectd.capture.address import ENCODING, concealed, is_unclear
-from affectd.capture.naming import camera_fault
+from affectd.capture.source_settings import camera_fault
 from affectd.config import Config, MqttConfig
 from affectd.config import text as config_text
 from affectd.config.keys import (

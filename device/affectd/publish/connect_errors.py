@@ -20,8 +20,8 @@ def network_sentence(error: Exception, config: MqttConfig) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return certificate_error(error, config)
     if isinstance(error, ssl.SSLError):
-        unwelcome = tls.unwelcome(str(error), config)
-        return unwelcome or f"TLS failed: {error.reason or error}; is {config.port} the port for TLS?"
+        explain_alert = tls.explain_alert(str(error), config)
+        return explain_alert or f"TLS failed: {error.reason or error}; is {config.port} the port for TLS?"
     if config.tls and isinstance(error, ConnectionResetError):
         return f"ends the TLS handshake; is {config.port} the port for TLS?"
     if isinstance(error, TimeoutError):

@@ -12,7 +12,7 @@ from typing import Any
 from affectd.backoff import Backoff
 from affectd.config import MqttConfig
 from affectd.errors import BrokerError
-from affectd.publish.connection import Connection, connect
+from affectd.publish.connection import connect
 from affectd.publish.connection_events import ReceivedMessage
 from affectd.publish.connection_loop import ConnectionLoop
 from affectd.publish.message_throttle import MessageThrottle
@@ -165,7 +165,7 @@ class Session:
             self._stopping.wait(RECONNECT.delay_s(failures))
 
     def _connect(self) -> ConnectionLoop:
-        connection: Connection = connect(
+        connection = connect(
             self._config,
             client_id=self._client_id,
             will=(self._topics.availability, b"offline"),

@@ -97,13 +97,13 @@ def why_hung_up(config: MqttConfig) -> str | None:
         ):
             stream.recv(1)
     except ssl.SSLError as error:
-        return unwelcome(str(error), config)
+        return explain_alert(str(error), config)
     except (OSError, ValueError):
         pass
     return None
 
 
-def unwelcome(alert: str, config: MqttConfig) -> str | None:
+def explain_alert(alert: str, config: MqttConfig) -> str | None:
     """Explain why the broker does not trust us, from OpenSSL's text of its alert; None if it is another alert."""
     if "CERTIFICATE_REQUIRED" in alert or ("ALERT_HANDSHAKE_FAILURE" in alert and not config.cert_file):
         return "asks for a client certificate; set mqtt.cert_file and mqtt.key_file"

@@ -18,7 +18,7 @@ from affectd.assembly import make_face_detector
 from affectd.capture.camera_options import CameraOptions
 from affectd.capture.clip import Clip
 from affectd.capture.opencv_camera import OpenCvCamera
-from affectd.capture.pixel_aspect import LONGEST_SIDE, aspect_of_jpeg, believed, with_square_pixels
+from affectd.capture.pixel_aspect import LONGEST_SIDE, aspect_of_jpeg, plausible_aspect, with_square_pixels
 from affectd.capture.protocols import Camera, EndOfClipError
 from affectd.config import Config, FaceConfig
 from affectd.events import Frame
@@ -140,7 +140,7 @@ def test_nonsense_counts_as_square(tmp_path: Path, told: Fraction) -> None:
 
 @pytest.mark.parametrize("told", [(0, 1), (1, 0), (-1, 1), (float("nan"), 1), (float("inf"), 1), (9, 1), (1, 9)])
 def test_what_is_no_aspect_is_not_believed(told: tuple[float, float]) -> None:
-    assert believed(*told) is None
+    assert plausible_aspect(*told) is None
 
 
 @pytest.mark.parametrize("shape", [(2160, 3840, 3), (1080, 8, 3), (1, 1), (4320, 7680)])

@@ -11,9 +11,9 @@ from affectd.capture.auto_camera import AutoCamera
 from affectd.capture.camera_options import CameraOptions
 from affectd.capture.frame_check import CheckedCamera
 from affectd.capture.microphone.pyaudio_microphone import PyAudioMicrophone
-from affectd.capture.naming import is_clip
 from affectd.capture.picamera import PiCamera
 from affectd.capture.protocols import Camera
+from affectd.capture.source_settings import is_clip
 from affectd.capture.sources import make_camera, make_clip, make_microphone
 from affectd.errors import CaptureError, ConfigError
 from support.media import flash_and_beep, write_clip

@@ -11,8 +11,8 @@ import numpy as np
 
 from affectd import assembly
 from affectd.capture.frame_check import is_blank
-from affectd.capture.naming import is_clip
 from affectd.capture.protocols import Camera, EndOfClipError
+from affectd.capture.source_settings import is_clip
 from affectd.capture.turned_camera import TURNS, turned
 from affectd.cli.aiming import Appearance, Verdict, judge_brightness, judge_contrast, judge_sharpness, judge_size
 from affectd.cli.check.finding import Finding

@@ -78,7 +78,7 @@ def _feeds(config: Config, view: View) -> list[Feed]:
     feeds: list[Feed] = []
     clip = assembly.open_clip(config, realtime=True, loop=True)
     face = assembly.open_configured_model(config, "face")
-    camera = assembly.make_camera(config, clip, colour=assembly.wants_colour(face))
+    camera = assembly.make_camera(config, clip, colour=True)  # for the person who aims it
     if camera is not None and face is not None:
         feeds.append(CameraFeed(camera, assembly.make_face_reader(config, face), view, config))
     microphone = assembly.make_microphone(config, clip)
