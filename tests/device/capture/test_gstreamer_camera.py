@@ -34,8 +34,9 @@ def gi(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     sys.path.remove(str(folder))
 
 
-def opened(pipeline: str, *, fps: float = 30, timeout_s: float = 20) -> GStreamerCamera:
-    camera = GStreamerCamera(pipeline, CameraOptions(width=640, height=480, fps=fps, timeout_s=timeout_s))
+def opened(pipeline: str, *, fps: float = 30, timeout_s: float = 20, colour: bool = False) -> GStreamerCamera:
+    options = CameraOptions(width=640, height=480, fps=fps, timeout_s=timeout_s, colour=colour)
+    camera = GStreamerCamera(pipeline, options)
     camera.open()
     return camera
 
@@ -60,6 +61,16 @@ def test_the_picture_is_grey_and_without_padding() -> None:
     bars = frame.image[40, 20::46]  # seven bars of falling brightness over the whole width
     assert (np.diff(bars.astype(int)) < 0).all()
     assert abs(time.monotonic() - frame.captured_at) < 20
+
+
+def test_the_picture_is_in_colour_where_that_is_wanted() -> None:
+    scene = "videotestsrc is-live=true pattern=solid-color foreground-color=0xffc86428"
+    camera = opened(f"{scene} ! video/x-raw,format=I420,width=322,height=240", colour=True)
+    image, mode = camera.read().image, camera.mode
+    camera.close()
+    assert mode is not None
+    assert (image.shape, mode.format) == ((240, 322, 3), "BGR")
+    assert image[120, 320] == pytest.approx([0x28, 0x64, 0xC8], abs=4)
 
 
 @pytest.mark.parametrize("form", ["I420", "YUY2", "RGB", "GRAY8", "I420,colorimetry=1:4:0:0"])

@@ -212,6 +212,13 @@ def test_the_picture_is_read_in_the_format_that_was_granted(board: Board, kind: 
     assert set(np.unique(image)) == {40, 200}
 
 
+def test_the_picture_is_in_colour_where_that_is_wanted(board: Board) -> None:
+    image = opened(board, colour=True, rotate=180, crop=Crop(0, 0, 0.5, 0.5)).read().image
+    assert image.shape[2] == 3
+    blue, green, red = image.reshape(-1, 3).astype(int).mean(axis=0)  # its chroma is 255 all over
+    assert min(blue, red) > green + 50
+
+
 def test_a_format_that_is_not_known_is_a_sentence(board: Board) -> None:
     board.format = "BGR161616"
     with pytest.raises(CaptureError, match="camera picamera imx708: sends pictures in the format BGR161616"):

@@ -149,8 +149,8 @@ class Driver:
         return self._granted[self._code][2]
 
 
-def settled(pixel_format: str = "auto", **granted: tuple[int, int, float]) -> str:
-    options = CameraOptions(width=640, height=480, fps=10, timeout_s=1, pixel_format=pixel_format)
+def settled(pixel_format: str = "auto", *, colour: bool = False, **granted: tuple[int, int, float]) -> str:
+    options = CameraOptions(width=640, height=480, fps=10, timeout_s=1, pixel_format=pixel_format, colour=colour)
     layout, rate = V4l2Camera("/dev/video0", options)._negotiate(cast(Device, Driver(**granted)))
     return f"{layout.code} {layout.width} {rate:g}"
 
@@ -163,6 +163,13 @@ def test_jpegs_are_taken_first_then_yuyv_and_whatever_gives_size_and_rate() -> N
     assert settled(MJPG=(640, 480, 5), YUYV=(640, 480, 10)) == "YUYV 640 10"
     assert settled(MJPG=(640, 480, 0), YUYV=(640, 480, 10)) == "MJPG 640 0"  # this driver does not tell
     assert settled(MJPG=(800, 600, 5), YUYV=(1920, 1080, 5)) == "MJPG 800 5"
+
+
+def test_colours_count_for_more_than_size_and_rate_where_they_are_wanted() -> None:
+    granted = {"GREY": (640, 480, 10.0), "RGGB": (800, 600, 5.0), "Y16 ": (640, 480, 30.0)}
+    assert settled(**granted) == "GREY 640 10"
+    assert settled(colour=True, **granted) == "RGGB 800 5"
+    assert settled(colour=True, GREY=(640, 480, 10)) == "GREY 640 10"
 
 
 def test_a_format_can_be_named() -> None:
