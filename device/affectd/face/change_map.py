@@ -22,9 +22,11 @@ ANEW_S = 2.0
 """Everything is looked at again after so long, whether it changed or not."""
 REACH = 5
 """Cells around a change that are looked at with it: more of a face than its mouth may be new."""
-OWN_LEFT, OWN_ABOVE, OWN_RIGHT, OWN_BELOW = -1.5, -0.5, 2.5, 6.0
-"""Where changes are a followed person's own, in sides from the left and the top of the face: hair, shoulders, arms and
-chest move with it all the time. Who comes to stand before them is seen when everything is looked at anew."""
+HEAD = (-0.5, -0.5, 1.5, 1.5)
+"""Left, top, right and bottom around a followed face, in sides from its left and top: changes there are its own."""
+BODY = (-1.5, -0.5, 2.5, 6.0)
+"""The same of hair, shoulders, arms and chest, which move all the time: what comes into view there is looked at once in
+every way, and anew with everything else, but for no change in it."""
 
 _AROUND = np.ones((2 * REACH + 1, 2 * REACH + 1), np.uint8)
 
@@ -70,23 +72,32 @@ class ChangeMap:
         if now.shape != self._seen.shape:
             self._seen, self._looks = now.copy(), np.zeros(now.shape, np.int32)
             self._whole_at = at
+        boxes = np.reshape(list(followed), (-1, 4)) / (picture.scale * CELL)
+        heads, bodies = _covered(boxes, HEAD, now.shape), _covered(boxes, BODY, now.shape)
         change = max(LEAST_CHANGE, float(now.max() - now.min()) / 64)
         changed = np.abs(now - self._seen) > change
         self._seen[changed] = now[changed]
-        self._looks[changed] = 0
+        self._looks[changed & ~bodies] = 0
         if at - self._whole_at >= ANEW_S:
             self._whole_at = at
             self._wholes += 1
             return Search(np.ones(now.shape, np.bool_), self._wholes)
-        fresh = self._looks < LOOKS * attempts
+        fresh = (self._looks < np.where(bodies, attempts, LOOKS * attempts)) & ~heads
         self._looks += 1
-        for x, y, width, height in followed:
-            left, right = ((x + share * width) / picture.scale / CELL for share in (OWN_LEFT, OWN_RIGHT))
-            top, bottom = ((y + share * height) / picture.scale / CELL for share in (OWN_ABOVE, OWN_BELOW))
-            own = slice(max(0, round(top)), max(0, round(bottom))), slice(max(0, round(left)), max(0, round(right)))
-            fresh[own] = False
-            self._looks[own] = 0  # so that it is looked for there once it is not followed any more
+        self._looks[heads] = 0  # so that it is looked for there once it is not followed any more
         if not fresh.any():
             return None
         self._parts += 1
         return Search(np.asarray(cv2.dilate(fresh.astype(np.uint8), _AROUND), np.bool_), self._parts)
+
+
+def _covered(
+    boxes: NDArray[np.float64], part: tuple[float, float, float, float], shape: tuple[int, ...]
+) -> NDArray[np.bool_]:
+    """Return the cells (rows, columns) of `shape` that lie in a part of one of the boxes (n, 4), in cells."""
+    cells = np.zeros(shape, np.bool_)
+    for x, y, width, height in boxes:
+        left, right = (max(0, round(x + share * width)) for share in part[::2])
+        top, bottom = (max(0, round(y + share * height)) for share in part[1::2])
+        cells[top:bottom, left:right] = True
+    return cells
