@@ -41,6 +41,8 @@ def aspect_of_jpeg(jpeg: bytes) -> Fraction | None:
 
 def with_square_pixels(image: NDArray[np.uint8], aspect: Fraction) -> NDArray[np.uint8]:
     """Stretch a picture (height, width[, 3]) in its narrow direction; `aspect` is width over height of its pixels."""
+    if aspect == SQUARE:
+        return image
     rows, columns = image.shape[:2]
     width, height = columns * max(aspect, SQUARE), rows / min(aspect, SQUARE)
     fit = min(SQUARE, max(LONGEST_SIDE, rows, columns) / max(width, height))

@@ -23,6 +23,8 @@ LOOK_EVERY = 3
 """A face that keeps still is looked for, and its roll measured, on every n-th frame."""
 STILL = 0.97
 """Normalized correlation with the face when it was last found from which it keeps still, there or a pixel beside."""
+STEADY_DEG = 2.5
+"""Change of the roll up to which it is asked half as often from then on."""
 ROLL_SHARE = 0.7
 """How far the roll moves to the newest one: a detector's is a little off each time."""
 IDLE_EVERY = 2
@@ -41,6 +43,8 @@ class Track:
     """(PATCH, PATCH) picture of the face when last seen, for the frames in which the detector misses it."""
     roll_deg: float = 0.0
     """The head's tilt, clockwise positive, smoothed; 0 where the detector does not know."""
+    steady: bool = False
+    """Whether the head leaned no further when its roll was last asked."""
     number: int | None = None
     """Counts up from 1; None until a second frame confirms the face."""
     visible: bool = True
@@ -134,8 +138,11 @@ class FaceTracker:
 
     def _look_near(self, picture: SmallPicture, track: Track) -> FoundFace | None:
         last = FoundFace(track.box, track.roll_deg)
-        found = self.detector.detect_near(picture, last, ask_roll=self._frames % LOOK_EVERY == 0)
-        return _take_overlapping(track.box, found)
+        ask_roll = self._frames % (2 * LOOK_EVERY if track.steady else LOOK_EVERY) == 0
+        face = _take_overlapping(track.box, self.detector.detect_near(picture, last, ask_roll=ask_roll))
+        if ask_roll:
+            track.steady = face is not None and abs(face.roll_deg - track.roll_deg) <= STEADY_DEG
+        return face
 
     def _confirm(self, track: Track, face: FoundFace, picture: SmallPicture, at: float) -> None:
         if track.number is None:
