@@ -64,7 +64,7 @@ def settle(configured: str, folder: Path, *, root: Path = Path("/"), host: str =
     derived = _derived(machine, host)
     chosen = _drawn(host) if derived.advice else derived
     try:
-        _keep(folder / KEPT, chosen.id, machine)
+        _store(folder / KEPT, chosen.id, machine)
     except OSError:
         return derived
     return replace(chosen, source=f"{chosen.source}; kept in {folder / KEPT}")
@@ -173,7 +173,7 @@ def _read_kept(file: Path) -> tuple[str, Machine] | None:
     return (name, known) if good else None
 
 
-def _keep(file: Path, name: str, machine: Machine) -> None:
+def _store(file: Path, name: str, machine: Machine) -> None:
     """Write it so that a power cut leaves the whole file or none. Raises OSError."""
     new = file.with_name(f"{KEPT}.new")
     with new.open("w", encoding="ascii") as stream:

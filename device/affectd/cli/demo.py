@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
         topics = [
             f"{config.mqtt.base_topic}/{config.device.id}/{topic}" for topic in ("availability", "state", "event")
         ]
-        _introduce(config)
+        _print_start(config)
         with Subscriber(config.mqtt, topics) as subscriber, ThreadPoolExecutor(1) as executor:
             stop = threading.Event()
             daemon = executor.submit(Daemon(config, privacy=assembly.own_privacy(config)).run, stop)
@@ -162,7 +162,7 @@ def _demo_config(args: argparse.Namespace, clip: Path | None, folder: str, port:
     return dataclasses.replace(config, camera=dataclasses.replace(config.camera, source=str(clip.absolute())))
 
 
-def _introduce(config: Config) -> None:
+def _print_start(config: Config) -> None:
     ending = "; Ctrl-C ends" if config.camera.source in ("auto", "off") else ""
     print(f"camera: {config.camera.source}, microphone: {config.microphone.source}{ending}")
     print(f"broker: embedded, {config.mqtt.host}:{config.mqtt.port}; an MQTT client of its own shows what arrives:")

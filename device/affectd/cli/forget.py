@@ -90,11 +90,11 @@ def _box(text: str) -> str:
 def _daemon(own: Config) -> str | None:
     """Return who holds this box's outbox; None when nobody does, or that is not known."""
     from affectd.assembly import outbox_path
-    from affectd.store.lock import LockedError, look_past
+    from affectd.store.lock import LockedError, hold_without_trace
 
     outbox = outbox_path(own)
     try:
-        with look_past(outbox.with_name(outbox.name + ".lock")):
+        with hold_without_trace(outbox.with_name(outbox.name + ".lock")):
             return None
     except LockedError as error:
         return str(error)

@@ -78,7 +78,7 @@ class Subscriber:
         while (left := end - time.monotonic()) > 0:
             try:
                 if self._connection is None:
-                    self._take(self._tried.get(timeout=left))
+                    self._handle_outcome(self._tried.get(timeout=left))
                     continue
                 event = self._connection.events.get(timeout=left)
             except queue.Empty:
@@ -95,7 +95,7 @@ class Subscriber:
                 self._try_again()
         return None
 
-    def _take(self, outcome: Connection | Exception) -> None:
+    def _handle_outcome(self, outcome: Connection | Exception) -> None:
         """Go on with a new connection, or try again after a fault of the broker or the network."""
         if isinstance(outcome, BrokerError):
             log.warning("%s", outcome)

@@ -94,14 +94,14 @@ class HaarDetector:
         how many of its windows did; asking for it takes as long as all the rest.
         """
         held = min(max(near.roll_deg, -STEEPEST_DEG), STEEPEST_DEG)
-        close = self._look_closely(picture, near.box, held)
-        place = close or self._look(picture, near.box, held, _WIDE)
+        close = self._detect_closely(picture, near.box, held)
+        place = close or self._detect_at_roll(picture, near.box, held, _WIDE)
         if place is not None and not ask_roll:
             return [FoundFace(place.box, near.roll_deg)]
         # Once the face is found, its roll is measured in its place alone.
         around, scope = (near.box, _WIDE) if place is None else (place.box, _IN_PLACE)
         turns = (-TURN_DEG, TURN_DEG) if close else (-TURN_DEG, 0.0, TURN_DEG)
-        looks = (self._look(picture, around, held + turn, scope) for turn in turns)
+        looks = (self._detect_at_roll(picture, around, held + turn, scope) for turn in turns)
         seen = [each for each in (close, *looks) if each is not None] or ([] if place is None else [place])
         if not seen:
             return []
@@ -109,10 +109,10 @@ class HaarDetector:
         best = place or max(seen, key=lambda each: each.windows)
         return [FoundFace(best.box, roll)]
 
-    def _look_closely(self, picture: SmallPicture, box: PixelBox, roll_deg: float) -> _Seen | None:
+    def _detect_closely(self, picture: SmallPicture, box: PixelBox, roll_deg: float) -> _Seen | None:
         """Return the face that has moved little, in half the time; looking twice, as part may be out of sight."""
         for _ in range(2):
-            seen = self._look(picture, box, roll_deg, _TIGHT)
+            seen = self._detect_at_roll(picture, box, roll_deg, _TIGHT)
             if seen is None:
                 return None
             if max(abs(new - old) for new, old in zip(seen.box, box, strict=True)) <= HARDLY * box[2]:
@@ -120,7 +120,7 @@ class HaarDetector:
             box = seen.box
         return None
 
-    def _look(self, picture: SmallPicture, box: PixelBox, roll_deg: float, scope: _Scope) -> _Seen | None:
+    def _detect_at_roll(self, picture: SmallPicture, box: PixelBox, roll_deg: float, scope: _Scope) -> _Seen | None:
         """Return the face in the place of `box` that is upright once the picture is turned back by `roll_deg`."""
         turned = _Turned.cut(picture, box, roll_deg, scope.margin)
         if turned is None:

@@ -33,13 +33,13 @@ class StillReader:
 
     def read(self, image: NDArray[np.uint8]) -> tuple[TrackedFace, ...]:
         """Return the faces of a picture, (height, width, 3) BGR or (height, width) grey, the largest first."""
-        large = _look(self.near, image)
-        small = (face for face in _look(self.far, image) if face.box.height < self.far_below)
+        large = _detect_twice(self.near, image)
+        small = (face for face in _detect_twice(self.far, image) if face.box.height < self.far_below)
         faces = [*large, *(face for face in small if not any(_same(face, other) for other in large))]
         return tuple(sorted(faces, key=lambda face: face.box.width * face.box.height, reverse=True))
 
 
-def _look(reader: FaceReader, image: NDArray[np.uint8]) -> tuple[TrackedFace, ...]:
+def _detect_twice(reader: FaceReader, image: NDArray[np.uint8]) -> tuple[TrackedFace, ...]:
     """Return what is seen once the detector has looked everywhere, and once more, for a second look confirms a face."""
     reader.reset()
     detector, gray = reader.tracker.detector, to_gray(image)

@@ -93,7 +93,7 @@ class FaceTracker:
                 found = [other for other in found if overlap(track.box, other.box) < SAME_FACE]
                 continue
             # From near first: it knows the roll, which full detection may not.
-            face = self._look_near(picture, track) or _take_overlapping(track.box, found)
+            face = self._detect_near(picture, track) or _take_overlapping(track.box, found)
             if face is not None:
                 self._confirm(track, face, picture, at)
             else:
@@ -136,7 +136,7 @@ class FaceTracker:
         track.box = (x + (column - 1) * width / PATCH, y + (row - 1) * height / PATCH, width, height)
         return True
 
-    def _look_near(self, picture: SmallPicture, track: Track) -> FoundFace | None:
+    def _detect_near(self, picture: SmallPicture, track: Track) -> FoundFace | None:
         last = FoundFace(track.box, track.roll_deg)
         ask_roll = self._frames % (2 * LOOK_EVERY if track.steady else LOOK_EVERY) == 0
         face = _take_overlapping(track.box, self.detector.detect_near(picture, last, ask_roll=ask_roll))

@@ -59,7 +59,7 @@ def load_runtime(choice: str) -> Runtime:
             return found
         except (ImportError, AttributeError) as error:
             problems.append(f"{name}: {error}")
-    _look_for_memory(2**26)
+    _require_memory(2**26)
     raise ModelError(
         f"no TFLite runtime for inference.runtime = {choice!r} ({'; '.join(problems)}); "
         f"install one ({sys.executable} -m pip install ai-edge-litert) or set inference.runtime to 'auto'"
@@ -98,7 +98,7 @@ class Interpreter:
             """Operations that the delegate took, and all there are."""
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
-            _look_for_memory(4 * len(content))
+            _require_memory(4 * len(content))
             reason = str(error).strip().partition("\n")[0] or type(error).__name__
             raise ModelError(f"{path}: {runtime} cannot open it: {reason}") from error
         takes, gives = self._interpreter.get_input_details(), self._interpreter.get_output_details()
@@ -202,7 +202,7 @@ def _floats(stored: NDArray[Any], kind: TensorType) -> FloatArray:
     return values
 
 
-def _look_for_memory(needed: int) -> None:
+def _require_memory(needed: int) -> None:
     """Raise MemoryError when there are not so many bytes: runtimes that got none blame the model, which may be good."""
     bytearray(needed)
 

@@ -48,7 +48,7 @@ def _kernel_synced() -> bool:
     except (OSError, AttributeError):
         return False
     if answer < 0:
-        _say_once(os.strerror(ctypes.get_errno()))
+        _log_once(os.strerror(ctypes.get_errno()))
     return 0 <= answer < _TIME_ERROR
 
 
@@ -58,7 +58,7 @@ def _libc() -> ctypes.CDLL:
 
 
 @functools.cache
-def _say_once(reason: str) -> None:
+def _log_once(reason: str) -> None:
     log.warning(
         "the kernel does not say whether a time service keeps the clock (adjtimex: %s), so clock_synced is true "
         "only with systemd-timesyncd; a sandbox must allow adjtimex and clock_adjtime",

@@ -45,7 +45,7 @@ class MessageThrottle:
             self._log_unknown(message.topic)
             return
         if not self._late and self._rate.allowed() >= 1:
-            self._hand_on(message)
+            self._deliver(message)
             return
         now = time.monotonic()
         if now >= self._silent_until:
@@ -57,7 +57,7 @@ class MessageThrottle:
     def deliver_late(self) -> float:
         """Hand on what had to wait, if its turn has come; return in how many seconds to call again at the latest."""
         while self._late and self._rate.allowed() >= 1:
-            self._hand_on(self._late.pop(next(iter(self._late))))
+            self._deliver(self._late.pop(next(iter(self._late))))
         return _LATE_S if self._late else _IDLE_S
 
     def _log_unknown(self, topic: str) -> None:
@@ -70,6 +70,6 @@ class MessageThrottle:
             self._logged.add(topic)
             log.warning("ignored a message on %.200r: there is no such command", topic)
 
-    def _hand_on(self, message: ReceivedMessage) -> None:
+    def _deliver(self, message: ReceivedMessage) -> None:
         self._rate.spend()
         self._on_message(message)

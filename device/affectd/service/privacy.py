@@ -90,7 +90,7 @@ class PrivacySwitch:
         """Read the file, take the waiting command, close or open. Call it once before any device is opened."""
         switch = self._sources.switch()
         self._obey(switch)
-        self._keep()
+        self._store_command()
         trouble = self._refusal
         on = switch.on or self._demanded
         closed = False
@@ -121,7 +121,7 @@ class PrivacySwitch:
             self._demanded = self._obeyed = command == "on"
             self._keep_at = 0.0
 
-    def _keep(self) -> None:
+    def _store_command(self) -> None:
         """Have the disk keep the last command; what it does not take holds for this run, and is tried again."""
         if self._obeyed is None or self._obeyed == self._kept:
             self._unkept = None

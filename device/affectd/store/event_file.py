@@ -44,7 +44,7 @@ class EventFile:
         self._db = sqlite3.connect(path, check_same_thread=False, timeout=_BUSY_S, isolation_level="IMMEDIATE")
         self._db.text_factory = bytes  # what a damaged file calls text need not be any
         try:
-            self._look_through()
+            self._measure()
             if after_seq > self.last_seq:
                 self.write([], last_seq=after_seq)
         except (sqlite3.Error, UnicodeDecodeError) as error:
@@ -53,7 +53,7 @@ class EventFile:
                 raise sqlite3.DatabaseError(f"its tables are not an outbox's: {error!r:.200}") from error
             raise
 
-    def _look_through(self) -> None:
+    def _measure(self) -> None:
         self._db.executescript(_TABLES)
         self._checkpoint_every(_CHECKPOINT_PAGES)
         if self._value("PRAGMA quick_check") != b"ok":

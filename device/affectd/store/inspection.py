@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from affectd.errors import OutboxError
-from affectd.store.lock import LockedError, look_past
+from affectd.store.lock import LockedError, hold_without_trace
 from affectd.store.outbox import OutboxInUseError
 
 _SAMPLE = bytes(64 * 1024)
@@ -32,7 +32,7 @@ def inspect_outbox(path: Path) -> OutboxContents | None:
     OutboxError when it or its folder cannot be read or written.
     """
     try:
-        with look_past(path.with_name(path.name + ".lock")):
+        with hold_without_trace(path.with_name(path.name + ".lock")):
             found = _read_copy(path) if path.exists() else None
             _try_folder(path.parent)
             if found is not None:

@@ -48,7 +48,7 @@ class FileLock:
 
 
 @contextmanager
-def look_past(path: Path) -> Iterator[None]:
+def hold_without_trace(path: Path) -> Iterator[None]:
     """Keep others from taking the lock inside, and leave no trace, not even the file where there is none.
 
     Raises LockedError when a process holds the lock, and OSError for a file that may not be read.

@@ -57,13 +57,15 @@ def _run_bundle(args: argparse.Namespace) -> int:
     except CaptureError as error:
         if args.clip is not None:
             raise
-        _say(f"by itself only: {error}")
+        _print_progress(f"by itself only: {error}")
         has_clip = False
-    _say("measuring every variant, runtime and accelerator ...")
+    _print_progress("measuring every variant, runtime and accelerator ...")
     alone = measure_alone(bundle, config.inference)
     at_work = measure_at_work(alone, config) if has_clip else []
     if has_clip and not at_work and any(each.cost for each in alone):
-        _say(f"not at work: {config.camera.source} {'shows no face' if bundle.task == 'face' else 'holds no speech'}")
+        _print_progress(
+            f"not at work: {config.camera.source} {'shows no face' if bundle.task == 'face' else 'holds no speech'}"
+        )
     print((document if args.json else table)(bundle, alone, at_work))
     refuse_wrong(bundle, alone)
     return 0
@@ -78,14 +80,14 @@ def _run_daemon(args: argparse.Namespace) -> int:
     clip = existing_clip(args.clip, option="--clip")
     config = load_config(args)
     config = with_clip(assembly.identified(config, assembly.identity(config)), clip)
-    _say("measuring stages ...")
+    _print_progress("measuring stages ...")
     stages, models = measure_stages(config)
     cost = None
     with bench_broker(config.mqtt, given=args.mqtt_host is not None or args.config is not None) as mqtt:
         if mqtt is None:
-            _say("no broker: name one with --host, or install mosquitto; the daemon is not measured")
+            _print_progress("no broker: name one with --host, or install mosquitto; the daemon is not measured")
         else:
-            _say("running the daemon on the clip in real time ...")
+            _print_progress("running the daemon on the clip in real time ...")
             cost = measure_daemon(args.config, clip, mqtt, decoding_percent(unpaced(config)))
     if args.json:
         print(json.dumps(_document(config, models, stages, cost), indent=2))
@@ -146,5 +148,5 @@ def _print_tables(models: dict[str, str], stages: list[Stage], cost: DaemonCost 
         print(f"{what:<44}{budget:>7g} {unit:<2}{shown:>12}{verdict}")
 
 
-def _say(sentence: str) -> None:
+def _print_progress(sentence: str) -> None:
     print(sentence, file=sys.stderr, flush=True)

@@ -50,7 +50,7 @@ def probe_camera(config: Config) -> Finding:
     look = _Look(_detector(config), config.face.min_size)
     try:
         camera.open()
-        _look_for_a_face(camera, max(LOOK_S, FEWEST_FRAMES / settings.fps), look)
+        _search_face(camera, max(LOOK_S, FEWEST_FRAMES / settings.fps), look)
         mode = camera.mode
     finally:
         camera.close()
@@ -70,7 +70,7 @@ def _detector(config: Config) -> FaceDetector:
         return HaarDetector(config.face.min_size)
 
 
-def _look_for_a_face(camera: Camera, duration_s: float, look: _Look) -> None:
+def _search_face(camera: Camera, duration_s: float, look: _Look) -> None:
     frame = camera.read()
     look.take(frame)
     began_at, gives_up_at = frame.captured_at, time.monotonic() + MOST_S

@@ -59,12 +59,12 @@ def run(args: argparse.Namespace) -> int:
             with ExitStack() as devices:
                 for feed in feeds:
                     devices.enter_context(feed)
-                _introduce(" and ".join(dict.fromkeys(feed.device for feed in feeds)), port, args.unwatched)
+                _print_address(" and ".join(dict.fromkeys(feed.device for feed in feeds)), port, args.unwatched)
                 ending = _wait(feeds, privacy, monitor, view, args.unwatched)
         except AffectdError as error:
-            _tell_browsers(view, str(error))
+            _notify_browsers(view, str(error))
             raise
-        _tell_browsers(view, ending.reason)
+        _notify_browsers(view, ending.reason)
     with suppress(OSError):  # the caller may have left
         print(f"affectd: the preview has ended: {ending.reason}", file=sys.stderr)
     return ending.exit_code
@@ -110,7 +110,7 @@ def _wait(
     return ending
 
 
-def _tell_browsers(view: View, reason: str) -> None:
+def _notify_browsers(view: View, reason: str) -> None:
     """Have those that watch show why they see nothing any more; the devices are closed already."""
     watched = view.watched
     view.end(reason)
@@ -118,7 +118,7 @@ def _tell_browsers(view: View, reason: str) -> None:
         time.sleep(LAST_WORD_S)
 
 
-def _introduce(devices: str, port: int, unwatched_s: float) -> None:
+def _print_address(devices: str, port: int, unwatched_s: float) -> None:
     print(
         f"http://127.0.0.1:{port}/ shows {devices} to this box only; Ctrl-C ends, or {_duration(unwatched_s)} "
         f"without a browser\nfrom another machine: ssh -L {port}:localhost:{port} {platform.node()}, and there "

@@ -28,7 +28,7 @@ def main(descriptor: int, seconds: int) -> None:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would take the card's space
     job = json.load(sys.stdin)
 
-    def say(**what: Any) -> None:
+    def report(**what: Any) -> None:
         os.write(descriptor, json.dumps(what).encode() + b"\n")
 
     # Slow to import, and its own faults are not the accelerator's.
@@ -42,20 +42,20 @@ def main(descriptor: int, seconds: int) -> None:
     path, golden, kind = bundle.model_file(job["kind"]), bundle.golden(), job["kind"]
     accelerator = named(job["delegate"], job["options"], job["threads"])
     try:
-        say(step=STEPS[0])
+        report(step=STEPS[0])
         opened = accelerator.open(path, runtime)
-        say(step=STEPS[1])
+        report(step=STEPS[1])
         opened.network(golden.inputs[0])
-        say(step=STEPS[2])
-        ms = prove(bundle, kind, golden, opened.network, on_sample=lambda: say(step=STEPS[2]))
+        report(step=STEPS[2])
+        ms = prove(bundle, kind, golden, opened.network, on_sample=lambda: report(step=STEPS[2]))
         share = opened.share
-        say(step=STEPS[3])
+        report(step=STEPS[3])
         del opened
         gc.collect()
     except (ModelError, MemoryError, RuntimeError, ValueError) as error:
-        say(fault=" ".join(str(error).split()) or type(error).__name__)
+        report(fault=" ".join(str(error).split()) or type(error).__name__)
     else:
-        say(ms=ms, share=share)
+        report(ms=ms, share=share)
 
 
 if __name__ == "__main__":
