@@ -21,7 +21,8 @@ from affectd.events import LABELS, VOICE_LABELS
 ROOT = Path(__file__).resolve().parents[1]
 MIDDLE = "size = 96\nchannels = 3\nequalize = false\nmean = 127.5\nstd = 127.5"
 IMAGENET = "size = 96\nchannels = 3\nequalize = false\nmean = [127.0, 127.0, 127.0]\nstd = [128.0, 128.0, 128.0]"
-GREY = "size = 48\nequalize = false\nmean = {mean}\nstd = {std}"
+GREY = "size = {size}\nequalize = false\nmean = {mean}\nstd = {std}"
+TORCH = GREY.format(size=48, mean=127.0, std=128.0)
 FER = "size = 64\nequalize = false\nmean = 127.5\nstd = 127.5"
 FER_LABELS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 
@@ -44,17 +45,17 @@ MODELS = (
     Brought(
         "EfficientNet-Lite0, ImageNet's weights, ONNX from PyTorch", "efficientnet_lite0.onnx", preprocessing=IMAGENET
     ),
-    Brought("a small network, ONNX from PyTorch", "small.onnx", "softmax", GREY.format(mean=127.0, std=128.0)),
-    Brought("the same as TorchScript", "small.pt", "softmax", GREY.format(mean=127.0, std=128.0)),
-    Brought("the same as an exported program", "small.pt2", "softmax", GREY.format(mean=127.0, std=128.0)),
+    Brought("a small network, ONNX from PyTorch", "small.onnx", "softmax", TORCH),
+    Brought("the same as TorchScript", "small.pt", "softmax", TORCH),
+    Brought("the same as an exported program", "small.pt2", "softmax", TORCH),
     Brought("fer's network, a Keras 2 .hdf5 from its package", "emotion_model.hdf5", "softmax", FER),
     Brought("fer's network, a finished .tflite from its package", "emotion_model_quantized.tflite", "softmax", FER),
-    Brought("an .h5 that only Keras 2 can read", "keras_2.h5", "softmax", GREY.format(mean=127.5, std=127.5)),
+    Brought("an .h5 that only Keras 2 can read", "keras_2.h5", "softmax", GREY.format(size=48, mean=127.5, std=127.5)),
     Brought("a BiLSTM, Keras 3", "bilstm.keras", "softmax", features="mfcc"),
     Brought("a GRU, Keras 3", "gru.keras", "softmax", features="mfcc"),
     Brought("a log-mel network, SavedModel", "log_mel_saved", features="log-mel"),
 )
-GIVEN = Brought("", "", "logits", GREY.format(mean=127.0, std=128.0))
+GIVEN = Brought("", "", "logits", TORCH)
 REFUSED = {
     "a PyTorch file of weights alone": ("weights.pt", GIVEN),
     "a pickled PyTorch object": ("pickled.pt", GIVEN),
@@ -63,7 +64,7 @@ REFUSED = {
     "three channels where one is given": ("efficientnet_lite0.onnx", GIVEN),
     "a size that is not the model's": (
         "small.onnx",
-        Brought("", "", "softmax", GREY.format(mean=0, std=255).replace("48", "64")),
+        Brought("", "", "softmax", GREY.format(size=64, mean=0, std=255)),
     ),
     "probabilities called logits": ("small.onnx", GIVEN),
     "a file of no known format": ("model.bin", GIVEN),

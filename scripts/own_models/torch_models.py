@@ -32,7 +32,9 @@ def main(folder: Path) -> None:
     lite.eval()._fc = nn.Identity()
     lite._fc = head(lite, faces, truth)
     torch.onnx.export(lite, (faces[:1],), folder / "efficientnet_lite0.onnx", dynamo=True, external_data=False)
-    small = nn.Sequential(*(part for layer in zip((1, *CHANNELS), CHANNELS) for part in block(*layer)))
+    small = nn.Sequential(
+        *(part for layer in zip((1, *CHANNELS[:-1]), CHANNELS, strict=True) for part in block(*layer))
+    )
     small.extend([nn.AdaptiveAvgPool2d(1), nn.Flatten()])
     grey = faces[:, :1, ::2, ::2].contiguous()
     with torch.no_grad():
