@@ -77,8 +77,9 @@ def main(work: Path) -> int:
     write_sound(work, sound)
     missed = [model.what for model in MODELS if not bring(work, model, photograph, sound)]
     for what, (file, like) in REFUSED.items():
-        code, last = bundle(work, Brought(what, file, like.output, like.preprocessing, like.features))
-        left = (work / "bundles" / file).exists()
+        out = work / "refused" / file
+        code, last = bundle(work, Brought(what, file, like.output, like.preprocessing, like.features), out)
+        left = out.exists()
         print(f"\n{what}: exit code {code}, {'something' if left else 'nothing'} written\n  {last}", flush=True)
         if code != 9 or left or "Traceback" in last:
             missed.append(what)
@@ -89,21 +90,22 @@ def main(work: Path) -> int:
 def bring(work: Path, model: Brought, photograph: Path, sound: Path) -> bool:
     """Make a bundle of the model and read a face or a voice with it; return whether that went well."""
     began = time.monotonic()
-    code, last = bundle(work, model)
+    out = work / "bundles" / model.file
+    code, last = bundle(work, model, out)
     print(f"\n== {model.what} ({model.file}), {time.monotonic() - began:.0f} s\n{last}", flush=True)
     if code:
         return False
     file = photograph if model.preprocessing else sound
     task = "FACE" if model.preprocessing else "VOICE"
-    settings = {**os.environ, f"AFFECTD_INFERENCE_{task}_MODEL": str(work / "bundles" / model.file)}
+    settings = {**os.environ, f"AFFECTD_INFERENCE_{task}_MODEL": str(out)}
     read = run([str(Path(sys.executable).with_name("affectd")), "read", "--json", "--no-config", str(file)], settings)
     print(f"  affectd read {file.name}: {read.stdout.strip() or read.stderr.strip()}", flush=True)
     return read.returncode == 0
 
 
-def bundle(work: Path, model: Brought) -> tuple[int, str]:
+def bundle(work: Path, model: Brought, out: Path) -> tuple[int, str]:
     """Run `affectd-convert bundle --from` on the model; return its exit code and what it said."""
-    toml, out = work / f"{model.file}.toml", work / "bundles" / model.file
+    toml = work / f"{model.file}.toml"
     toml.write_text(described(work, model))
     command = [str(Path(sys.executable).with_name("affectd-convert")), "bundle", "--from", str(toml), "--out", str(out)]
     done = run(command, dict(os.environ))
