@@ -29,6 +29,10 @@ from affectd_convert.evaluation.report import Split
 
 NAMED = 20
 """Samples left out that get a sentence each."""
+_FINISHED = (
+    "This model was brought as a finished `.tflite`. What it is held against below is itself on TensorFlow's plain "
+    "kernels: of what its own quantization cost, that says nothing."
+)
 _BOTH = "is representative and held_out at once, and figures on what was trained on say nothing"
 
 
@@ -186,4 +190,5 @@ def _describe(own: OwnModel, toml: Path, folder: Path) -> Description:
         parameters=(own.preprocessing if own.task == "face" else own.features).to_manifest(),
         training_data=own.training_data,
         commands=[f"affectd-convert bundle --from {toml.name} --out {folder}"],
+        note=_FINISHED if own.model.suffix.lower() == ".tflite" else "",
     )

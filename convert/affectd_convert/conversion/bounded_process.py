@@ -71,7 +71,10 @@ def run_module(module: str, arguments: Sequence[object], *, what: str, bounds: B
     if process.returncode < 0:
         raise ConversionError(f"{what} crashed: {_explain(signal.Signals(-process.returncode), said)}")
     if process.returncode:
-        raise ConversionError(f"{what} failed: {said[-1] if said else f'exit code {process.returncode}'}")
+        reason = said[-1] if said else f"exit code {process.returncode}"
+        # A sentence that names the file already needs no second name before it.
+        named = reason.startswith(what.partition(": ")[0])
+        raise ConversionError(reason if named else f"{what} failed: {reason}")
 
 
 def exit_code_of(step: Callable[[], object]) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import importlib.util
 import sys
 import tempfile
@@ -12,6 +11,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from affectd_convert.conversion.float_model import KERAS_MODEL, load_parent
 from affectd_convert.conversion.import_saved_model import import_saved_model
@@ -81,12 +81,10 @@ def _by_keras_2(path: Path, out: Path, wanted: Wanted, error: ConversionError) -
     if not _is_hdf5(path):
         raise error
     if importlib.util.find_spec("tf_keras") is None:
-        version = importlib.metadata.version("tensorflow-cpu")
         raise ConversionError(
             f"{error}; if Keras 2 wrote it, install that (--no-deps, for it asks for another TensorFlow): "
-            f"{sys.executable} -m pip install --no-deps tf-keras=={version}"
+            f"{sys.executable} -m pip install --no-deps tf-keras=={tf.__version__}"
         ) from error
-    import tensorflow as tf
     import tf_keras
 
     try:

@@ -10,6 +10,7 @@ float32, and gives logits in affectd's order of labels: `model.keras`, which tak
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
 from collections.abc import Mapping
@@ -42,7 +43,7 @@ def import_model(path: Path, out: Path, wanted: Wanted) -> None:
         raise ConversionError(f"{path}: of no format that affectd reads: {known}, or the folder of a SavedModel")
     name = FORMATS[ending]
     # Each loads its own framework, and no other.
-    module = __import__(f"affectd_convert.conversion.{name}", fromlist=[name])
+    module = importlib.import_module(f"affectd_convert.conversion.{name}")
     layout = getattr(module, name)(path, out, wanted)
     if layout.changes:
         (out / NOTES).write_text(f"{path}: {layout}\n", encoding="utf-8")

@@ -171,6 +171,8 @@ def _hold_against_runtime(  # noqa: PLR0917
         expected = np.concatenate([session.run(None, {source: x})[0] for x in given])
     except Exception as error:  # ONNX Runtime has a class of its own for every kind of failure
         raise ConversionError(f"{name}: ONNX Runtime cannot run it: {' '.join(str(error).split())}") from error
+    if not np.isfinite(expected).all():
+        raise ConversionError(f"{name}: gives NaN or infinity for random inputs, in ONNX Runtime too; train it anew")
     found = np.concatenate([np.asarray(logits(x[np.newaxis])) for x in samples])
     if wanted.output == "softmax":
         found, expected = found - found.max(axis=1, keepdims=True), np.log(np.maximum(expected, 1e-30))
