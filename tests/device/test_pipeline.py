@@ -15,7 +15,7 @@ from affectd.config import Config
 from affectd.errors import CaptureError
 from affectd.events import AudioChunk, Frame
 from affectd.face.haar import HaarDetector
-from affectd.face.preprocess import FacePreprocessing
+from affectd.face.preprocess import FacePreprocessing, to_gray
 from affectd.face.reader import FaceReader
 from affectd.fusion.fuser import Fuser
 from affectd.pipeline import Pipeline
@@ -54,7 +54,7 @@ class Seeing:
 
     def __init__(self) -> None:
         self.pulled_out = False
-        self._picture = scene((320, 220, 170))
+        self.picture = scene((320, 220, 170))
 
     def open(self) -> None:
         pass
@@ -64,7 +64,7 @@ class Seeing:
         if self.pulled_out:
             self.pulled_out = False
             raise CaptureError("camera: pulled out")
-        return Frame(self._picture, time.monotonic(), 1)
+        return Frame(self.picture, time.monotonic(), 1)
 
     def close(self) -> None:
         pass
@@ -99,7 +99,8 @@ class Box:
     def __init__(self, publisher: Publisher, listener: Listener) -> None:
         self._listener = listener
         self.camera, self.microphone = Seeing(), Hearing()
-        self.face_reader = FaceReader.create(Classifier(7), FacePreprocessing(), HaarDetector(), detect_every=1)
+        colour = FacePreprocessing(channels=3, colour="rgb", equalize=False)
+        self.face_reader = FaceReader.create(Classifier(7), colour, HaarDetector(), detect_every=1)
         self.voice_reader = VoiceReader(Classifier(8), MfccFeatures(), LevelActivity())
         self._pipeline = Pipeline(
             Config(),
@@ -125,6 +126,10 @@ class Box:
     def tracks(self) -> list[int]:
         """The numbers of the faces in all readings so far."""
         return [face["track"] for told in self._listener.on(TOPICS.faces) for face in told.json["faces"]]
+
+    @property
+    def camera_notice(self) -> str | None:
+        return self._pipeline.camera_notice
 
     @property
     def speaking(self) -> list[bool]:
@@ -166,6 +171,15 @@ def test_a_face_seen_after_a_replug_is_another_track(box: Box) -> None:
     until(lambda: box.tracks[-3:] == [1, 1, 1], 20)
     box.camera.pulled_out = True
     until(lambda: box.tracks[-1] == 2, 20)
+
+
+def test_pictures_without_the_colour_that_the_model_wants_are_told_while_they_come(box: Box) -> None:
+    until(lambda: box.tracks, 20)
+    assert box.camera_notice is None
+    coloured, box.camera.picture = box.camera.picture, to_gray(box.camera.picture)
+    until(lambda: "the pictures are grey" in (box.camera_notice or ""), 20)
+    box.camera.picture = coloured
+    until(lambda: box.camera_notice is None, 20)
 
 
 def test_what_was_said_before_the_devices_were_closed_is_not_heard_afterwards(box: Box, tmp_path: Path) -> None:

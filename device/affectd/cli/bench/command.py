@@ -119,7 +119,6 @@ def _document(
 ) -> dict[str, object]:
     return {
         "clip": config.camera.source,
-        "variant": config.inference.variant,
         "models": models,
         "stages": {stage.name: stage.to_json() for stage in stages},
         "daemon": None if cost is None else cost.to_json(),

@@ -157,6 +157,10 @@ def probe_model(task: str, config: Config) -> Finding:
         f"{choice}; "
         f"{len(present)} checksum{'s' * (len(present) != 1)} and the golden answers are right"
     )
+    if task == "face":
+        preprocessing = assembly.face_preprocessing(bundle)
+        height, width, _ = preprocessing.shape
+        found += f"; it sees faces of {width}x{height} pixels in {preprocessing.colour}"
     if task == "voice":
         found += f"; speech is found by {assembly.make_voice_reader(config, model).activity.name}"
     if choice.fell_back:
