@@ -122,10 +122,11 @@ def _measure(workload: Workload, accelerator: Accelerator) -> Alone:
         )
     except subprocess.TimeoutExpired:
         return Alone(workload, accelerator, None, f"is too slow: not done within {ALL_S:g} s")
-    if ended.returncode:
+    answers = [line for line in ended.stdout.splitlines() if line.startswith("{")]  # libraries print what they like
+    if ended.returncode or not answers:
         said = (ended.stderr.strip().splitlines() or ["it said nothing"])[-1]
         return Alone(workload, accelerator, None, f"its process ended with {ended.returncode} ({said})")
-    answer = json.loads(ended.stdout.splitlines()[-1])
+    answer = json.loads(answers[-1])
     if "fault" in answer:
         return Alone(workload, accelerator, None, answer["fault"])
     return Alone(workload, accelerator, Cost(**answer))
