@@ -1,4 +1,4 @@
-"""ONNX's operations in TensorFlow's, by name; those over windows and sequences stand in files of their own."""
+"""ONNX's operations in TensorFlow's, by name; those over windows, sequences and shapes stand in files of their own."""
 
 from __future__ import annotations
 
@@ -9,7 +9,22 @@ import numpy as np
 import tensorflow as tf
 
 from affectd_convert.conversion.onnx_recurrent import recurrent
-from affectd_convert.conversion.onnx_values import Node, Operand, Value, aligned, turned
+from affectd_convert.conversion.onnx_shapes import (
+    concat,
+    expand,
+    flatten,
+    gather,
+    pad,
+    reshape,
+    shape,
+    slices,
+    split,
+    squeeze,
+    tile,
+    transpose,
+    unsqueeze,
+)
+from affectd_convert.conversion.onnx_values import Node, Operand, Value, aligned
 from affectd_convert.conversion.onnx_windows import convolution, global_pooling, pooling, resizing
 
 Operation = Callable[[Node], Operand | list[Value]]
@@ -167,118 +182,12 @@ def _matmul(node: Node) -> Value:
     return Value(tf.matmul(a, b))
 
 
-def _reshape(node: Node) -> Value:
-    x, sizes = node.value().plain(), [int(size) for size in node.constant(1, "sizes")]
-    if not node.attributes.get("allowzero", 0):
-        sizes = [int(x.shape[axis]) if size == 0 else size for axis, size in enumerate(sizes)]
-    return Value(tf.reshape(x, sizes))
-
-
-def _flatten(node: Node) -> Value:
-    x = node.value().plain()
-    axis = int(node.attributes.get("axis", 1)) % (len(x.shape) + 1)
-    return Value(tf.reshape(x, (int(np.prod(x.shape[:axis])), -1)))
-
-
-def _squeeze(node: Node) -> Value:
-    x = node.value().plain()
-    axes = node.numbers("axes", 1)
-    return Value(tf.squeeze(x, None if axes is None else [axis % len(x.shape) for axis in axes]))
-
-
-def _unsqueeze(node: Node) -> Value:
-    x, axes = node.value().plain(), node.numbers("axes", 1) or []
-    rank = len(x.shape) + len(axes)
-    sizes = [int(size) for size in x.shape]
-    for axis in sorted(axis % rank for axis in axes):
-        sizes.insert(axis, 1)
-    return Value(tf.reshape(x, sizes))
-
-
-def _transpose(node: Node) -> Value:
-    x = node.value()
-    order = node.numbers("perm", 1, list(reversed(range(x.rank)))) or []
-    return Value(turned(x.tensor, [x.axis(axis) for axis in order]))
-
-
-def _concat(node: Node) -> Value:
-    operands = [node.operand(number) for number in range(len(node.inputs))]
-    like = next(each for each in operands if isinstance(each, Value))
-    if not like.channels_last:
-        like = next((each for each in operands if isinstance(each, Value) and each.channels_last), like)
-    values = [each if isinstance(each, Value) else Value(tf.constant(each)) for each in operands]
-    tensors = [each.last() if like.channels_last else each.plain() for each in values]
-    return Value(tf.concat(tensors, like.axis(int(node.attributes["axis"]))), like.channels_last)
-
-
-def _split(node: Node) -> list[Value]:
-    x = node.value()
-    axis = x.axis(int(node.attributes.get("axis", 0)))
-    sizes, count = node.numbers("split", 1), int(node.attributes.get("num_outputs", node.outputs))
-    if sizes is None:
-        whole = int(x.tensor.shape[axis])
-        each = -(-whole // count)
-        sizes = [min(each, whole - begin) for begin in range(0, whole, each)]
-    return [Value(part, x.channels_last) for part in tf.split(x.tensor, sizes, axis)]
-
-
-def _slice(node: Node) -> Value:
-    x = node.value()
-    starts, ends = node.numbers("starts", 1) or [], node.numbers("ends", 2) or []
-    axes = node.numbers("axes", 3, range(len(starts))) or []
-    steps = node.numbers("steps", 4, [1] * len(starts)) or []
-    parts = [slice(None)] * x.rank
-    for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
-        size = int(x.tensor.shape[x.axis(axis)])
-        parts[x.axis(axis)] = slice(*_within(slice(start, end, step).indices(size)))
-    return Value(x.tensor[tuple(parts)], x.channels_last)
-
-
-def _within(indices: tuple[int, int, int]) -> tuple[int, int | None, int]:
-    start, end, step = indices
-    return start, None if end < 0 else end, step
-
-
-def _gather(node: Node) -> Value:
-    x, indices = node.value().plain(), node.constant(1, "indices")
-    axis = int(node.attributes.get("axis", 0)) % len(x.shape)
-    size = int(x.shape[axis])
-    return Value(tf.gather(x, np.asarray(indices, np.int32) % size, axis=axis))
-
-
-def _expand(node: Node) -> Value:
-    x, sizes = node.value().plain(), node.constant(1, "sizes")
-    return Value(tf.broadcast_to(x, np.broadcast_shapes(tuple(int(s) for s in x.shape), tuple(map(int, sizes)))))
-
-
-def _tile(node: Node) -> Value:
-    return Value(tf.tile(node.value().plain(), [int(count) for count in node.constant(1, "counts")]))
-
-
-def _pad(node: Node) -> Value:
-    x, pads = node.value(), node.numbers("pads", 1) or []
-    axes = node.numbers("axes", 3, range(x.rank)) or []
-    mode = bytes(node.attributes.get("mode", b"constant")).decode()
-    if mode not in ("constant", "reflect") or min(pads) < 0:
-        raise node.unsupported(f"of mode {mode}" if min(pads) >= 0 else "that cuts off")
-    stored = [(0, 0)] * x.rank
-    for number, axis in enumerate(axes):
-        stored[x.axis(axis)] = (pads[number], pads[number + len(axes)])
-    value = float(node.constant(2, "a value")) if node.has(2) else float(node.attributes.get("value", 0.0))
-    return Value(tf.pad(x.tensor, stored, mode.upper(), constant_values=value), x.channels_last)
-
-
 def _cast(node: Node) -> Value:
     from onnx import helper
 
     x, dtype = node.value(), helper.tensor_dtype_to_np_dtype(int(node.attributes["to"]))
     # Half precision is the variants' business: the float model computes in float32.
     return Value(tf.cast(x.tensor, np.float32 if dtype in (np.float16, np.float64) else dtype), x.channels_last)
-
-
-def _shape(node: Node) -> Operand:
-    sizes = node.value().shape
-    return np.array(sizes[node.attributes.get("start", 0) : node.attributes.get("end", len(sizes))], np.int64)
 
 
 def _where(node: Node) -> Value:
@@ -363,14 +272,14 @@ OPERATIONS: Mapping[str, Operation] = {
     "BatchNormalization": _batch_normalization,
     "Cast": _cast,
     "Clip": _clip,
-    "Concat": _concat,
+    "Concat": concat,
     "Conv": convolution,
     "Dropout": _same,
     "Elu": _elu,
-    "Expand": _expand,
-    "Flatten": _flatten,
+    "Expand": expand,
+    "Flatten": flatten,
     "GRU": recurrent,
-    "Gather": _gather,
+    "Gather": gather,
     "Gelu": _gelu,
     "Gemm": _gemm,
     "GlobalAveragePool": global_pooling,
@@ -386,17 +295,17 @@ OPERATIONS: Mapping[str, Operation] = {
     "MaxPool": pooling,
     "Mean": _mean,
     "PRelu": _prelu,
-    "Pad": _pad,
-    "Reshape": _reshape,
+    "Pad": pad,
+    "Reshape": reshape,
     "Resize": resizing,
-    "Shape": _shape,
-    "Slice": _slice,
+    "Shape": shape,
+    "Slice": slices,
     "Softmax": _along(tf.nn.softmax),
-    "Split": _split,
-    "Squeeze": _squeeze,
-    "Tile": _tile,
-    "Transpose": _transpose,
-    "Unsqueeze": _unsqueeze,
+    "Split": split,
+    "Squeeze": squeeze,
+    "Tile": tile,
+    "Transpose": transpose,
+    "Unsqueeze": unsqueeze,
     "Upsample": resizing,
     "Where": _where,
 }
