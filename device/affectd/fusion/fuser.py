@@ -30,12 +30,12 @@ EVEN_SKILL: Probabilities = (1.0,) * len(LABELS)
 
 @dataclass(frozen=True, slots=True)
 class Fusion:
-    """What one step of fusion gives."""
+    """The result of one step of fusion."""
 
     state: EmotionState
     """Of the person in front."""
     events: tuple[EmotionState, ...]
-    """States that are changes to be told: of the person in front, and of the others where all are asked for."""
+    """States that are changes, to be published as events; of others than in front where `people` is "all"."""
     people: tuple[Person, ...]
     """Everybody in view, the person in front first; who is out of sight for less than two seconds counts."""
 
@@ -46,7 +46,7 @@ class Fuser:
     All times are on one clock, that of `captured_at`. A reading is tempered by its quality, so that a poor one moves
     a belief little, alone too. Its weight beside the other modality is halved for every `half_life_s` of age, and 0
     from `absent_s` on: it is too old to be evidence. Everybody in view has a belief and a hysteresis of their own.
-    The voice is that of who is seen to speak. Where that cannot be told it is taken for that of the person in front,
+    The voice is that of who is seen to speak. Where that is not known it is taken for that of the person in front,
     and counts for 1/n of itself while n people are in view.
     """
 
@@ -84,7 +84,7 @@ class Fuser:
         self._speaker = SpeakerFinder()
         self._front = self._new_person()
         self._ended: list[PersonFilter] = []
-        """Whose emotion was ended by `forget`, and is to be told."""
+        """Whose emotion was ended by `forget`, and is to be published."""
         self._front_since = 0.0
         """When that person came to the front, where another had been."""
         self._announced = Announced()
@@ -112,11 +112,11 @@ class Fuser:
             self._speaker.take_voice(reading)
 
     def end_face(self) -> None:
-        """Forget the newest face reading: the camera gives none any more."""
+        """Forget the newest face reading: the camera delivers none any more."""
         self._face = None
 
     def end_voice(self) -> None:
-        """Forget the newest voice reading: the microphone gives none any more."""
+        """Forget the newest voice reading: the microphone delivers none any more."""
         self._voice = None
 
     def forget(self, now: float) -> None:
@@ -130,7 +130,7 @@ class Fuser:
         self._people.forget()
 
     def step(self, now: float) -> Fusion:
-        """Return the state at `now`, and what is to be told.
+        """Return the state at `now`, and the events.
 
         Only readings newer than the last step's move a belief, so stepping more often changes nothing
         but how soon an absence is seen.
@@ -215,7 +215,7 @@ class Fuser:
         )
 
     def _voice_opinion(self, face: TrackedFace | None, now: float) -> Opinion:
-        """Return what the voice says of the person with this face: nothing where another is seen to speak."""
+        """Return the opinion of the voice on the person with this face: none where another is seen to speak."""
         reading, speaker = self._voice, self._speaker_in_view
         anothers = speaker is not None and face is not None and face.track != speaker
         if reading is None or not reading.active or reading.probabilities is None or anothers:

@@ -11,11 +11,11 @@ from affectd.events import LABELS, Probabilities
 from affectd.fusion.strategies import UNIFORM, Opinion, Vector, tempered
 
 LEAST_SKILL = 0.01
-"""A class never told right on held-out data still counts when nothing else speaks."""
+"""A class never recognized on held-out data still counts when nothing else speaks."""
 
 
 Skill = Sequence[float | None]
-"""How well a modality tells each of LABELS, 0..1; None: its model does not know that label."""
+"""How well a modality recognizes each of LABELS, 0..1; None: its model does not know that label."""
 
 
 def checked_skill(modality: str, values: Skill) -> Vector:
@@ -41,9 +41,9 @@ def tempered_opinion(
     Without quality, or where it is no distribution (a runtime that answers NaN), it is missing.
     """
     known, probabilities = skill > 0, np.zeros(len(LABELS))
-    told = np.asarray(values, dtype=np.float64)[known]
-    total = told.sum()
-    if not (quality > 0 and np.isfinite(total) and total > 0 and told.min() >= 0):
+    known_values = np.asarray(values, dtype=np.float64)[known]
+    total = known_values.sum()
+    if not (quality > 0 and np.isfinite(total) and total > 0 and known_values.min() >= 0):
         return Opinion(UNIFORM, 0.0, skill, share, captured_at)
-    probabilities[known] = tempered(told / total, quality)
+    probabilities[known] = tempered(known_values / total, quality)
     return Opinion(probabilities, weight, skill, share, captured_at)

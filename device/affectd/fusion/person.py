@@ -23,13 +23,13 @@ class Smoothing:
 
 @dataclass(frozen=True, slots=True)
 class Announced:
-    """An emotion as it was told, and the one told before it."""
+    """An emotion as it was published, and the one before it."""
 
     emotion: str | None = None
     person: int | None = None
     """Whose it is; None: nobody has been seen yet."""
     since: float | None = None
-    """When it began; None: nothing has been told yet."""
+    """When it began; None: nothing has been published yet."""
     previous: str | None = None
     previous_held_s: float = 0.0
 

@@ -10,7 +10,7 @@ EVERY_LABEL: Mask = np.ones(len(UNIFORM), np.bool_)
 
 
 class Belief:
-    """What the readings so far say together about the present.
+    """The posterior of the readings so far.
 
     One step of a forward filter predicts, then updates. Here the prediction is exponential forgetting,
     the sticky transition "the emotion persists with probability a" in geometric form (Kulhavy & Zarrop
@@ -23,7 +23,7 @@ class Belief:
 
     So b is the geometric mean of the readings, weighted by time and by age. A textbook filter multiplies
     a full likelihood in at every step, as if readings 100 ms apart erred independently, and so becomes
-    certain of anything repeated; this one converges to p when every reading says p. Cutting an interval
+    certain of anything repeated; this one converges to p when every reading is p. Cutting an interval
     into more readings of the same p changes nothing, and a reading seen twice counts once. There is no
     prior: the first reading is the belief until there is a second.
 
@@ -39,7 +39,7 @@ class Belief:
     def __init__(self, half_life_s: float) -> None:
         self._half_life_s = half_life_s
         self._told: Vector | None = None
-        """The probabilities, once they have been asked for."""
+        """The probabilities, once they were computed."""
         self.reset()
 
     @property
@@ -63,7 +63,7 @@ class Belief:
         self._told = None
 
     def update(self, probabilities: Vector, captured_at: float, known: Mask = EVERY_LABEL) -> None:
-        """Take in what is said at `captured_at`, (7,) of the labels `known`; the same moment again adds nothing."""
+        """Take in the probabilities of `captured_at`, (7,) of the labels `known`; the same moment adds nothing."""
         log_reading = np.zeros(len(UNIFORM))
         log_reading[known] = np.log(floored(probabilities[known]))
         if self._at is None:

@@ -35,12 +35,12 @@ Curve = NDArray[np.float64]
 
 
 class SpeakerFinder:
-    """Compares the mouths in view with what is heard. Deterministic, without a clock; not thread-safe."""
+    """Compares the mouths in view with the sound. Deterministic, without a clock; not thread-safe."""
 
     def __init__(self) -> None:
         """Begin with nobody."""
         self.track: int | None = None
-        """Track of who speaks; None: nobody does, or it cannot be told."""
+        """Track of who speaks; None: nobody does, or it is not known."""
         self._clear: tuple[int | None, int] = None, 0
         """Whose mouth is clearly the likeliest, and for how many hops by now."""
         self._likely: int | None = None

@@ -1,8 +1,8 @@
 """How face and voice become one distribution: one function per strategy, all over two opinions.
 
-An opinion of weight 0 is a missing modality; the same formulas handle it. Every strategy gives
-None when no modality it listens to has anything to say. A model may know fewer labels than the seven:
-its probabilities are then of its labels alone, as if the emotion were one of them, and tell nothing of
+An opinion of weight 0 is a missing modality; the same formulas handle it. Every strategy returns
+None when no modality that it uses has an opinion. A model may know fewer labels than the seven:
+its probabilities are then of its labels alone, as if the emotion were one of them, and mean nothing for
 whether it is. On the others it has no opinion, which is neither 0 % nor a word for any of them; a label
 that nobody who speaks knows has 0.
 """
@@ -22,24 +22,24 @@ Mask = NDArray[np.bool_]
 
 UNIFORM: Vector = np.full(len(LABELS), 1.0 / len(LABELS))
 FLOOR = 1e-3
-"""Smallest probability in a product. An int8 softmax cannot tell anything below 1/256 from 0, so its
-zeros must not veto what the other modality, or the next moment, says."""
+"""Smallest probability in a product. An int8 softmax cannot represent anything between 0 and 1/256, so its
+zeros must not veto what the other modality, or the next moment, shows."""
 
 ENOUGH_QUALITY = 0.25
 """From this quality on a reading counts in full: of PublicTest's faces below it, clear, blurred by 2 pixels of 48,
-masked or behind dark glasses, the network tells 40 to 54 %, of the others 57 to 71 %."""
+masked or behind dark glasses, the network recognizes 40 to 54 %, of the others 57 to 71 %."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Opinion:
-    """What one modality says."""
+    """The opinion of one modality."""
 
     probabilities: Vector
     """(7,) in the order of LABELS, sums to 1, 0 for a label not known; tempered by the quality of what was read."""
     weight: float
     """0..1 beside the other modality, by age and by how many it may be of; 0: the modality is missing."""
     skill: Vector
-    """(7,) how well the modality tells each class, above 0 to 1 (recall or F1 on held-out people); 0: it does not
+    """(7,) how well the modality recognizes each class, above 0 to 1 (recall or F1 on held-out people); 0: it does not
     know that label."""
     share: float
     """Its fixed weight in `weighted_average`, 0..1."""
@@ -175,7 +175,7 @@ def tempered(probabilities: Vector, quality: float) -> Vector:
     """Raise (n,) to the power of their reliability, min(1, quality / ENOUGH_QUALITY), and renormalise.
 
     A tempered likelihood, as in power priors (Ibrahim & Chen 2000, "Power prior distributions for regression
-    models"): what is read of next to nothing tells next to nothing, though nothing else speaks.
+    models"): a reading of next to no quality weighs next to nothing, though nothing else speaks.
     """
     if quality >= ENOUGH_QUALITY:
         return probabilities

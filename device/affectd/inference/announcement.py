@@ -23,7 +23,7 @@ def take_announcement(module: ModuleType) -> None:
     """Have a runtime, its module with `Interpreter`, make its announcement now, and drop it; once in a process.
 
     Neither runtime lets Python set its log level, so standard error is turned aside. It is for the millisecond that
-    a network of one operation takes to open, and not while a model or a delegate is: what those say, or die of, is
+    a network of one operation takes to open, and not while a model or a delegate is: what those write, or die of, is
     on standard error as ever. All else that is written meanwhile, by other threads too, is passed on.
     """
     if module.__name__ in _made:

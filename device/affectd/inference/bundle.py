@@ -77,7 +77,7 @@ class Bundle:
     def load(cls, folder: Path) -> Bundle:
         """Read and check `folder/manifest.json`; the files it names are checked when they are opened.
 
-        Raises ModelError when it is missing, unreadable, of another schema, or says what is not allowed.
+        Raises ModelError when it is missing, unreadable, of another schema, or has a value that is not allowed.
         """
         path = folder / MANIFEST
         root = Section(_read_json(path), str(path))

@@ -55,7 +55,7 @@ _TABLES = {
 }
 _Table = Mapping[str, Any]
 _Layout = tuple[int, list[tuple[str, str, int, str]]]
-"""What a vtable says: its tables' size, and each field's name, kind, offset in the table, and name in an error."""
+"""The content of a vtable: its tables' size, and each field's name, kind, offset in the table, and name in an error."""
 
 
 def check_model(data: bytes) -> None:

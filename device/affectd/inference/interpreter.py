@@ -83,7 +83,7 @@ class Interpreter:
     def __init__(
         self, path: Path, runtime: Runtime, *, threads: int = 1, delegate: Any = None, outputs: int = 1
     ) -> None:
-        """Open `path`, a model of so many outputs, on `runtime`; `delegate` is what the runtime's load_delegate gave.
+        """Open `path`, a model of so many outputs, on `runtime`; `delegate` comes of the runtime's load_delegate.
 
         Raises ModelError when the file is damaged, or runtime or delegate refuse it, MemoryError.
         """
@@ -138,7 +138,7 @@ class Interpreter:
         return [_floats(self._interpreter.get_tensor(index)[0], kind) for index, kind in self._outputs]
 
     def run(self, inputs: FloatArray) -> FloatArray:
-        """Run on each of (count, ...) inputs; give logits (count, n) float32."""
+        """Run on each of (count, ...) inputs; return logits (count, n) float32."""
         return np.stack([self(x) for x in inputs])
 
     def _store(self, x: FloatArray) -> NDArray[Any]:
@@ -158,7 +158,7 @@ def read_model(path: Path) -> bytes:
     """Read a `.tflite`. Raises ModelError when it is damaged.
 
     Its content, not its path, which the runtimes would map: a file that is cut off or written over while it is mapped
-    ends the process with SIGBUS, or gives wrong answers. Resident memory is the same.
+    ends the process with SIGBUS, or returns wrong outputs. Resident memory is the same.
     """
     try:
         content = path.read_bytes()

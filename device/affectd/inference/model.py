@@ -34,7 +34,7 @@ class Model:
     delegate: str
     """The delegate in use: 'cpu' also where another one is configured and failed."""
     delegate_reason: str = ""
-    """Why it is not the configured one, or why 'auto' took it; empty where there is nothing to tell."""
+    """Why it is not the configured one, or why 'auto' took it; empty where there is nothing to explain."""
 
     not_numbers: int = field(default=0, init=False)
     """Answers that were NaN or infinite, and are not read."""

@@ -24,7 +24,7 @@ QUIETEST_DB = -75.0
 SPEECH_S = 0.3
 """Speech that a window must hold for somebody to speak in it."""
 RECENT_S = 1.0
-"""The newest speech must be younger: an answer about what was said three seconds ago would look fresh."""
+"""The newest speech must be younger: a reading of speech of three seconds ago would look fresh."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,7 +37,7 @@ class Activity:
 
 
 class VoiceActivity(Protocol):
-    """Tells speech from everything else, in the frames of one stream of sound. Not thread-safe."""
+    """Detects speech in the frames of one stream of sound. Not thread-safe."""
 
     name: str
     network_s: float
@@ -46,7 +46,7 @@ class VoiceActivity(Protocol):
     """Of speech in the newest piece of sound, 0..1; None from a detector that knows none."""
 
     def reset(self) -> None:
-        """Forget everything heard, the background too."""
+        """Forget the stream, the background too."""
 
     def skip(self) -> None:
         """Take the next sample for the first of a new stream, in the same room: the background is kept."""

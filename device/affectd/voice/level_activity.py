@@ -44,7 +44,7 @@ class LevelActivity:
         self._voiced_run = 0
         self._hangover = 0
 
-    def feed(self, samples: NDArray[np.int16], frames: Frames) -> Activity:  # noqa: ARG002 (the frames say all)
+    def feed(self, samples: NDArray[np.int16], frames: Frames) -> Activity:  # noqa: ARG002 (the frames suffice)
         """Judge the next frames."""
         return self.judge(frames.level_db, frames.voicing)
 

@@ -24,7 +24,7 @@ FULL_ACTIVITY = 0.5
 FULL_SNR_DB = 20.0
 """SNR from which more does not raise the quality."""
 HALF_CLIPPED = 0.07
-"""Share of cut-off samples at which half of what the model tells right by more than chance is lost (240 clips of
+"""Share of cut-off samples at which half of the accuracy above chance is lost (240 clips of
 RAVDESS, overdriven: 0.7 % cut off cost an eighth of it, 4.5 % two fifths, 11 % three fifths)."""
 
 
@@ -46,7 +46,7 @@ class VoiceTimings:
     gate: float
     """Voice activity, but for its network."""
     network: float
-    """That of voice activity; 0 when it heard nothing."""
+    """That of voice activity; 0 when its network did not run."""
     window: float
     """What features are computed only when somebody speaks, and their normalization; 0 when nobody spoke."""
     classify: float
@@ -89,12 +89,12 @@ class VoiceReader:
         self._start_window()
 
     def reset(self) -> None:
-        """Forget everything heard, the background too: for a microphone opened again."""
+        """Forget the stream, the background too: for a microphone opened again."""
         self.activity.reset()
         self._start_window()
 
     def feed(self, chunk: AudioChunk) -> list[VoiceReading]:
-        """Take the next samples, in chunks of any size; give a reading for every hop that ends in them.
+        """Take the next samples, in chunks of any size; return a reading for every hop that ends in them.
 
         Raises CaptureError when the sample rate is not 16 kHz.
         """

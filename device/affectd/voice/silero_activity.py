@@ -33,9 +33,9 @@ GATE_DB = 3.0
 """A frame this much over the background opens the gate."""
 OPEN_FRAMES = 500
 """Frames for which the gate stays open: in noise speech stands out here and there only, and before it closes the
-network is to hear that it has become quiet, for that is what it goes on from."""
+network is to be run on the quiet after speech, for its state goes on from there."""
 HISTORY = 12
-"""Chunks before the one that opens the gate, which the network hears first: the first sounds of a word are quiet."""
+"""Chunks before the one that opens the gate, on which the network runs first: the first sounds of a word are quiet."""
 
 
 @dataclass
@@ -50,7 +50,7 @@ class SileroActivity:
     network_s: float = field(default=0.0, init=False)
     probability: float | None = field(default=0.0, init=False)
     passed: int = field(default=0, init=False)
-    """Chunks that the network has heard."""
+    """Chunks that the network was run on."""
 
     def __post_init__(self) -> None:
         self._network = open_network()
@@ -72,7 +72,7 @@ class SileroActivity:
         self._next = 0
         """Place of the next chunk in the stream."""
         self._heard = 0
-        """Place up to which the network has heard, or was kept from it."""
+        """Place up to which the network was run, or skipped."""
         self._frame = 0
         self._open = 0
         self._hangover = 0
@@ -96,7 +96,7 @@ class SileroActivity:
         return Activity(speech, background)
 
     def _judge_chunk(self) -> None:
-        """Let the network hear the next chunk if the gate is open."""
+        """Run the network on the next chunk if the gate is open."""
         enough = self.threshold - (LESS if self._hangover else 0.0)
         self.probability = self._probability() if self._open else 0.0
         if self.probability >= enough:
@@ -104,7 +104,7 @@ class SileroActivity:
         self._next += CHUNK
 
     def _probability(self) -> float:
-        """Return how likely the next chunk is speech, after those before it that the network has not heard.
+        """Return how likely the next chunk is speech, after those before it that the network was not run on.
 
         It goes on from where it was: begun afresh in the middle of music, it takes a tenth of that for speech.
         """

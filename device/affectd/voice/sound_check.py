@@ -18,11 +18,11 @@ FULL_SCALE = 32_768
 WINDOW_S = 10.0
 """Sound that is judged: the newest of it."""
 DEAD_PEAK = 1
-"""No working microphone stays at this or below; one that is muted gives zeros."""
+"""No working microphone stays at this or below; one that is muted delivers zeros."""
 CLIPPED_SHARE = 0.001
 """Share of samples at full scale from which sound is overdriven."""
-SAY_AGAIN_S = 3600.0
-"""The log hears of the same trouble at most this often: somebody may shout all day."""
+LOG_AGAIN_S = 3600.0
+"""The same trouble is logged at most this often: somebody may shout all day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,18 +88,18 @@ class SoundCheck:
         self._size += samples.size
         while self._size - self._blocks[0].size >= self._most:
             self._size -= self._blocks.popleft().size
-        self.loudness = heard = _judge(self._blocks)
+        self.loudness = current = _judge(self._blocks)
         before = self.trouble
-        if heard.dead and self._size >= self._most:
+        if current.dead and self._size >= self._most:
             self.trouble = "dead"
             self.notice = f"{name}: digital silence for {WINDOW_S:g} s; is it muted, or another input the default?"
-        elif heard.overdriven:
-            share = f"{heard.clipped:.1%} of the sound is at full scale"
+        elif current.overdriven:
+            share = f"{current.clipped:.1%} of the sound is at full scale"
             self.trouble, self.notice = "overdriven", f"{name}: overdriven, {share}; turn its gain down"
         else:
             self.trouble = self.notice = None
         if self.trouble != before:
-            self._say(name)
+            self._log_trouble(name)
 
     def reset(self) -> None:
         """No sound comes any more: the microphone has been closed."""
@@ -107,14 +107,14 @@ class SoundCheck:
         self._size = 0
         self.loudness = self.trouble = self.notice = None
 
-    def _say(self, name: str) -> None:
+    def _log_trouble(self, name: str) -> None:
         if self.trouble is None:
             if self._warned:
                 log.info("%s: sounds right again", name)
             self._warned = False
             return
         now = self._clock()
-        if now - self._warned_at.get(self.trouble, float("-inf")) >= SAY_AGAIN_S:
+        if now - self._warned_at.get(self.trouble, float("-inf")) >= LOG_AGAIN_S:
             self._warned_at[self.trouble] = now
             self._warned = True
             log.warning("%s", self.notice)

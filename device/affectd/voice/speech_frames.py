@@ -78,7 +78,7 @@ class Frames:
 
 @dataclass
 class SpeechFrameExtractor:
-    """Frames out of a stream of samples, each computed once; any chunking gives the same frames."""
+    """Frames out of a stream of samples, each computed once; any chunking yields the same frames."""
 
     settings: FrameSettings = field(default_factory=FrameSettings)
     _held: NDArray[np.float64] = field(init=False)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from affectd.voice.sound_check import SAY_AGAIN_S, WINDOW_S, SoundCheck, loudness
+from affectd.voice.sound_check import LOG_AGAIN_S, WINDOW_S, SoundCheck, loudness
 from support.media import tone
 
 RATE = 16_000
@@ -99,7 +99,7 @@ def test_a_noise_gate_does_not_fill_the_log(caplog: pytest.LogCaptureFixture) ->
         feed(check, tone(1.0), 2)
         assert check.trouble is None
     assert len(caplog.records) == 2
-    clock.now += SAY_AGAIN_S
+    clock.now += LOG_AGAIN_S
     feed(check, SILENCE, 12)
     assert len(caplog.records) == 3
 

@@ -36,7 +36,7 @@ class Choice:
 
     accelerator: Accelerator
     reason: str = ""
-    """Why it is not the configured one, or why `auto` took it; empty where there is nothing to tell."""
+    """Why it is not the configured one, or why `auto` took it; empty where there is nothing to explain."""
     verdict: Verdict | None = None
     """What the trial showed; None for a CPU that needed none."""
     fell_back: bool = False

@@ -1,6 +1,6 @@
 """Features of kind "log-mel": the logarithm of mel-filtered spectra, as librosa's melspectrogram has them.
 
-Each frame is computed once, when the first network input that holds it is asked for.
+Each frame is computed once, when the first network input that holds it is made.
 """
 
 from __future__ import annotations

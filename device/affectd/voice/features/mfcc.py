@@ -98,7 +98,7 @@ class MfccFeatures(FrameSettings, VoiceFeatures):
 
     @property
     def frame_settings(self) -> FrameSettings:
-        """Return what of them says how sound is cut into frames."""
+        """Return the parameters of framing alone."""
         return FrameSettings(**{each.name: getattr(self, each.name) for each in fields(FrameSettings)})
 
     @property
@@ -156,7 +156,7 @@ class MfccFeatures(FrameSettings, VoiceFeatures):
 
 @dataclass
 class MfccExtractor:
-    """Static frames out of a stream of samples, each computed once; any chunking gives the same frames."""
+    """Static frames out of a stream of samples, each computed once; any chunking yields the same frames."""
 
     features: MfccFeatures
     _frames: SpeechFrameExtractor = field(init=False)
