@@ -22,7 +22,7 @@ from affectd_convert.conversion.import_model import NOTES
 from affectd_convert.conversion.quantize import MAX_SAMPLES, quantize
 from affectd_convert.datasets import fer2013
 from affectd_convert.datasets.clip_windows import clip_windows, fit_statistics
-from affectd_convert.datasets.labelled import Clips, Faces, known_faces, read_clip_index
+from affectd_convert.datasets.labelled import UNKNOWN, Clips, Faces, known_faces, read_clip_index
 from affectd_convert.errors import ConversionError, DataError
 from affectd_convert.evaluation.predict import form_for
 from affectd_convert.evaluation.report import Split
@@ -45,7 +45,9 @@ def make_own_bundle(
     the TOML, DataError for the samples, ConversionError for the model.
     """
     own = read_own_model(toml)
-    for path, key in ((own.model, "model"), (own.representative, "representative"), (own.held_out, "held_out")):
+    if not own.model.exists():
+        raise ConversionError(f"{own.model}: not there; model in {toml} is relative to that file")
+    for path, key in ((own.representative, "representative"), (own.held_out, "held_out")):
         if not path.exists():
             raise DataError(f"{path}: not there; {key} in {toml} is relative to that file")
     training, held_out = _read(own, own.representative, training=True), _read(own, own.held_out)
@@ -57,7 +59,7 @@ def make_own_bundle(
         if (run / NOTES).exists():
             print((run / NOTES).read_text(encoding="utf-8"), end="", flush=True)
         doubt = _fed_wrongly(own, parent_of(run), training)
-        description = _describe(own, toml, folder)
+        description = _describe(own, toml, folder, held_out)
         if doubt:
             description = replace(description, maturity=maturity_of(description, [doubt], even_so=even_so))
         variants = quantize(parent_of(run), representative, run / "tflite", kinds, bounds=bounds)
@@ -105,9 +107,9 @@ def _read(own: OwnModel, path: Path, *, training: bool = False) -> Faces | Clips
     else:
         samples = read_clip_index(path, own.outputs.labels, own.features)
     for sentence in samples.skipped[:NAMED]:
-        print(f"left out: {sentence}", flush=True)
+        print(f"left out of {path.name}: {sentence}", flush=True)
     if len(samples.skipped) > NAMED:
-        print(f"left out: {len(samples.skipped) - NAMED} more, for such reasons", flush=True)
+        print(f"left out of {path.name}: {len(samples.skipped) - NAMED} more, for such reasons", flush=True)
     return samples
 
 
@@ -163,7 +165,7 @@ def _import(own: OwnModel, run: Path, bounds: Bounds | None) -> None:
     run_module(
         "affectd_convert.conversion.import_model",
         [own.model, run, json.dumps(how)],
-        what=f"{own.model}: reading it",
+        what="importing the model",
         bounds=bounds,
     )
 
@@ -178,7 +180,8 @@ def _record(own: OwnModel) -> dict[str, Any]:
     }
 
 
-def _describe(own: OwnModel, toml: Path, folder: Path) -> Description:
+def _describe(own: OwnModel, toml: Path, folder: Path, held_out: Faces | Clips) -> Description:
+    unknown = [sentence for sentence in held_out.skipped if sentence.endswith(UNKNOWN)]
     return Description(
         name=own.name,
         version=own.version,
@@ -189,6 +192,7 @@ def _describe(own: OwnModel, toml: Path, folder: Path) -> Description:
         outputs=own.outputs.outputs,
         parameters=(own.preprocessing if own.task == "face" else own.features).to_manifest(),
         training_data=own.training_data,
+        note=f"Of the held-out samples these are left out: {'; '.join(unknown)}." if unknown else "",
         commands=[f"affectd-convert bundle --from {toml.name} --out {folder}"],
         note=_FINISHED if own.model.suffix.lower() == ".tflite" else "",
     )

@@ -61,7 +61,7 @@ def ways_of_clips(written: VoiceFeatures, clips: Sequence[NDArray[np.int16]]) ->
     """Return a window of each clip (samples,) int16 as `written`, and then without or with mean and deviation."""
     if written.mean:
         columns = len(written.mean)
-        other, lines = ((0.0,) * columns, (1.0,) * columns), f"mean = {columns} x 0, std = {columns} x 1"
+        other, lines = ((0.0,) * columns, (1.0,) * columns), "normalize = false, and neither mean nor std"
     else:
         other, lines = fit_statistics(clips, written), "normalize = true"
     ways = {"": written, lines: replace(written, mean=other[0], std=other[1])}

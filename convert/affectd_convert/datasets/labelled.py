@@ -22,6 +22,8 @@ from affectd_convert.datasets.speech import read_samples
 from affectd_convert.errors import DataError
 
 INDEX = "index.csv"
+UNKNOWN = "the model does not know it"
+"""Why samples of a label are left out; their number and label are before it."""
 FOLDS = "folds"
 """Folder in a voice bundle: for each fold of RAVDESS, named as below, the model that never heard its actors."""
 SPEECH_SPLITS = {f"fold{number}": number for number in range(len(speech.RAVDESS_FOLDS))}
@@ -145,7 +147,7 @@ def read_fold(path: Path, split: str, labels: Sequence[str]) -> Clips:
 
 def _unknown(what: str, counts: Mapping[str, int]) -> list[str]:
     """Return a sentence for each label that the model does not know, and of which samples are left out."""
-    return [f"{count} {what} labelled {label}: the model does not know it" for label, count in counts.items()]
+    return [f"{count} {what} labelled {label}: {UNKNOWN}" for label, count in counts.items()]
 
 
 def _rows(index: Path) -> Iterable[Mapping[str, str | None]]:
