@@ -43,6 +43,7 @@ GOLDEN_SAMPLES = 128
 PRIOR_SAMPLES = 50
 NEAR_TIES = 0.1
 """Share of samples, those of which the float parent is least sure, that are no golden ones."""
+_UNFIT = "not fit for use: "
 FIRST_CHOICE = ("int8", "dynamic", "float16", "float32")
 """Whose figures stand for the bundle: the variant that the daemon takes by default, else the next."""
 
@@ -157,7 +158,7 @@ def maturity_of(description: Description, found: Sequence[str], *, even_so: bool
             f"{description.name}: no bundle is written, for {', and '.join(found)}; mend its training, the order "
             "of its labels or what feeds it, or take it as it is with --even-so: its card and maturity will say this"
         )
-    return f"not fit for use: {', and '.join(found)}; {description.maturity}"
+    return f"{_UNFIT}{', and '.join(found)}; {description.maturity.removeprefix(_UNFIT)}"
 
 
 def _draft(  # noqa: PLR0917
