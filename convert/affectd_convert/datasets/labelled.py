@@ -147,7 +147,7 @@ def read_fold(path: Path, split: str, labels: Sequence[str]) -> Clips:
 
 def _unknown(what: str, counts: Mapping[str, int]) -> list[str]:
     """Return a sentence for each label that the model does not know, and of which samples are left out."""
-    return [f"{count} {what} labelled {label}: {UNKNOWN}" for label, count in counts.items()]
+    return [f"{counts[label]} {what} labelled {label}: {UNKNOWN}" for label in VOICE_LABELS if label in counts]
 
 
 def _rows(index: Path) -> Iterable[Mapping[str, str | None]]:
