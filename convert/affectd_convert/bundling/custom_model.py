@@ -182,6 +182,9 @@ def _record(own: OwnModel) -> dict[str, Any]:
 
 def _describe(own: OwnModel, toml: Path, folder: Path, held_out: Faces | Clips) -> Description:
     unknown = [sentence for sentence in held_out.skipped if sentence.endswith(UNKNOWN)]
+    notes = [_FINISHED] if own.model.suffix.lower() == ".tflite" else []
+    if unknown:
+        notes.append(f"Of the held-out samples these are left out: {'; '.join(unknown)}.")
     return Description(
         name=own.name,
         version=own.version,
@@ -192,7 +195,6 @@ def _describe(own: OwnModel, toml: Path, folder: Path, held_out: Faces | Clips) 
         outputs=own.outputs.outputs,
         parameters=(own.preprocessing if own.task == "face" else own.features).to_manifest(),
         training_data=own.training_data,
-        note=f"Of the held-out samples these are left out: {'; '.join(unknown)}." if unknown else "",
         commands=[f"affectd-convert bundle --from {toml.name} --out {folder}"],
-        note=_FINISHED if own.model.suffix.lower() == ".tflite" else "",
+        note=" ".join(notes),
     )
