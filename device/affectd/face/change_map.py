@@ -25,8 +25,8 @@ REACH = 5
 HEAD = (-0.5, -0.5, 1.5, 1.5)
 """Left, top, right and bottom around a followed face, in sides from its left and top: changes there are its own."""
 BODY = (-1.5, -0.5, 2.5, 6.0)
-"""The same of hair, shoulders, arms and chest, which move all the time: what comes into view there is looked at once,
-and then with everything else, but for no change in it."""
+"""The same of hair, shoulders, arms and chest, which move all the time: what comes into view there is looked at once in
+every way, and then with everything else, but for no change in it."""
 
 _AROUND = np.ones((2 * REACH + 1, 2 * REACH + 1), np.uint8)
 
@@ -82,7 +82,7 @@ class ChangeMap:
             self._whole_at = at
             self._wholes += 1
             return Search(np.ones(now.shape, np.bool_), self._wholes)
-        fresh = (self._looks < np.where(bodies, 1, LOOKS * attempts)) & ~heads
+        fresh = (self._looks < np.where(bodies, attempts, LOOKS * attempts)) & ~heads
         self._looks += 1
         self._looks[heads] = 0  # so that it is looked for there once it is not followed any more
         if not fresh.any():
