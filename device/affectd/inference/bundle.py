@@ -137,7 +137,10 @@ def _no_bundle(folder: Path) -> str:
 
 
 def _named(paths: Iterable[Path]) -> str:
-    names = sorted(path.name for path in paths)
+    try:
+        names = sorted(path.name for path in paths)
+    except OSError as error:
+        return f"what cannot be listed ({error.strerror})"
     return ", ".join([*names[:MOST_NAMED], *(["..."] if len(names) > MOST_NAMED else [])]) or "nothing"
 
 
