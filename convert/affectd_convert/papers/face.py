@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from affectd_convert.architectures import dargula_cnn, das_cnn
 from affectd_convert.datasets.fer2013 import PUBLIC_TEST, TRAINING, FaceSet
 from affectd_convert.papers.fitting import SEED, Recipe
 from affectd_convert.papers.splits import Split, at_random
@@ -26,32 +27,6 @@ class FaceProtocol:
     """Names in SPLITS."""
 
 
-def das_cnn(labels: int) -> Any:
-    """Build Das & Khokher's CNN: 64 3x3, 128 5x5, 512 3x3, 512 3x3, Dense 256 and 512."""
-    return _network(((64, 3), (128, 5), (512, 3), (512, 3)), (256, 512), labels)
-
-
-def dargula_cnn(labels: int) -> Any:
-    """Build Dargula et al.'s CNN: 64, 128, 256 channels of 3x3; the Dense 256 is our guess."""
-    return _network(((64, 3), (128, 3), (256, 3)), (256,), labels)
-
-
-def _network(blocks: tuple[tuple[int, int], ...], dense: tuple[int, ...], labels: int) -> Any:
-    import keras
-    from keras import layers
-
-    x = face = keras.Input((48, 48, 1))
-    for channels, side in blocks:
-        x = layers.Conv2D(channels, side, padding="same", use_bias=False)(x)
-        x = layers.ReLU()(layers.BatchNormalization()(x))
-        x = layers.Dropout(0.25)(layers.MaxPooling2D(2)(x))
-    x = layers.Flatten()(x)
-    for units in dense:
-        x = layers.Dense(units, use_bias=False)(x)
-        x = layers.Dropout(0.25)(layers.ReLU()(layers.BatchNormalization()(x)))
-    return keras.Model(face, layers.Dense(labels)(x))
-
-
 SPLITS: dict[str, Callable[[FaceSet], Split]] = {
     "random 70/15/15": lambda faces: at_random(len(faces.label), train=0.70, test=0.15, seed=SEED),
     "official": lambda faces: Split(
@@ -59,8 +34,8 @@ SPLITS: dict[str, Callable[[FaceSet], Split]] = {
     ),
 }
 PROTOCOLS = (
-    FaceProtocol("dargula-face-cnn", dargula_cnn, Recipe(epochs=5), ("random 70/15/15", "official")),
-    FaceProtocol("das-face-cnn", das_cnn, Recipe(epochs=3), ("official",)),
+    FaceProtocol("dargula-face-cnn", dargula_cnn.build, Recipe(epochs=5), ("random 70/15/15", "official")),
+    FaceProtocol("das-face-cnn", das_cnn.build, Recipe(epochs=3), ("official",)),
 )
 
 

@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from affectd.events import LABELS, VOICE_LABELS
 from affectd.voice.features import MfccExtractor, MfccFeatures
+from affectd_convert.architectures import cnn, cnn1d, cnn_lstm, cnn_then_lstm, mlp
 from affectd_convert.datasets import speech
 from affectd_convert.errors import DataError
 from affectd_convert.papers.fitting import SEED, Recipe
@@ -40,71 +42,26 @@ class VoiceProtocol:
     """The network sees each column's mean and deviation over the clip, not the frames."""
 
 
-def cnn_lstm(labels: int) -> Any:
-    """Build Gandhi & Patil's CNN-LSTM: the architecture that the product ships."""
-    from affectd_convert.architectures import cnn_lstm as ours
-
-    return ours.build(labels, frames=FEATURES.window_frames, columns=FEATURES.columns)
-
-
-def plain_cnn(labels: int) -> Any:
-    """Build Dargula et al.'s CNN in a small form: three Conv1D blocks, the mean over time, Dense."""
-    return _blocks((64, 128, 256), labels, recurrent=False)
-
-
-def plain_cnn_lstm(labels: int) -> Any:
-    """Build Dargula et al.'s CNN + LSTM in a small form: the same blocks before an LSTM."""
-    return _blocks((64, 128, 256), labels, recurrent=True)
-
-
-def _blocks(channels: Sequence[int], labels: int, *, recurrent: bool) -> Any:
-    import keras
-    from keras import layers
-
-    x = frames = keras.Input((FEATURES.window_frames, FEATURES.columns))
-    for count in channels:
-        x = layers.Conv1D(count, 5, padding="same", activation="relu")(x)
-        x = layers.BatchNormalization()(x)
-        x = layers.MaxPooling1D(2)(x)
-        x = layers.Dropout(0.2)(x)
-    x = layers.LSTM(128)(x) if recurrent else layers.GlobalAveragePooling1D()(x)
-    x = layers.Dropout(0.3)(layers.Dense(128, activation="relu")(x))
-    return keras.Model(frames, layers.Dense(labels)(x))
-
-
-def wide_cnn(labels: int) -> Any:
-    """Build Khachatryan & Tovmasyan's 1-D CNN, 512-512-256-256-128 and Dense 512, over steps of 60 ms."""
-    import keras
-    from keras import layers
-
-    x = frames = keras.Input((FEATURES.window_frames, FEATURES.columns))
-    x = layers.AveragePooling1D(6)(x)
-    for channels, width in ((512, 5), (512, 5), (256, 5), (256, 3), (128, 3)):
-        x = layers.Conv1D(channels, width, padding="same", activation="relu")(x)
-        x = layers.BatchNormalization()(x)
-        x = layers.MaxPooling1D(5, strides=2, padding="same")(x)
-        x = layers.Dropout(0.2)(x)
-    x = layers.Dense(512, activation="relu")(layers.Flatten()(x))
-    return keras.Model(frames, layers.Dense(labels)(layers.BatchNormalization()(x)))
-
-
-def perceptron(labels: int) -> Any:
-    """Build Das & Khokher's multilayer perceptron: one hidden layer of 300 over a clip's summary."""
-    import keras
-    from keras import layers
-
-    x = summary = keras.Input((2 * FEATURES.columns,))
-    x = layers.Dense(300, activation="relu")(x)
-    return keras.Model(summary, layers.Dense(labels)(x))
+def _over_frames(build: Callable[..., Any]) -> Callable[[int], Any]:
+    return partial(build, frames=FEATURES.window_frames, columns=FEATURES.columns)
 
 
 CORPORA = ("ravdess", "savee", "tess")
 PROTOCOLS = (
-    VoiceProtocol("gandhi-cnn-lstm", ("ravdess", "savee"), VOICE_LABELS, cnn_lstm, Recipe(epochs=40)),
-    VoiceProtocol("das-mlp", ("ravdess",), LABELS, perceptron, Recipe(epochs=200), summary=True),
-    VoiceProtocol("dargula-cnn", CORPORA, LABELS, plain_cnn, Recipe(epochs=15)),
-    VoiceProtocol("dargula-cnn-lstm", CORPORA, LABELS, plain_cnn_lstm, Recipe(epochs=10)),
-    VoiceProtocol("khachatryan-cnn", CORPORA, LABELS, wide_cnn, Recipe(epochs=6)),
+    VoiceProtocol(
+        "gandhi-cnn-lstm", ("ravdess", "savee"), VOICE_LABELS, _over_frames(cnn_lstm.build), Recipe(epochs=40)
+    ),
+    VoiceProtocol(
+        "das-mlp",
+        ("ravdess",),
+        LABELS,
+        partial(mlp.build, columns=2 * FEATURES.columns),
+        Recipe(epochs=200),
+        summary=True,
+    ),
+    VoiceProtocol("dargula-cnn", CORPORA, LABELS, _over_frames(cnn.build), Recipe(epochs=15)),
+    VoiceProtocol("dargula-cnn-lstm", CORPORA, LABELS, _over_frames(cnn_then_lstm.build), Recipe(epochs=10)),
+    VoiceProtocol("khachatryan-cnn", CORPORA, LABELS, _over_frames(cnn1d.build), Recipe(epochs=6)),
 )
 SPLITS: dict[str, Callable[[Sequence[speech.Utterance]], Split]] = {
     "random 80/20": lambda clips: at_random(len(clips), train=0.8, test=0.2, seed=SEED),
