@@ -27,7 +27,6 @@ from affectd_convert.training.run_config import RunConfig, commands_of, read_con
 SHIPPED = ("int8", "float16")
 """Variants of a bundle unless others are asked for; float32 is the size of all others together."""
 _FOLD_MATURITY = "one fold of the cross-validation; not for use"
-_NAMES = {"vgg16": "face-vgg16", "vgg16-slim": "face-vgg16-slim", "cnn-lstm": "voice-cnn-lstm"}
 _NOISY = (
     "The labels of FER2013 are noisy: they agree with the majority of its ten re-labelling taggers (FER+) on about "
     "two faces of three."
@@ -139,7 +138,7 @@ def _face_robustness(config: RunConfig, variants: Mapping[str, Path], data: Path
 def _describe(config: RunConfig, data: Path, version: str, maturity: str) -> Description:
     face = config.task == "face"
     return Description(
-        name=_NAMES[config.architecture],
+        name=f"{config.task}-{config.architecture}",
         version=version,
         task=config.task,
         architecture=config.architecture,

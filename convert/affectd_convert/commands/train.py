@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from affectd_convert.architectures.catalogue import FACE, VOICE
 from affectd_convert.commands import Steps
 from affectd_convert.training.plan import Plan, Stage
 
@@ -38,6 +39,12 @@ def add(steps: Steps) -> None:
     parser.add_argument("--data", type=Path, required=True, help="FER2013 for face; the folder of corpora for voice")
     parser.add_argument("--run", type=Path, required=True, help="folder of the run: checkpoint, history, curves, model")
     parser.add_argument("--seed", type=_seed, default=1)
+    parser.add_argument(
+        "--architecture",
+        choices=(*FACE, *VOICE),
+        metavar="NAME",
+        help=f"of a face: {', '.join(FACE)}; of a voice: {', '.join(VOICE)}",
+    )
     parser.add_argument(
         "--precision", choices=("float32", "mixed_bfloat16"), help="face: mixed_bfloat16 where the processor has it"
     )
@@ -102,19 +109,28 @@ def _run(options: argparse.Namespace) -> int:
 
 def _face_recipe(options: argparse.Namespace) -> FaceRecipe:
     from affectd_convert.training import engine
-    from affectd_convert.training.face import PLAN, FaceRecipe
+    from affectd_convert.training.face import PLAN, SLIM, WIDE, FaceRecipe
 
     _refuse_other_options(options)
-    here = replace(PLAN, engine=engine.fastest(), precision=engine.fastest_precision())
-    plan = _changed(here, options, ("engine", "sharpness"))
+    name = SLIM if "slim" in options else _architecture(options, FACE, WIDE)
+    # PyTorch has a twin of plain stacks only; only what takes any side grows its pictures.
+    fastest = engine.fastest() if name in {WIDE, SLIM} else "keras"
+    plan = replace(PLAN, engine=fastest, precision=engine.fastest_precision())
+    side = FACE[name].inputs.size
+    if not FACE[name].any_side or side != FACE[WIDE].inputs.size:
+        plan = replace(plan, stages=(Stage(epochs=plan.stages[-2].epochs, size=side),))
+    plan = _changed(plan, options, ("engine", "sharpness"))
     if "stages" in options:
         plan = replace(plan, stages=tuple(options.stages))
-    return FaceRecipe(
-        plan,
-        teacher=_teacher(options),
-        command=options.typed,
-        **_given(options, ("augmentation", "mixup", "begin_with", "slim")),
-    )
+    given = _given(options, ("augmentation", "mixup", "begin_with"))
+    return FaceRecipe(plan, name, teacher=_teacher(options), command=options.typed, **given)
+
+
+def _architecture(options: argparse.Namespace, known: Mapping[str, Any], default: str) -> str:
+    name = str(vars(options).get("architecture", default))
+    if name not in known:
+        options.refuse(f"argument --architecture: {name} is not for the {options.task}; there are {', '.join(known)}")
+    return name
 
 
 def _teacher(options: argparse.Namespace) -> Path | None:
@@ -129,10 +145,11 @@ def _voice_recipe(options: argparse.Namespace) -> VoiceRecipe:
     from affectd_convert.training.voice import PLAN, VoiceRecipe
 
     _refuse_other_options(options)
+    name = _architecture(options, VOICE, "cnn-lstm")
     plan = _changed(PLAN, options)
     if "epochs" in options:
         plan = replace(plan, stages=(Stage(epochs=options.epochs),))
-    return VoiceRecipe(plan, command=options.typed, **_given(options, ("begin_with", "fold")))
+    return VoiceRecipe(plan, name, command=options.typed, **_given(options, ("begin_with", "fold")))
 
 
 def _refuse_other_options(options: argparse.Namespace) -> None:

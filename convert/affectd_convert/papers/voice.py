@@ -55,7 +55,7 @@ PROTOCOLS = (
         "das-mlp",
         ("ravdess",),
         LABELS,
-        partial(mlp.build, columns=2 * FEATURES.columns),
+        partial(mlp.over_summary, columns=2 * FEATURES.columns),
         Recipe(epochs=200),
         summary=True,
     ),

@@ -1,4 +1,4 @@
-"""Train the face network, VGG16 on FER2013: what `affectd-convert train face` runs."""
+"""Train a face network on FER2013: what `affectd-convert train face` runs."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from affectd.events import LABELS
-from affectd.face.preprocess import FacePreprocessing
-from affectd_convert.architectures import vgg16
+from affectd_convert.architectures.catalogue import FACE, FaceArchitecture
 from affectd_convert.architectures.from_tflite import restore
 from affectd_convert.architectures.pruning import slim_down
 from affectd_convert.datasets import fer2013
@@ -25,6 +24,8 @@ from affectd_convert.training.run_config import DataUsed, RunConfig, read_record
 
 FloatArray = NDArray[np.float32]
 
+WIDE, SLIM = "vgg16", "vgg16-slim"
+"""The slim network begins with the most important channels of the wide one, or with a slim one."""
 PLAN = Plan(
     stages=(Stage(epochs=12, size=24), Stage(epochs=12, size=32), Stage(epochs=30, size=40), Stage(epochs=10, size=48)),
     batch_size=128,
@@ -38,14 +39,14 @@ class FaceRecipe:
     """How a face network is trained, beside the data. Raises TrainingError when its parts do not go together."""
 
     plan: Plan = PLAN
+    architecture: str = "vgg16"
+    """Its name in the catalogue."""
     augmentation: float = 1.0
     """Scales how far faces are moved away from their originals."""
     mixup: float = 0.0
     """Its alpha; 0: none."""
     begin_with: Path | None = None
     """Folder of a finished run, or of a bundle, whose weights this one begins with."""
-    slim: bool = False
-    """A narrower network, which begins with the most important channels of `begin_with`, or with it if it is slim."""
     teacher: Path | None = None
     """Folder of a finished run, or of a bundle, whose answers are learnt besides the labels (Hinton et al. 2015; where
     it is what this run begins with, Furlanello et al. 2018)."""
@@ -54,8 +55,16 @@ class FaceRecipe:
     """As it was typed, for the record."""
 
     def __post_init__(self) -> None:
-        if self.slim and self.begin_with is None:
-            raise TrainingError("--slim needs a trained network: name its run or bundle with --begin-with")
+        if self.architecture == SLIM and self.begin_with is None:
+            raise TrainingError(f"{SLIM} needs a trained network: name its run or bundle with --begin-with")
+        side, sides = self.network.inputs.size, {stage.size for stage in self.plan.stages}
+        if not self.network.any_side and sides != {side}:
+            raise TrainingError(f"{self.architecture} takes faces of {side}x{side} only: --stages {side}xEPOCHS")
+
+    @property
+    def network(self) -> FaceArchitecture:
+        """What is trained."""
+        return FACE[self.architecture]
 
     def faces_augmented(self) -> face_batches.FaceAugmentation:
         """Return what is done to training faces."""
@@ -63,27 +72,27 @@ class FaceRecipe:
 
 
 def train_face(data: Path, run: Path, recipe: FaceRecipe) -> Path:
-    """Train VGG16 on FER2013's Training split, validated on PublicTest; return the finished model.keras.
+    """Train a network on FER2013's Training split, validated on PublicTest; return the finished model.keras.
 
     Raises DataError or TrainingError: no such data, another run in the folder, nothing to begin with, a full disk.
     """
     refuse_itself(run, recipe.begin_with)
     faces = fer2013.read_fer2013(data)
     training, validation = _training_and_validation(faces, data)
-    preprocessing, plan = FacePreprocessing(), recipe.plan
+    preprocessing, plan = recipe.network.inputs, recipe.plan
 
     def originals() -> Iterator[Any]:
         return face_batches.originals(training, preprocessing)
 
     def finished(folder: Path) -> Any:
-        network = _network(_widths(folder))
+        network = FACE[_architecture_of(folder)].network()
         return restore(network, folder, next(originals())) if is_bundle(folder) else with_weights(network, folder)
 
     def beginning() -> Any:
         if recipe.begin_with is None:
-            return _network()
-        if recipe.slim and _widths(recipe.begin_with) != vgg16.SLIM:
-            return slim_down(finished(recipe.begin_with), _network(vgg16.SLIM))
+            return recipe.network.network()
+        if _architecture_of(recipe.begin_with) != recipe.architecture:
+            return slim_down(finished(recipe.begin_with), recipe.network.network())
         return finished(recipe.begin_with)
 
     return train(
@@ -116,14 +125,16 @@ def face_config(data: Path, recipe: FaceRecipe) -> RunConfig:
 def _config(faces: fer2013.FaceSet, data: Path, recipe: FaceRecipe) -> RunConfig:
     training, validation = _training_and_validation(faces, data)
     begin_with, teacher = recipe.begin_with, recipe.teacher
-    if begin_with is not None and not recipe.slim and _widths(begin_with) == vgg16.SLIM:
-        raise TrainingError(f"{begin_with}: a slim network; with --slim it is trained on")
+    if begin_with is not None:
+        there = _architecture_of(begin_with)
+        if there != recipe.architecture and (there, recipe.architecture) != (WIDE, SLIM):
+            raise TrainingError(f"{begin_with}: is {there}; with --architecture {there} it is trained on")
     return RunConfig(
         plan=recipe.plan,
         task="face",
-        architecture="vgg16-slim" if recipe.slim else "vgg16",
+        architecture=recipe.architecture,
         labels=LABELS,
-        inputs=FacePreprocessing(),
+        inputs=recipe.network.inputs,
         augmentation=asdict(recipe.faces_augmented()),
         data=DataUsed(
             training=fer2013.describe(training), validation=fer2013.describe(validation), left_out=tuple(faces.skipped)
@@ -143,15 +154,14 @@ def _training_and_validation(faces: fer2013.FaceSet, data: Path) -> tuple[fer201
     return training, validation
 
 
-def _widths(folder: Path) -> vgg16.Widths:
-    """Return the widths of the network of a run or bundle. Raises DataError when its record cannot be read."""
-    return vgg16.SLIM if read_record(record_of(folder)).get("architecture") == "vgg16-slim" else vgg16.FULL
+def _architecture_of(folder: Path) -> str:
+    """Return the name of the network of a run or bundle. Raises DataError when its record cannot be read."""
+    name = read_record(record_of(folder)).get("architecture")
+    if name not in FACE:
+        raise DataError(f"{folder}: its network is {name!r}; those known here are {', '.join(FACE)}")
+    return str(name)
 
 
 def _answers(teacher: Path, plan: Plan, finished: Callable[[Path], Any]) -> Callable[[FloatArray], FloatArray]:
     """Return what the network of `teacher` answers, inputs (n, size, size, 1) to logits (n, 7)."""
     return engine.start(plan.engine, lambda: finished(teacher), plan, None).logits
-
-
-def _network(widths: vgg16.Widths = vgg16.FULL) -> Any:
-    return vgg16.build(len(LABELS), size=None, widths=widths)

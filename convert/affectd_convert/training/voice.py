@@ -1,14 +1,15 @@
-"""Train the voice network, CNN-LSTM on RAVDESS and the corpora beside it: what `affectd-convert train voice` runs."""
+"""Train a voice network on RAVDESS and the corpora beside it: what `affectd-convert train voice` runs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from affectd.events import VOICE_LABELS
 from affectd.voice.features import MfccFeatures
-from affectd_convert.architectures import cnn_lstm
+from affectd_convert.architectures.catalogue import VOICE
 from affectd_convert.datasets import speech
 from affectd_convert.errors import TrainingError
 from affectd_convert.training import voice_batches
@@ -33,6 +34,8 @@ class VoiceRecipe:
     """How a voice network is trained, beside the data."""
 
     plan: Plan = PLAN
+    architecture: str = "cnn-lstm"
+    """Its name in the catalogue."""
     fold: int | str | None = None
     """Who is held out for validation: `speech.split`. With None everybody is trained on; the figures then show only
     that it learnt, nothing about new speakers."""
@@ -43,7 +46,7 @@ class VoiceRecipe:
 
 
 def train_voice(data: Path, run: Path, recipe: VoiceRecipe) -> Path:
-    """Train CNN-LSTM on all corpora found, speakers disjoint; return the finished model.keras.
+    """Train a network on all corpora found, speakers disjoint; return the finished model.keras.
 
     The clips' renditions are kept beside the run, in `speech-cache`, for the runs of other folds.
     Raises DataError or TrainingError: no such data, another run in the folder, nothing to begin with, a full disk.
@@ -57,14 +60,12 @@ def train_voice(data: Path, run: Path, recipe: VoiceRecipe) -> Path:
     trained_on = set(to_train_on)
     training = [one for one in rendered if one.clip in trained_on]
     features = voice_batches.fit_normalization(MfccFeatures(), training)
+    build = partial(VOICE[recipe.architecture].build, frames=features.window_frames, columns=features.columns)
     return train(
         Job(
             run=run,
             config=replace(config, inputs=features),
-            build=lambda: with_weights(
-                cnn_lstm.build(len(VOICE_LABELS), frames=features.window_frames, columns=features.columns),
-                recipe.begin_with,
-            ),
+            build=lambda: with_weights(build(len(VOICE_LABELS)), recipe.begin_with),
             batches=lambda _stage, epoch: voice_batches.VoiceBatches(
                 training=training,
                 features=features,
@@ -96,7 +97,7 @@ def _config(clips: Sequence[speech.Utterance], recipe: VoiceRecipe) -> RunConfig
     return RunConfig(
         plan=recipe.plan,
         task="voice",
-        architecture="cnn-lstm",
+        architecture=recipe.architecture,
         labels=VOICE_LABELS,
         inputs=MfccFeatures(),
         augmentation={"renditions": RENDITIONS, "sound": sound, "window": window},

@@ -41,7 +41,7 @@ def test_a_slim_bundle_is_trained_on_as_it_is_and_the_record_names_its_teacher(f
     import keras
 
     run = tmp_path / "run"
-    final = train_face(faces, run, FaceRecipe(PLAN, begin_with=SLIM, slim=True, teacher=BIG))
+    final = train_face(faces, run, FaceRecipe(PLAN, "vgg16-slim", begin_with=SLIM, teacher=BIG))
     written = config(run)
     assert written["architecture"] == "vgg16-slim"
     assert written["begins_with"] == config(SLIM / "training")
@@ -57,5 +57,5 @@ def test_a_slim_bundle_is_trained_on_as_it_is_and_the_record_names_its_teacher(f
 
 
 def test_a_slim_network_is_not_taken_for_a_big_one(faces: Path, tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="face-vgg16-slim: a slim network; with --slim it is trained on"):
+    with pytest.raises(TrainingError, match="is vgg16-slim; with --architecture vgg16-slim it is trained on"):
         train_face(faces, tmp_path / "run", FaceRecipe(PLAN, begin_with=SLIM))
