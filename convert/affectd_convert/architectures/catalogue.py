@@ -46,6 +46,11 @@ class FaceArchitecture:
     any_side: bool = False
     """It can be trained on growing pictures."""
 
+    @property
+    def side(self) -> int:
+        """Of the pictures, which are square."""
+        return self.inputs.shape[0]
+
     def network(self) -> Any:
         """Return a new Keras model for affectd's labels."""
         return self.build(len(LABELS), size=None) if self.any_side else self.build(len(LABELS))

@@ -116,9 +116,9 @@ def _face_recipe(options: argparse.Namespace) -> FaceRecipe:
     # PyTorch has a twin of plain stacks only; only what takes any side grows its pictures.
     fastest = engine.fastest() if name in {WIDE, SLIM} else "keras"
     plan = replace(PLAN, engine=fastest, precision=engine.fastest_precision())
-    side = FACE[name].inputs.size
-    if not FACE[name].any_side or side != FACE[WIDE].inputs.size:
-        plan = replace(plan, stages=(Stage(epochs=plan.stages[-2].epochs, size=side),))
+    network = FACE[name]
+    if not network.any_side or network.side != FACE[WIDE].side:
+        plan = replace(plan, stages=(Stage(epochs=plan.stages[-2].epochs, size=network.side),))
     plan = _changed(plan, options, ("engine", "sharpness"))
     if "stages" in options:
         plan = replace(plan, stages=tuple(options.stages))

@@ -57,7 +57,7 @@ class FaceRecipe:
     def __post_init__(self) -> None:
         if self.architecture == SLIM and self.begin_with is None:
             raise TrainingError(f"{SLIM} needs a trained network: name its run or bundle with --begin-with")
-        side, sides = self.network.inputs.size, {stage.size for stage in self.plan.stages}
+        side, sides = self.network.side, {stage.size for stage in self.plan.stages}
         if not self.network.any_side and sides != {side}:
             raise TrainingError(f"{self.architecture} takes faces of {side}x{side} only: --stages {side}xEPOCHS")
 
