@@ -1,10 +1,13 @@
-"""A network with the layers that once stopped the converter; a program, so that pytest stays without TensorFlow.
+"""Networks that once stopped the converter, or that int8 spoils; a program, so that pytest stays without TensorFlow.
 
-python tests/support/odd_models.py FOLDER
+In tests/: python -m support.odd_models FOLDER
 
-Writes `recurrent.keras`, its int8 variant, and `recurrent.npz` of inputs and the float model's logits.
+Writes `recurrent.tflite`, int8, and `recurrent.npz` of inputs and the float model's logits; what became of a network
+that was calibrated on a broken sample, `mended.json` and its variants in `tflite`; and `mixed.tflite`, the same with
+its worst layer left in float.
 """
 
+import json
 import sys
 from pathlib import Path
 
@@ -13,6 +16,9 @@ import numpy as np
 from keras import layers
 
 from affectd_convert.conversion import convert_worker
+from affectd_convert.conversion.layer_errors import layer_errors
+from affectd_convert.conversion.variants import Trial, make_variants
+from support.one_process import in_one_process
 
 SHAPE = (8, 12)
 
@@ -27,6 +33,13 @@ def recurrent():
     return keras.Model(inputs, layers.Dense(8)(x))
 
 
+def convolutional():
+    x = inputs = keras.Input((8, 8, 1))
+    x = layers.Conv2D(8, 3, activation="relu")(x)
+    x = layers.Conv2D(8, 3, activation="relu")(x)
+    return keras.Model(inputs, layers.Dense(7, kernel_initializer="random_normal")(layers.Flatten()(x)))
+
+
 def main(folder):
     keras.utils.set_random_seed(3)
     model = recurrent()
@@ -35,6 +48,20 @@ def main(folder):
     np.save(folder / "samples.npy", inputs)
     convert_worker.convert("int8", folder / "recurrent.keras", folder / "samples.npy", folder / "recurrent.tflite")
     np.savez(folder / "recurrent.npz", inputs=inputs, logits=model.predict(inputs, verbose=0))
+    model = convolutional()
+    model.save(folder / "convolutional.keras")
+    inputs = np.random.default_rng(0).standard_normal((300, 8, 8, 1)).astype(np.float32)
+    trial = Trial(inputs[100:], model.predict(inputs[100:], verbose=0).argmax(axis=1))
+    # One sample, the last that int8 is calibrated on, is broken: it stretches the ranges to forty times theirs.
+    inputs[np.random.default_rng(0).permutation(100)[-1]] *= 40
+    tflite = folder / "tflite"
+    with in_one_process():
+        made = make_variants(folder / "convolutional.keras", inputs[:100], tflite, ["int8", "float32"], trial)
+    (folder / "mended.json").write_text(json.dumps({"file": made.paths["int8"].name, "remarks": made.remarks}))
+    worst = layer_errors(tflite / "float32.tflite", tflite / "int8.tflite", inputs[100:])[0]
+    np.save(folder / "samples.npy", inputs[:100])
+    arguments = folder / "convolutional.keras", folder / "samples.npy", folder / "mixed.tflite"
+    convert_worker.convert(convert_worker.FITTED, *arguments, [worst.name])
 
 
 if __name__ == "__main__":

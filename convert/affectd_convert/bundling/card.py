@@ -55,6 +55,7 @@ def write_card(
     *,
     parity: Sequence[Row],
     parity_on: str,
+    remarks: Sequence[str],
     pictures: Sequence[str],
     costs: Mapping[str, Sequence[Cost]],
     robustness: Robustness | None,
@@ -65,9 +66,9 @@ def write_card(
 ) -> str:
     """Return CARD.md; `report` is of the bundle's variants, in the order of its metrics.
 
-    `parity_on` names the samples of `parity`, `pictures` the files in training/ of PICTURES, `costs` are by kind of
-    variant. `calibrated_on` names the split that the temperature was fitted on; None where it was fitted on that of the
-    metrics, whose ECE is cross-fitted. `commands` made the bundle.
+    `parity_on` names the samples of `parity`, `remarks` say what was left out or mended, `pictures` the files in
+    training/ of PICTURES, `costs` are by kind of variant. `calibrated_on` names the split that the temperature was
+    fitted on; None where it was fitted on that of the metrics, whose ECE is cross-fitted. `commands` made the bundle.
     """
     first = bundle.metrics[0]
     sections = (
@@ -80,7 +81,7 @@ def write_card(
         _section(f"Per label ({first.variant}, {first.split})", _per_label(report.first, pictures)),
         _section("Known failures", known_failures(report.first)),
         [] if robustness is None else _section("Robustness", _robustness(robustness)),
-        _section("Variants against their float parent", _parity(bundle, parity, parity_on)),
+        _section("Variants against their float parent", _parity(bundle, parity, parity_on, remarks)),
         _section("Cost", _costs(bundle, costs)),
         _section("Made by", ["```", *commands, "```"]),
     )
@@ -232,7 +233,7 @@ def _robustness(robustness: Robustness) -> list[str]:
     ]
 
 
-def _parity(bundle: Bundle, parity: Sequence[Row], parity_on: str) -> list[str]:
+def _parity(bundle: Bundle, parity: Sequence[Row], parity_on: str, remarks: Sequence[str]) -> list[str]:
     rows = [
         (row.kind, row.runtime, *(f"{v:.4f}" for v in (p.agreement, p.mean_error, p.max_error)), p.samples)
         for row in parity
@@ -245,6 +246,7 @@ def _parity(bundle: Bundle, parity: Sequence[Row], parity_on: str) -> list[str]:
         "",
         f"`affectd-convert bundle` proved this; `affectd-convert verify models/{bundle.name}` proves it again on the",
         "golden samples in the bundle.",
+        *(["", *(f"- {remark}" for remark in remarks)] if remarks else []),
     ]
 
 

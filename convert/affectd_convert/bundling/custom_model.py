@@ -19,7 +19,8 @@ from affectd_convert.bundling.write import Description, maturity_of, write_bundl
 from affectd_convert.conversion.bounded_process import Bounds, run_module
 from affectd_convert.conversion.float_model import parent_logits, parent_of
 from affectd_convert.conversion.import_model import NOTES
-from affectd_convert.conversion.quantize import MAX_SAMPLES, quantize
+from affectd_convert.conversion.quantize import MAX_SAMPLES
+from affectd_convert.conversion.variants import Trial, make_variants
 from affectd_convert.datasets import fer2013
 from affectd_convert.datasets.clip_windows import clip_windows, fit_statistics
 from affectd_convert.datasets.labelled import UNKNOWN, Clips, Faces, known_faces, read_clip_index
@@ -62,15 +63,18 @@ def make_own_bundle(
         description = _describe(own, toml, folder, held_out)
         if doubt:
             description = replace(description, maturity=maturity_of(description, [doubt], even_so=even_so))
-        variants = quantize(parent_of(run), representative, run / "tflite", kinds, bounds=bounds)
+        split = _split(own, held_out, own.split)
+        trial = Trial(split.inputs)
+        made = make_variants(parent_of(run), representative, run / "tflite", kinds, trial, bounds=bounds)
         (run / "config.json").write_text(json.dumps(_record(own), indent=2) + "\n", encoding="utf-8")
         return write_bundle(
             folder,
             description,
             run=run,
-            variants=variants,
-            held_out=_split(own, held_out, own.split),
+            variants=made.paths,
+            held_out=split,
             even_so=even_so,
+            remarks=made.remarks,
         )
 
 

@@ -16,6 +16,7 @@ from affectd_convert.bundling.write import FIRST_CHOICE, Description, write_bund
 from affectd_convert.conversion.bounded_process import Bounds
 from affectd_convert.conversion.float_model import parent_of
 from affectd_convert.conversion.quantize import quantize
+from affectd_convert.conversion.variants import Trial, make_variants
 from affectd_convert.datasets import fer2013, speech
 from affectd_convert.datasets.labelled import FOLDS, Faces
 from affectd_convert.errors import DataError
@@ -68,10 +69,12 @@ def make_bundle(
         raise DataError(f"{run}: trained on every speaker; give --folds, runs that left some out, for its figures")
     run_data = read_run_data(run, data)
     ordered = sorted(kinds, key=FIRST_CHOICE.index)
-    variants = quantize(parent_of(run), run_data.representative, run / "tflite", ordered, bounds=bounds)
     description = _describe(config, data, version, maturity)
     description = replace(description, commands=_made_by(run, folds, leaking, command))
+    held_out, tflite = run_data.held_out, run / "tflite"
     if not folds:
+        trial = Trial(held_out.inputs, held_out.truth)
+        made = make_variants(parent_of(run), run_data.representative, tflite, ordered, trial, bounds=bounds)
         evaluation = (
             f"affectd-convert evaluate --model models/{folder.name} --data {_shown(config, data)} --split public"
         )
@@ -79,11 +82,14 @@ def make_bundle(
             folder,
             description,
             run=run,
-            variants=variants,
-            held_out=replace(run_data.held_out, command=evaluation if face else ""),
-            robustness=_face_robustness(config, variants, data, evaluation) if face else None,
+            variants=made.paths,
+            held_out=replace(held_out, command=evaluation if face else ""),
+            robustness=_face_robustness(config, made.paths, data, evaluation) if face else None,
             even_so=even_so,
+            remarks=made.remarks,
         )
+    # Every fold's model must have what the shipped one has: here nothing is left out, and nothing mended.
+    variants = quantize(parent_of(run), run_data.representative, tflite, ordered, bounds=bounds)
     proof = cross_validate(folds, data, tuple(variants), leaking=leaking, bounds=bounds)
     evaluation = _fold_evaluation(folder.name, config, data, FOLDS, proof.kinds[0])
     return write_bundle(
@@ -91,7 +97,7 @@ def make_bundle(
         replace(description, protocol=_protocol(proof, evaluation), note=_voice_note(folds)),
         run=run,
         variants=variants,
-        held_out=run_data.held_out,
+        held_out=held_out,
         report=proof.report(evaluation),
         robustness=replace(proof.robustness, command=f"{evaluation} --robustness"),
         beside=lambda draft: _write_folds(draft / FOLDS, folder.name, data, version, folds, proof, bounds),

@@ -86,19 +86,23 @@ def write_bundle(
     robustness: Robustness | None = None,
     beside: Callable[[Path], object] = lambda _: None,
     even_so: bool = False,
+    remarks: Sequence[str] = (),
 ) -> Bundle:
-    """Write the bundle `folder` from the run's finished model and its variants (kind to `.tflite`).
+    """Write the bundle `folder` from the run's finished model and those of its variants (kind to `.tflite`) that hold.
 
     Parity is proven on `held_out`, and figures are measured there, on the device runtime; `report` brings figures
     of other predictions instead, such as those of cross-validation where the shipped model was trained on everybody.
     The temperature is that of `calibration`; without one it is fitted on the predictions, and the ECE is
     cross-fitted. `beside` is given the folder before it stands in its place, to write there what else belongs in it.
     The folder appears, or is replaced, only when all is proven and written. A model that has learned nothing is
-    written `even_so` only, and its maturity says it. Raises ConversionError for such a one, and when a variant misses
-    its parity bars; ModelError when the bundle does not load.
+    written `even_so` only, and its maturity says it. A variant that misses its parity bars is left out: it is
+    printed, and stands in the card beside the `remarks` on how the variants were made. Raises ConversionError for a
+    model that has learned nothing, and when no variant holds; ModelError when the bundle does not load.
     """
     variants = {kind: variants[kind] for kind in sorted(variants, key=FIRST_CHOICE.index)}
     measured = _measure(description, run, variants, held_out, calibration, report)
+    variants = {kind: path for kind, path in variants.items() if kind in measured.report.by_kind}
+    remarks = [*remarks, *measured.left_out]
     if not description.fold_of:
         found = shortcomings(measured.report.first)
         description = replace(description, maturity=maturity_of(description, found, even_so=even_so))
@@ -107,7 +111,7 @@ def write_bundle(
         draft = Path(temporary, folder.name)
         _draft(draft, description, parent_of(run), variants, held_out, measured)
         bundle = _prove(draft)
-        _document(draft, bundle, description, run, held_out, measured, calibration, robustness)
+        _document(draft, bundle, description, run, held_out, measured, calibration, robustness, remarks)
         beside(draft)
         _swap(folder, draft)
     return Bundle.load(folder)
@@ -120,7 +124,10 @@ class _Measured:
     parent: FloatArray
     """Logits (n, labels) of the float parent."""
     parity: Sequence[Row]
+    """Of those that hold."""
     report: Report
+    left_out: Sequence[str]
+    """Which variants do not hold, with their figures, a sentence each."""
 
 
 def _measure(  # noqa: PLR0917
@@ -131,7 +138,7 @@ def _measure(  # noqa: PLR0917
     calibration: Calibration | None,
     report: Report | None,
 ) -> _Measured:
-    """Hold every variant against its float parent, and score it. Raises ConversionError when one misses its bars."""
+    """Hold every variant against its float parent, and score those that hold. Raises ConversionError when none does."""
     parent = parent_logits(parent_of(run), held_out.inputs)
     if numberless := int(np.sum(~np.isfinite(parent).all(axis=1))):
         raise ConversionError(
@@ -139,11 +146,18 @@ def _measure(  # noqa: PLR0917
             f"{len(parent)} held-out inputs; look at its weights, and at what feeds it"
         )
     rows = verify_variants(description.name, variants, held_out.inputs, parent)
-    _refuse_misses(description.name, rows, "parity is")
+    missed = {row.kind: f"{row.kind} is left out: on {row.runtime} {row.shortfall}." for row in rows if row.shortfall}
+    if len(missed) == len(variants):
+        _refuse_misses(description.name, rows, "parity is")
+    for sentence in missed.values():
+        print(sentence, flush=True)
+    holding = {kind: path for kind, path in variants.items() if kind not in missed}
     if report is None:
-        by_kind = {kind: held_out.predictions(device_logits(path, held_out.inputs)) for kind, path in variants.items()}
+        by_kind = {kind: held_out.predictions(device_logits(path, held_out.inputs)) for kind, path in holding.items()}
         report = measure(held_out.name, by_kind, description.labels, calibration=calibration, command=held_out.command)
-    return _Measured(parent, rows, report)
+    elif missed:
+        report = replace(report, by_kind={kind: report.by_kind[kind] for kind in holding})
+    return _Measured(parent, [row for row in rows if row.kind in holding], report, list(missed.values()))
 
 
 def maturity_of(description: Description, found: Sequence[str], *, even_so: bool) -> str:
@@ -197,6 +211,7 @@ def _document(  # noqa: PLR0917
     measured: _Measured,
     calibration: Calibration | None,
     robustness: Robustness | None,
+    remarks: Sequence[str],
 ) -> None:
     """Write what people read: the card, its pictures, and how the run went."""
     report, fitted_on = measured.report, None if calibration is None else calibration.fitted_on
@@ -212,6 +227,7 @@ def _document(  # noqa: PLR0917
             report,
             parity=measured.parity,
             parity_on=held_out.described,
+            remarks=remarks,
             pictures=sorted(path.name for path in training.glob("*.png")),
             costs={kind: measure_costs(bundle.model_file(kind)) for kind in bundle.variants},
             robustness=robustness,

@@ -1,12 +1,15 @@
 """Convert one Keras model or SavedModel to one `.tflite`; run by `quantize.py` as a process of its own.
 
-python -m affectd_convert.conversion.convert_worker KIND MODEL SAMPLES.npy OUT.tflite
+python -m affectd_convert.conversion.convert_worker KIND MODEL SAMPLES.npy OUT.tflite [LAYER ...]
+
+KIND may also be "int8-fitted": int8 whose ranges are fitted, the outputs called LAYER left in float.
 """
 
 from __future__ import annotations
 
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,22 +19,25 @@ import tensorflow as tf
 from affectd_convert.conversion.bounded_process import exit_code_of
 from affectd_convert.conversion.float_model import load_parent
 from affectd_convert.conversion.fused_lstm import convertible, has_loop
+from affectd_convert.conversion.int8_ways import fit_ranges, quantize_calibrated
 from affectd_convert.errors import ConversionError
 
+FITTED = "int8-fitted"
 
-def convert(kind: str, model: Path, samples: Path, out: Path) -> None:
+
+def convert(kind: str, model: Path, samples: Path, out: Path, floating: Sequence[str] = ()) -> None:
     """Write the variant `kind` of `model`; int8 is calibrated on samples (n, ...) float32.
 
     `model` is a Keras file, or a SavedModel folder as `import_model` writes them.
     """
     inputs = np.load(samples, allow_pickle=False)
     if model.is_dir():
-        out.write_bytes(_converted(str(model), kind, inputs))
+        out.write_bytes(_converted(str(model), kind, inputs, floating))
         return
-    network = convertible(load_parent(model), inputs.shape[1:], kind)
+    network = convertible(load_parent(model), inputs.shape[1:], "int8" if kind == FITTED else kind)
     with tempfile.TemporaryDirectory() as folder:
         _save(network, inputs.shape[1:], folder)
-        content = _converted(folder, kind, inputs)
+        content = _converted(folder, kind, inputs, floating)
     if not has_loop(network):
         _check_lstm(content)
     out.write_bytes(content)
@@ -47,7 +53,7 @@ def _save(network: Any, input_shape: tuple[int, ...], folder: str) -> None:
     tf.saved_model.save(module, folder, signatures=signature)
 
 
-def _converted(folder: str, kind: str, inputs: Any) -> bytes:
+def _converted(folder: str, kind: str, inputs: Any, floating: Sequence[str]) -> bytes:
     converter = tf.lite.TFLiteConverter.from_saved_model(folder)
     # Per-channel dense layers become FULLY_CONNECTED version 12, which tflite-runtime 2.14 cannot load.
     converter._experimental_disable_per_channel_quantization_for_dense_layers = True
@@ -55,10 +61,13 @@ def _converted(folder: str, kind: str, inputs: Any) -> bytes:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if kind == "float16":
         converter.target_spec.supported_types = [tf.float16]
-    if kind == "int8":
+    if kind in {"int8", FITTED}:
         converter.representative_dataset = lambda: ([sample[np.newaxis]] for sample in inputs)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         converter.inference_input_type = converter.inference_output_type = tf.int8
+    if kind == FITTED:
+        converter._experimental_calibrate_only = True
+        return quantize_calibrated(fit_ranges(bytes(converter.convert()), inputs), floating)
     return bytes(converter.convert())
 
 
@@ -70,8 +79,8 @@ def _check_lstm(content: bytes) -> None:
 
 def main() -> int:
     """Convert as the command line says."""
-    kind, *paths = sys.argv[1:]
-    return exit_code_of(lambda: convert(kind, *map(Path, paths)))
+    kind, model, samples, out, *floating = sys.argv[1:]
+    return exit_code_of(lambda: convert(kind, Path(model), Path(samples), Path(out), floating))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from affectd.inference.manifest import KINDS
 from affectd_convert.conversion.bounded_process import Bounds, run_module
 from affectd_convert.errors import ConversionError
 
-_CONVERTING = {"convert_worker", "fused_lstm", "float_model"}
+_CONVERTING = {"convert_worker", "fused_lstm", "float_model", "int8_ways"}
 MAX_SAMPLES = 500
 """Representative samples used for int8; more changes the ranges little and costs time."""
 
@@ -26,13 +26,14 @@ def quantize(
     kinds: Sequence[str] = KINDS,
     *,
     bounds: Bounds | None = None,
+    floating: Sequence[str] = (),
 ) -> dict[str, Path]:
-    """Convert `model` to `out/<kind>.tflite` for each of `kinds` not there yet; give their paths.
+    """Convert `model` to `out/<kind>.tflite` for each of `kinds` not there yet; return their paths.
 
     `model` is a `.keras` file, or a SavedModel folder as `import_model` writes them. `samples`
     (n, *input) float32 are training inputs as the network sees them: their shape is the variants' input,
-    and int8 takes its ranges from them. Raises ConversionError when a conversion fails or passes its `bounds`,
-    by default 8 GB and 20 minutes.
+    and int8 takes its ranges from them. `floating` names layers that stay in float in the kind FITTED. Raises
+    ConversionError when a conversion fails or passes its `bounds`, by default 8 GB and 20 minutes.
     """
     if not model.exists():
         raise ConversionError(f"{model}: not there; train a model first, or name its model.keras")
@@ -49,7 +50,7 @@ def quantize(
         inputs = Path(folder, "samples.npy")
         np.save(inputs, samples[chosen].astype(np.float32))
         for kind, path in paths.items():
-            made_of, stamp = _digest(model, inputs, kind), path.with_suffix(".made-of")
+            made_of, stamp = _digest(model, inputs, " ".join((kind, *floating))), path.with_suffix(".made-of")
             if path.exists() and stamp.exists() and stamp.read_text(encoding="ascii") == made_of:
                 print(f"{kind}: already converted, {path}", flush=True)
                 continue
@@ -57,7 +58,7 @@ def quantize(
             stamp.unlink(missing_ok=True)
             run_module(
                 "affectd_convert.conversion.convert_worker",
-                [kind, model, inputs, path],
+                [kind, model, inputs, path, *floating],
                 what=f"{model}: conversion to {kind}",
                 bounds=bounds or Bounds(),
             )

@@ -17,6 +17,9 @@ from affectd.errors import ModelError
 
 FloatArray = NDArray[np.float32]
 
+SIGNIFICANCE = 0.05
+"""Of the test whether a bar of agreement is missed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Bar:
@@ -64,17 +67,33 @@ class Parity:
     def shortfall(self, kind: str) -> str:
         """Describe in words which bar of `kind` is missed; empty when none is.
 
-        Rounding up the number of samples that may differ lets a small set hold one near tie.
+        Samples are a draw: the bar of agreement is missed where so many differ that a variant which reaches it would
+        show as many in less than 5 % of such draws (a one-sided binomial test).
         """
         bar = BARS[kind]
-        allowed = math.ceil((1 - bar.agreement) * self.samples - 1e-9)
-        differ = round((1 - self.agreement) * self.samples)
+        differ, allowed = round((1 - self.agreement) * self.samples), most_misses(self.samples, bar.agreement)
         if differ > allowed:
-            return f"{differ} of {self.samples} first answers differ from the float parent's, {allowed} may"
+            return (
+                f"{differ} of {self.samples} first answers differ from the float parent's, where {allowed} may by "
+                f"chance at {bar.agreement:.1%}"
+            )
         # Written so that NaN fails.
         if not self.mean_error <= bar.error * self.spread:
             return f"mean logit error is {self.mean_error:.3g}, at most {bar.error * self.spread:.3g} is allowed"
         return ""
+
+
+def most_misses(samples: int, agreement: float) -> int:
+    """Return the most of `samples` that differ in more than 5 % of draws from what agrees on the share `agreement`."""
+    miss, reached = 1 - agreement, 1.0
+    logarithm = samples * math.log1p(-miss)
+    for misses in range(samples):
+        # The probability of this many, in logarithms: of none among very many it is below what a float holds.
+        reached -= math.exp(logarithm)
+        if reached < SIGNIFICANCE:
+            return misses
+        logarithm += math.log((samples - misses) / (misses + 1) * miss / (1 - miss))
+    return samples
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -44,6 +44,7 @@ def card(robustness=None, bundle=None, windows=None, **changes):
     given = {
         "parity": [],
         "parity_on": "every window of some clips",
+        "remarks": [],
         "pictures": ["confusion.png"],
         "costs": {"int8": [cost]},
         "robustness": robustness,

@@ -1,4 +1,4 @@
-"""Bundles as they are written: whole, proven, with a card; nothing is written when parity is missed."""
+"""Bundles as they are written: whole, proven, with a card; what misses parity is left out."""
 
 import dataclasses
 
@@ -120,15 +120,28 @@ def test_a_model_that_learned_nothing_is_written_when_told_to_and_says_so(face_m
     assert "curves.png" not in card
 
 
-def test_a_variant_that_misses_parity_makes_no_bundle(face_model, tmp_path):
+def test_a_variant_that_misses_parity_is_left_out_and_named(face_model, tmp_path, capsys):
     inputs, truth = tiny_models.samples("face", 60, seed=5)
-    with pytest.raises(ConversionError, match="no bundle is written, parity is missed: int8 on LiteRT"):
-        write_bundle(
-            tmp_path / "models" / "wrong",
+    folder = tmp_path / "models" / "wide"
+
+    def write(*kinds):
+        return write_bundle(
+            folder,
             a_description(face_model),
             run=face_model.model.parent,
-            variants={"int8": face_model.variants["int8"]},
+            variants={kind: face_model.variants[kind] for kind in kinds},
             # Far outside the ranges that int8 was calibrated for.
             held_out=Split("made up", 30 * inputs, truth),
+            even_so=True,
+            remarks=["Something else was tried."],
         )
+
+    with pytest.raises(ConversionError, match="no bundle is written, parity is missed: int8 on LiteRT"):
+        write("int8")
     assert not (tmp_path / "models").exists()
+    assert list(write("int8", "float32").variants) == ["float32"]
+    missed = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("int8 is left out: on "))
+    assert "of 60 first answers differ" in missed
+    card = (folder / "CARD.md").read_text()
+    assert f"- Something else was tried.\n- {missed}\n" in card
+    assert "| int8 |" not in card

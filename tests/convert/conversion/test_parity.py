@@ -10,7 +10,7 @@ import pytest
 
 from affectd.errors import ModelError
 from affectd.inference import interpreter
-from affectd.inference.golden import Parity
+from affectd.inference.golden import Parity, most_misses
 from affectd.inference.interpreter import installed_runtimes
 from affectd_convert.commands.main import main
 from affectd_convert.conversion.float_model import parent_logits
@@ -90,11 +90,21 @@ def test_another_parent_is_a_missed_bar(face_model):
 
 def test_bars():
     parent = np.eye(7, dtype=np.float32)[np.arange(100) % 7] * 5
-    one_flipped, three_flipped = parent.copy(), parent.copy()
-    one_flipped[0] = np.roll(one_flipped[0], 1)
-    three_flipped[:3] = np.roll(three_flipped[:3], 1, axis=1)
-    assert not Parity.of(one_flipped, parent).shortfall("int8")
-    assert "3 of 100" in Parity.of(three_flipped, parent).shortfall("int8")
+    flipped = {count: parent.copy() for count in (5, 6)}
+    for count, logits in flipped.items():
+        logits[:count] = np.roll(logits[:count], 1, axis=1)
+    # scipy.stats.binom.sf(4, 100, 0.02) is 0.051, of one more 0.015.
+    assert not Parity.of(flipped[5], parent).shortfall("int8")
+    assert "6 of 100 first answers differ" in Parity.of(flipped[6], parent).shortfall("int8")
+    assert "where 5 may by chance at 98.0%" in Parity.of(flipped[6], parent).shortfall("int8")
     assert "mean logit error" in Parity.of(parent + 1, parent).shortfall("int8")
     assert "mean logit error" in Parity.of(parent + 0.1, parent).shortfall("float16")
     assert Parity.of(np.full_like(parent, np.nan), parent).shortfall("int8")
+
+
+@pytest.mark.parametrize(
+    ("samples", "agreement", "most"),
+    [(16, 0.98, 1), (237, 0.98, 9), (3589, 0.98, 86), (237, 0.995, 3), (10**6, 0.98, 20231)],
+)
+def test_the_bar_of_agreement_allows_what_chance_explains(samples, agreement, most):
+    assert most_misses(samples, agreement) == most

@@ -1,6 +1,8 @@
 """Conversion: the four kinds, the fused LSTM, and failures that stay in their own process."""
 
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -17,8 +19,6 @@ from affectd_convert.errors import ConversionError
 from support import tiny_models
 
 pytestmark = pytest.mark.timeout(400)
-
-ODD_MODELS = Path(__file__).parents[2] / "support" / "odd_models.py"
 
 
 def operations(path):
@@ -126,20 +126,44 @@ def test_a_crash_is_a_sentence(tmp_path, monkeypatch, ends, sentence):
     assert "oneDNN" not in str(caught.value)
 
 
-def test_recurrent_layers_nested_and_augmented_run_in_int8_on_both_runtimes(tmp_path):
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory):
+    """What `support.odd_models` makes."""
+    folder = tmp_path_factory.mktemp("odd")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "TF_CPP_MIN_LOG_LEVEL": "3"}
     environment |= {"KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": "-1"}
-    subprocess.run([sys.executable, ODD_MODELS, tmp_path], env=environment, check=True, timeout=300)
-    names = operations(tmp_path / "recurrent.tflite")
+    command = [sys.executable, "-m", "support.odd_models", folder]
+    subprocess.run(command, cwd=Path(__file__).parents[2], env=environment, check=True, timeout=380)
+    return folder
+
+
+def test_recurrent_layers_nested_and_augmented_run_in_int8_on_both_runtimes(odd):
+    names = operations(odd / "recurrent.tflite")
     assert names.count("UNIDIRECTIONAL_SEQUENCE_LSTM") == 2
     assert "WHILE" not in names
-    with np.load(tmp_path / "recurrent.npz") as arrays:
+    with np.load(odd / "recurrent.npz") as arrays:
         inputs, logits = arrays["inputs"], arrays["logits"]
     for runtime in installed_runtimes():
-        model = Interpreter(tmp_path / "recurrent.tflite", load_runtime(runtime))
+        model = Interpreter(odd / "recurrent.tflite", load_runtime(runtime))
         assert model.input_type.dtype == "int8"
         # Untrained: its logits are small and near to each other, so agreement would say little.
         assert np.corrcoef(model.run(inputs).ravel(), logits.ravel())[0, 1] > 0.95
+
+
+def test_int8_that_misses_its_bar_is_mended_by_other_ranges_and_says_so(odd):
+    mended = json.loads((odd / "mended.json").read_text())
+    assert mended["file"] == "int8-fitted.tflite"
+    (remark,) = mended["remarks"]
+    assert remark.startswith("int8 was mended: fitted ranges")
+    agreement = dict(re.findall(r"(ranges by the extremes|fitted ranges): agreement ([\d.]+)%", remark))
+    assert float(agreement["ranges by the extremes"]) < 95 < 98 <= float(agreement["fitted ranges"])
+
+
+def test_a_layer_that_stays_in_float_stands_between_int8_ones(odd):
+    assert Interpreter(odd / "mixed.tflite", load_runtime("auto")).input_type.dtype == "int8"
+    names = operations(odd / "mixed.tflite")
+    assert {"DEQUANTIZE", "QUANTIZE"} <= set(names)
+    assert not {"DEQUANTIZE", "QUANTIZE"} & set(operations(odd / "tflite" / "int8-fitted.tflite"))
 
 
 def test_what_cannot_be_converted(face_model, tmp_path):
