@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from affectd.inference.manifest import KINDS
 from affectd_convert.commands import Steps, add_bounds
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from affectd_convert.conversion.parity import Row
 
 
 def add(steps: Steps) -> None:
@@ -26,23 +34,40 @@ def _run(options: argparse.Namespace) -> int:
     from affectd_convert.conversion import parity
     from affectd_convert.conversion.bounded_process import Bounds
     from affectd_convert.conversion.float_model import parent_logits, parent_of
-    from affectd_convert.conversion.quantize import quantize
+    from affectd_convert.conversion.variants import Trial, make_variants
     from affectd_convert.evaluation.run_data import read_run_data
 
-    model = parent_of(options.run)
+    model, bounds = parent_of(options.run), Bounds(options.memory_gb, options.timeout)
     data = read_run_data(options.run, options.data)
-    variants = quantize(
-        model,
-        data.representative,
-        options.out or options.run / "tflite",
-        options.kinds,
-        bounds=Bounds(options.memory_gb, options.timeout),
-    )
-    held_out = data.held_out
+    held_out, out = data.held_out, options.out or options.run / "tflite"
+    trial = Trial(held_out.inputs, held_out.truth)
+    made = make_variants(model, data.representative, out, options.kinds, trial, bounds=bounds)
     print(f"comparing with {model} on {held_out.name}, {len(held_out.truth)} inputs ...", flush=True)
     parent = parent_logits(model, held_out.inputs)
-    rows = parity.verify_variants(options.run.name, variants, held_out.inputs, parent, held_out.truth)
-    for kind, path in variants.items():
+    rows = parity.verify_variants(options.run.name, made.paths, held_out.inputs, parent, held_out.truth)
+    for kind, path in made.paths.items():
         print(f"{kind:<9}{path.stat().st_size:>12,} bytes  {path}")
     parity.print_table(rows)
-    return 0 if parity.passed(rows) else 9
+    _report(rows, made.paths, held_out.inputs, out)
+    for remark in made.remarks:
+        print(remark)
+    missed = {row.kind for row in rows if row.shortfall}
+    return 0 if len(missed) < len(made.paths) else 9
+
+
+def _report(rows: Sequence[Row], paths: Mapping[str, Path], inputs: NDArray[np.float32], out: Path) -> None:
+    """Print what each variant costs and where int8 errs, and draw it beside the variants."""
+    from affectd_convert.conversion.layer_errors import layer_errors
+    from affectd_convert.evaluation.cost import measure_costs
+    from affectd_convert.evaluation.plots import plot_quantization
+    from affectd_convert.evaluation.quantization import aligned, layer_table, quantization_table, variant_figures
+
+    figures = variant_figures(rows, paths, {kind: measure_costs(path) for kind, path in paths.items()})
+    reference = paths.get("float32", paths.get("float16"))
+    layers = layer_errors(reference, paths["int8"], inputs) if reference is not None and "int8" in paths else ()
+    print(f"\n{aligned(quantization_table(figures))}")
+    if layers:
+        print(f"\nWhat each layer of int8 adds to the error, largest first:\n{aligned(layer_table(layers))}")
+    picture = out / "quantization.png"
+    plot_quantization(figures, layers, picture)
+    print(f"\n{picture}: drawn; boards are estimated: four threads, published throughput, see device/BOARDS.md")

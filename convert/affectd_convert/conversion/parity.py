@@ -33,6 +33,10 @@ class Row:
     parity: Parity
     accuracy: float | None
     """Share of labelled samples classified right; None without labels."""
+    lost: int = 0
+    """Labelled samples that the float parent has right and this has wrong."""
+    won: int = 0
+    """The other way round."""
 
     @property
     def shortfall(self) -> str:
@@ -61,9 +65,19 @@ def verify_variants(
     for kind, path in variants.items():
         for runtime, version in runtimes.items():
             logits = device_logits(path, inputs, runtime=runtime)
-            accuracy = None if truth is None else float(np.mean(logits.argmax(axis=1) == truth))
-            rows.append(Row(model, kind, version, Parity.of(logits, parent), accuracy))
+            rows.append(_row(model, kind, version, logits, parent, truth))
     return rows
+
+
+def _row(  # noqa: PLR0917
+    model: str, kind: str, runtime: str, logits: FloatArray, parent: FloatArray, truth: NDArray[np.int64] | None
+) -> Row:
+    parity = Parity.of(logits, parent)
+    if truth is None:
+        return Row(model, kind, runtime, parity, None)
+    right, before = logits.argmax(axis=1) == truth, parent.argmax(axis=1) == truth
+    lost, won = int(np.sum(before & ~right)), int(np.sum(right & ~before))
+    return Row(model, kind, runtime, parity, float(np.mean(right)), lost, won)
 
 
 def verify_bundles(folders: Sequence[Path]) -> list[Row]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from affectd_convert.conversion.layer_errors import LayerError, short_name
 from affectd_convert.evaluation.calibration import Reliability, Truth
 from affectd_convert.evaluation.metrics import Evaluation
+from affectd_convert.evaluation.quantization import SHOWN_LAYERS, VariantFigures
 
 
 def plot_confusion(evaluation: Evaluation, path: Path) -> None:
@@ -42,6 +44,23 @@ def plot_reliability(curves: Mapping[str, NDArray[np.float64]], truth: Truth, pa
         axes.plot(bins.confidence[filled], bins.accuracy[filled], marker="o", label=label)
     axes.set(xlabel="confidence", ylabel="accuracy", xlim=(0, 1), ylim=(0, 1))
     axes.legend()
+    figure.savefig(path, format="png")
+
+
+def plot_quantization(figures: Sequence[VariantFigures], layers: Sequence[LayerError], path: Path) -> None:
+    """Draw each variant's loss of accuracy with its interval, and what int8 layers add to the error, to a PNG."""
+    figure, (losses, bars) = new_figure(width=11.0, columns=2)
+    for place, each in enumerate(figures):
+        loss, (low, high) = 100 * each.loss, (100 * value for value in each.loss_interval)
+        losses.plot([low, high], [place, place], color=f"C{place}", marker="|")
+        losses.plot([loss], [place], color=f"C{place}", marker="o")
+    losses.set_yticks(range(len(figures)), [f"{each.kind}, {each.bytes / 1e6:.2f} MB" for each in figures])
+    losses.axvline(0, color="grey", linestyle=":")
+    losses.set(xlabel="loss of accuracy against the float parent, points, 95 %", ylim=(len(figures) - 0.5, -0.5))
+    shown = list(layers[:SHOWN_LAYERS])[::-1]
+    bars.barh(range(len(shown)), [100 * layer.added for layer in shown])
+    bars.set_yticks(range(len(shown)), [short_name(layer.name) for layer in shown], fontsize=8)
+    bars.set(xlabel="error that the layer adds in int8, % of its output's deviation")
     figure.savefig(path, format="png")
 
 
