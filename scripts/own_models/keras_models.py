@@ -78,9 +78,9 @@ def write_keras_2(folder: Path, faces: np.ndarray, truth: np.ndarray) -> None:
 
     start = tf_keras.Input(faces.shape[1:])
     y = start
-    for channels in (16, 32, 64):
+    for channels in (16, 24, 24):
         y = tf.nn.relu6(tf_keras.layers.Conv2D(channels, 3, 2)(y))
-    body = tf_keras.Model(start, tf_keras.layers.GlobalAveragePooling2D()(y))
+    body = tf_keras.Model(start, tf_keras.layers.Flatten()(y))
     dense = tf_keras.layers.Dense(len(LABELS), activation="softmax")
     network = tf_keras.Model(start, dense(body.output))
     dense.set_weights(fitted_head(body.predict(faces, verbose=0), truth, len(LABELS)))
