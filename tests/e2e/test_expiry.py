@@ -20,8 +20,8 @@ FORGOTTEN = {TOPICS.state, TOPICS.people, TOPICS.health}
 STALE_SOON = """
 import sys
 from affectd.cli.main import main
-from affectd.publish import session
-session.STALE_S = 3  # instead of a day
+from affectd.publish import outgoing
+outgoing.STALE_S = 3  # instead of a day
 sys.exit(main())
 """
 

@@ -194,7 +194,7 @@ def test_an_event_that_got_no_memory_is_published_when_there_is_some(
 # Processor.
 
 
-def test_a_tenth_of_the_processor_drops_frames_and_no_event(
+def test_a_twentieth_of_the_processor_drops_frames_and_no_event(
     broker: Mosquitto, tmp_path: Path, fault_table: FaultTable
 ) -> None:
     with Listener(broker, EVENT, HEALTH) as listener, restless(tmp_path, broker) as daemon:
@@ -202,7 +202,7 @@ def test_a_tenth_of_the_processor_drops_frames_and_no_event(
         before = healths(listener.wait_for(healths))[-1]
         seen, pid = len(listener.messages), pid_of(daemon)
         began, used = time.monotonic(), cpu_s(pid)
-        with starved(pid, share=0.1):
+        with starved(pid, share=0.05):
             listener.wait_for(
                 lambda messages: (
                     count(messages[seen:]) >= 3
@@ -213,7 +213,7 @@ def test_a_tenth_of_the_processor_drops_frames_and_no_event(
             share = (cpu_s(pid) - used) / (time.monotonic() - began)
             starving = listener.messages[seen:]
         told, worst_ms = healths(starving)[-1], max(latencies(starving))
-        assert share < 0.15
+        assert share < 0.1
         assert told["face_readings_per_s"] < told["frames_per_s"]
         assert worst_ms < 20_000  # old frames are dropped, they do not queue
         assert all(component["state"] == "running" for component in told["components"].values())
@@ -224,7 +224,7 @@ def test_a_tenth_of_the_processor_drops_frames_and_no_event(
         stop(daemon, listener)
         repeated = assert_complete(listener.on(EVENT), daemon.outbox)
     fault_table.record(
-        "processor starved to a tenth",
+        "processor starved to a twentieth",
         recovered_s=back,
         repeated=repeated,
         remark=f"it got {share:.0%} of a core; {told['frames_dropped'] - before['frames_dropped']} frames dropped, "

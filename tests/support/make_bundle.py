@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 from affectd.events import LABELS, VOICE_LABELS
-from affectd_convert.bundling.write import Description, write_bundle
+from affectd_convert.bundling.description import Description
+from affectd_convert.bundling.write import write_bundle
 from affectd_convert.conversion.quantize import quantize
 from affectd_convert.evaluation.report import Split
 from support import tiny_models

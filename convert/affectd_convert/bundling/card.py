@@ -10,9 +10,12 @@ from affectd.inference.bundle import Bundle
 from affectd_convert.conversion.parity import Row
 from affectd_convert.evaluation.cost import Cost
 from affectd_convert.evaluation.metrics import Evaluation
+from affectd_convert.evaluation.quantization import QuantizationReport, layer_table, quantization_table
 from affectd_convert.evaluation.report import Report, WindowCalibration
 from affectd_convert.evaluation.robustness.table import Robustness
 
+QUANTIZATION = "Quantization"
+"""Title of the section."""
 WORST_LABELS = 3
 """Labels of lowest recall that are named as failures."""
 CONFUSIONS = 2
@@ -37,6 +40,7 @@ _PER_CLIP = " Temperature and ECE are per clip, of the mean of its windows' logi
 PICTURES = {
     "confusion.png": "the confusion matrix",
     "curves.png": "the training",
+    "quantization.png": "what int8 loses, and where",
     "reliability.png": "confidence against accuracy",
 }
 """What a bundle's training/ may hold, and what it shows."""
@@ -58,6 +62,7 @@ def write_card(
     remarks: Sequence[str],
     pictures: Sequence[str],
     costs: Mapping[str, Sequence[Cost]],
+    quantization: QuantizationReport | None,
     robustness: Robustness | None,
     calibrated_on: str | None,
     commands: Sequence[str],
@@ -67,8 +72,9 @@ def write_card(
     """Return CARD.md; `report` is of the bundle's variants, in the order of its metrics.
 
     `parity_on` names the samples of `parity`, `remarks` say what was left out or mended, `pictures` the files in
-    training/ of PICTURES, `costs` are by kind of variant. `calibrated_on` names the split that the temperature was
-    fitted on; None where it was fitted on that of the metrics, whose ECE is cross-fitted. `commands` made the bundle.
+    training/ of PICTURES, `costs` are by kind of variant, `quantization` is what int8 loses. `calibrated_on` names the
+    split that the temperature was fitted on; None where it was fitted on that of the metrics, whose ECE is
+    cross-fitted. `commands` made the bundle.
     """
     first = bundle.metrics[0]
     sections = (
@@ -82,10 +88,21 @@ def write_card(
         _section("Known failures", known_failures(report.first)),
         [] if robustness is None else _section("Robustness", _robustness(robustness)),
         _section("Variants against their float parent", _parity(bundle, parity, parity_on, remarks)),
+        [] if quantization is None else _section(QUANTIZATION, _quantization(quantization)),
         _section("Cost", _costs(bundle, costs)),
         _section("Made by", ["```", *commands, "```"]),
     )
     return "\n".join(line for section in sections for line in section)
+
+
+def with_quantization(card: str, report: QuantizationReport) -> str:
+    """Return a CARD.md with its section on quantization made anew, before that on cost."""
+    lines = "\n".join(_section(QUANTIZATION, _quantization(report))) + "\n"
+    before, _, rest = card.partition(f"## {QUANTIZATION}\n")
+    if rest:
+        return f"{before}{lines}## {rest.partition(chr(10) + '## ')[2]}"
+    before, _, after = card.partition("## Cost\n")
+    return f"{before}{lines}## Cost\n{after}"
 
 
 def write_fold_card(bundle: Bundle, whole: str, *, report: Report, calibrated_on: str | None) -> str:
@@ -248,6 +265,24 @@ def _parity(bundle: Bundle, parity: Sequence[Row], parity_on: str, remarks: Sequ
         "golden samples in the bundle.",
         *(["", *(f"- {remark}" for remark in remarks)] if remarks else []),
     ]
+
+
+def _quantization(report: QuantizationReport) -> list[str]:
+    head, *rows = quantization_table(report.figures)
+    lines = [
+        f"{report.against} Of two runtimes' answers the worse; boards are estimated from published throughput.",
+        "",
+    ]
+    lines += _table(head, rows)
+    if report.layers:
+        head, *rows = layer_table(report.layers)
+        lines += [
+            "",
+            "What each layer of int8 adds to the error, in its output's standard deviations, largest first:",
+            "",
+        ]
+        lines += _table(head, rows)
+    return [*lines, "", "Drawn in `training/quantization.png`."]
 
 
 def _costs(bundle: Bundle, costs: Mapping[str, Sequence[Cost]]) -> list[str]:

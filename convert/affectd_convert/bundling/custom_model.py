@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from affectd.inference.bundle import Bundle
+from affectd_convert.bundling.description import Description
 from affectd_convert.bundling.input_scaling import SAMPLES, better_way, ways_of_clips, ways_of_faces
 from affectd_convert.bundling.model_toml import OwnModel, read_own_model
-from affectd_convert.bundling.write import Description, maturity_of, write_bundle
+from affectd_convert.bundling.write import maturity_of, write_bundle
 from affectd_convert.conversion.bounded_process import Bounds, run_module
 from affectd_convert.conversion.float_model import parent_logits, parent_of
 from affectd_convert.conversion.import_model import NOTES

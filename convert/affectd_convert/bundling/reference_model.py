@@ -12,7 +12,8 @@ from affectd.events import LABELS, VOICE_LABELS
 from affectd.face.preprocess import FacePreprocessing
 from affectd.inference.bundle import Bundle
 from affectd.inference.interpreter import Interpreter, load_runtime
-from affectd_convert.bundling.write import FIRST_CHOICE, Description, write_bundle
+from affectd_convert.bundling.description import Description
+from affectd_convert.bundling.write import FIRST_CHOICE, write_bundle
 from affectd_convert.conversion.bounded_process import Bounds
 from affectd_convert.conversion.float_model import parent_of
 from affectd_convert.conversion.quantize import quantize

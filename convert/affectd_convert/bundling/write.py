@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from affectd.inference.bundle import MANIFEST, Bundle
-from affectd.inference.golden import pack_inputs, unpack_inputs
-from affectd.inference.interpreter import Interpreter, load_runtime
-from affectd.inference.manifest import SCHEMA, TensorType
 from affectd.inference.model import open_model
-from affectd.version import version
 from affectd_convert.bundling.card import write_card, write_fold_card
+from affectd_convert.bundling.description import Description
+from affectd_convert.bundling.golden import write_golden
+from affectd_convert.bundling.manifest import GOLDEN, add_variant, new_manifest
 from affectd_convert.conversion.float_model import parent_logits, parent_of
 from affectd_convert.conversion.parity import Row, passed, verify_bundles, verify_variants
 from affectd_convert.conversion.tflite_logits import device_logits
@@ -28,50 +24,18 @@ from affectd_convert.errors import ConversionError
 from affectd_convert.evaluation.calibration import Calibration
 from affectd_convert.evaluation.chance_level import shortcomings
 from affectd_convert.evaluation.cost import measure_costs
-from affectd_convert.evaluation.metrics import Evaluation
-from affectd_convert.evaluation.plots import plot_confusion, plot_reliability
+from affectd_convert.evaluation.plots import plot_confusion, plot_quantization, plot_reliability
+from affectd_convert.evaluation.quantization import report_on
 from affectd_convert.evaluation.report import Report, Split, measure
 from affectd_convert.evaluation.robustness.table import Robustness
 from affectd_convert.training.run_folder import copy_record
 
 FloatArray = NDArray[np.float32]
 
-GOLDEN, ROBUSTNESS = "golden.npz", "robustness.json"
-GOLDEN_BYTES = 400_000
-GOLDEN_SAMPLES = 128
-"""At most; fewer where GOLDEN_BYTES of int8 inputs hold fewer."""
-PRIOR_SAMPLES = 50
-NEAR_TIES = 0.1
-"""Share of samples, those of which the float parent is least sure, that are no golden ones."""
+ROBUSTNESS = "robustness.json"
 _UNFIT = "not fit for use: "
 FIRST_CHOICE = ("int8", "dynamic", "float16", "float32")
 """Whose figures stand for the bundle: the variant that the daemon takes by default, else the next."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Description:
-    """What a bundle says of itself that no file of the run can be asked."""
-
-    name: str
-    version: str
-    task: str
-    architecture: str
-    maturity: str
-    labels: tuple[str, ...]
-    outputs: tuple[str | None, ...] = ()
-    """The label of each of the network's outputs, None for one that is dropped; empty: they are `labels`."""
-    parameters: Mapping[str, Any]
-    """FacePreprocessing.to_manifest() or VoiceFeatures.to_manifest()."""
-    training_data: Sequence[Mapping[str, str]]
-    """Each with name, licence, use."""
-    commands: Sequence[str] = ()
-    """What was run to make it, for the card."""
-    note: str = ""
-    """What readers of the card must know, such as how the speakers were split."""
-    protocol: str = ""
-    """Markdown for the card: how it was trained and validated, and figures beside those of the held-out split."""
-    fold_of: str = ""
-    """The bundle whose cross-validation this is a fold of: its card says that, its figures, and no more."""
 
 
 def write_bundle(
@@ -145,7 +109,8 @@ def _measure(  # noqa: PLR0917
             f"{description.name}: no bundle is written, for the network answers NaN or infinity to {numberless} of "
             f"{len(parent)} held-out inputs; look at its weights, and at what feeds it"
         )
-    rows = verify_variants(description.name, variants, held_out.inputs, parent)
+    plain = description.outputs in {(), description.labels}
+    rows = verify_variants(description.name, variants, held_out.inputs, parent, held_out.truth if plain else None)
     missed = {row.kind: f"{row.kind} is left out: on {row.runtime} {row.shortfall}." for row in rows if row.shortfall}
     if len(missed) == len(variants):
         _refuse_misses(description.name, rows, "parity is")
@@ -186,9 +151,16 @@ def _draft(  # noqa: PLR0917
     """Write what the daemon reads: manifest, variants, golden samples."""
     draft.mkdir()
     write_golden(draft / GOLDEN, held_out.inputs, measured.parent, model)
-    manifest = _manifest(description, held_out, measured.report, draft)
+    manifest = new_manifest(description, held_out, measured.report, draft / GOLDEN)
     manifest["variants"] = {
-        kind: _add_variant(draft, description.name, kind, path, measured) for kind, path in variants.items()
+        kind: add_variant(
+            draft / f"{description.name}-{kind}.tflite",
+            path,
+            accuracy=measured.report.by_kind[kind].accuracy,
+            # The lowest of the runtimes: what a box may count on.
+            agreement=min(row.parity.agreement for row in measured.parity if row.kind == kind),
+        )
+        for kind, path in variants.items()
     }
     (draft / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
 
@@ -222,6 +194,17 @@ def _document(  # noqa: PLR0917
     if description.fold_of:
         card = write_fold_card(bundle, description.fold_of, report=report, calibrated_on=fitted_on)
     else:
+        paths = {kind: bundle.model_file(kind) for kind in bundle.variants}
+        costs = {kind: measure_costs(path) for kind, path in paths.items()}
+        quantization = report_on(
+            measured.parity,
+            paths,
+            costs,
+            held_out.inputs,
+            reference=paths.get("float32", paths.get("float16")),
+            against=f"Against the float parent on {held_out.described}.",
+        )
+        plot_quantization(quantization.figures, quantization.layers, training / "quantization.png")
         card = write_card(
             bundle,
             report,
@@ -229,7 +212,8 @@ def _document(  # noqa: PLR0917
             parity_on=held_out.described,
             remarks=remarks,
             pictures=sorted(path.name for path in training.glob("*.png")),
-            costs={kind: measure_costs(bundle.model_file(kind)) for kind in bundle.variants},
+            costs=costs,
+            quantization=quantization,
             robustness=robustness,
             calibrated_on=fitted_on,
             commands=description.commands,
@@ -251,86 +235,3 @@ def _refuse_misses(name: str, rows: Sequence[Row], what: str) -> None:
     if not passed(rows):
         missed = "; ".join(f"{row.kind} on {row.runtime}: {row.shortfall}" for row in rows if row.shortfall)
         raise ConversionError(f"{name}: no bundle is written, {what} missed: {missed}")
-
-
-def write_golden(path: Path, inputs: FloatArray, parent: FloatArray, model: Path) -> None:
-    """Write golden samples out of held-out inputs: first, of each label, the one the parent is surest of.
-
-    The rest are drawn at random, near ties left out: they say little about a runtime. `parent` are its
-    logits for `inputs`; those stored belong to the inputs as they are stored, rounded to int8 with one scale.
-    """
-    count = min(GOLDEN_SAMPLES, max(16, GOLDEN_BYTES // inputs[0].size), len(inputs))
-    best = np.sort(parent, axis=1)
-    margin, answer = best[:, -1] - best[:, -2], parent.argmax(axis=1)
-    surest = [int(np.where(answer == label, margin, -1.0).argmax()) for label in np.unique(answer)]
-    clear = margin >= np.quantile(margin, NEAR_TIES)
-    others = [int(i) for i in np.random.default_rng(0).permutation(len(inputs)) if clear[i] and i not in set(surest)]
-    stored, scale = pack_inputs(inputs[[*surest, *others][:count]])
-    logits = parent_logits(model, unpack_inputs(stored, scale))
-    np.savez_compressed(path, inputs=stored, scale=scale, logits=logits)
-
-
-def shrunk_recall(evaluation: Evaluation) -> tuple[float, ...]:
-    """Return each label's recall, drawn towards the mean recall as if PRIOR_SAMPLES more had been seen.
-
-    A recall of nought on few samples must not silence the modality on that label.
-    """
-    counts = evaluation.confusion.sum(axis=1)
-    hits = evaluation.confusion.diagonal()
-    return tuple(((hits + PRIOR_SAMPLES * evaluation.uar) / (counts + PRIOR_SAMPLES)).tolist())
-
-
-def _manifest(description: Description, held_out: Split, report: Report, draft: Path) -> dict[str, Any]:
-    return {
-        "schema": SCHEMA,
-        "name": description.name,
-        "version": description.version,
-        "task": description.task,
-        "architecture": description.architecture,
-        "maturity": description.maturity,
-        "labels": list(description.labels),
-        **({"outputs": list(description.outputs)} if description.outputs not in {(), description.labels} else {}),
-        "input": {"shape": [1, *held_out.inputs.shape[1:]], "dtype": "float32"},
-        "preprocessing" if description.task == "face" else "features": dict(description.parameters),
-        "calibration": {"temperature": round(report.temperature, 6)},
-        "skill": [round(value, 6) for value in shrunk_recall(report.first)],
-        "training_data": [dict(item) for item in description.training_data],
-        "metrics": [
-            {
-                "split": report.split,
-                "samples": evaluation.samples,
-                "variant": kind,
-                **{key: round(getattr(evaluation, key), 6) for key in ("accuracy", "macro_f1", "uar", "ece")},
-            }
-            for kind, evaluation in report.by_kind.items()
-        ],
-        "golden": {"file": GOLDEN, "sha256": _sha256(draft / GOLDEN)},
-        "affectd": version(),
-    }
-
-
-def _add_variant(draft: Path, name: str, kind: str, source: Path, measured: _Measured) -> dict[str, Any]:
-    """Copy a variant into the draft; return its part of the manifest."""
-    path = draft / f"{name}-{kind}.tflite"
-    shutil.copyfile(source, path)
-    model = Interpreter(path, load_runtime("auto"))
-    return {
-        "file": path.name,
-        "bytes": path.stat().st_size,
-        "sha256": _sha256(path),
-        "input": _tensor(model.input_type),
-        "output": _tensor(model.output_type),
-        "accuracy": round(measured.report.by_kind[kind].accuracy, 6),
-        # The lowest of the runtimes: what a box may count on.
-        "agreement": round(min(row.parity.agreement for row in measured.parity if row.kind == kind), 6),
-    }
-
-
-def _tensor(tensor: TensorType) -> dict[str, Any]:
-    if tensor.dtype == "float32":
-        return {"dtype": "float32"}
-    return {"dtype": tensor.dtype, "scale": tensor.scale, "zero_point": tensor.zero_point}
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,30 +10,40 @@ from affectd.inference.manifest import KINDS
 from affectd_convert.commands import Steps, add_bounds
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from affectd_convert.conversion.parity import Row
+    from affectd_convert.evaluation.quantization import QuantizationReport
 
 
 def add(steps: Steps) -> None:
     """Add the subcommand's parser."""
     parser = steps.add_parser("quantize", help="convert a finished run to TFLite and compare with the float parent")
-    parser.add_argument("--run", type=Path, required=True, help="folder of the run, as given to train")
-    parser.add_argument("--data", type=Path, required=True, help="the data that the run was trained on")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--run", type=Path, help="folder of the run, as given to train")
+    source.add_argument(
+        "--bundle", type=Path, help="a finished bundle: nothing is converted, its report goes into its card"
+    )
+    parser.add_argument(
+        "--data", type=Path, help="the data that the run was trained on; of a bundle for faces: labelled faces"
+    )
+    parser.add_argument("--split", help="of a bundle: which faces of the data, such as public")
     parser.add_argument(
         "--kinds", nargs="+", choices=KINDS, default=KINDS, metavar="KIND", help=f"of {', '.join(KINDS)}"
     )
     parser.add_argument("--out", type=Path, metavar="DIR", help="where the .tflite files go; the run's tflite/")
     add_bounds(parser)
-    parser.set_defaults(command=_run)
+    parser.set_defaults(command=_run, refuse=parser.error)
 
 
 def _run(options: argparse.Namespace) -> int:
+    if options.bundle is not None:
+        return _report_on_bundle(options)
+    if options.data is None:
+        options.refuse("--run needs --data")
     from affectd_convert.conversion import parity
     from affectd_convert.conversion.bounded_process import Bounds
     from affectd_convert.conversion.float_model import parent_logits, parent_of
     from affectd_convert.conversion.variants import Trial, make_variants
+    from affectd_convert.evaluation.cost import measure_costs
+    from affectd_convert.evaluation.quantization import report_on
     from affectd_convert.evaluation.run_data import read_run_data
 
     model, bounds = parent_of(options.run), Bounds(options.memory_gb, options.timeout)
@@ -48,26 +57,39 @@ def _run(options: argparse.Namespace) -> int:
     for kind, path in made.paths.items():
         print(f"{kind:<9}{path.stat().st_size:>12,} bytes  {path}")
     parity.print_table(rows)
-    _report(rows, made.paths, held_out.inputs, out)
+    costs = {kind: measure_costs(path) for kind, path in made.paths.items()}
+    against = f"Against {model} on {held_out.name}."
+    reference = made.paths.get("float32", made.paths.get("float16"))
+    report = report_on(rows, made.paths, costs, held_out.inputs, reference=reference, against=against)
+    _print_report(report, out / "quantization.png")
     for remark in made.remarks:
         print(remark)
     missed = {row.kind for row in rows if row.shortfall}
     return 0 if len(missed) < len(made.paths) else 9
 
 
-def _report(rows: Sequence[Row], paths: Mapping[str, Path], inputs: NDArray[np.float32], out: Path) -> None:
-    """Print what each variant costs and where int8 errs, and draw it beside the variants."""
-    from affectd_convert.conversion.layer_errors import layer_errors
-    from affectd_convert.evaluation.cost import measure_costs
+def _print_report(report: QuantizationReport, picture: Path) -> None:
+    """Print what each variant costs and where int8 errs, and draw it."""
     from affectd_convert.evaluation.plots import plot_quantization
-    from affectd_convert.evaluation.quantization import aligned, layer_table, quantization_table, variant_figures
+    from affectd_convert.evaluation.quantization import aligned, layer_table, quantization_table
 
-    figures = variant_figures(rows, paths, {kind: measure_costs(path) for kind, path in paths.items()})
-    reference = paths.get("float32", paths.get("float16"))
-    layers = layer_errors(reference, paths["int8"], inputs) if reference is not None and "int8" in paths else ()
-    print(f"\n{aligned(quantization_table(figures))}")
-    if layers:
-        print(f"\nWhat each layer of int8 adds to the error, largest first:\n{aligned(layer_table(layers))}")
-    picture = out / "quantization.png"
-    plot_quantization(figures, layers, picture)
-    print(f"\n{picture}: drawn; boards are estimated: four threads, published throughput, see device/BOARDS.md")
+    print(f"\n{report.against}\n{aligned(quantization_table(report.figures))}")
+    if report.layers:
+        print(f"\nWhat each layer of int8 adds to the error, largest first:\n{aligned(layer_table(report.layers))}")
+    plot_quantization(report.figures, report.layers, picture)
+    print(f"\n{picture}: drawn; boards are estimated from multiplications and published throughput (device/BOARDS.md)")
+
+
+def _report_on_bundle(options: argparse.Namespace) -> int:
+    """Report on a finished bundle, and put the report into its card."""
+    from affectd.inference.bundle import Bundle
+    from affectd_convert.bundling.card import with_quantization
+    from affectd_convert.bundling.quantization import report_on_bundle
+
+    bundle = Bundle.load(options.bundle)
+    report = report_on_bundle(bundle, options.data, options.split)
+    _print_report(report, bundle.folder / "training" / "quantization.png")
+    card = bundle.folder / "CARD.md"
+    card.write_text(with_quantization(card.read_text(encoding="utf-8"), report), encoding="utf-8")
+    print(f"{card}: its section on quantization is written")
+    return 0

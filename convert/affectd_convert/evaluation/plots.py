@@ -48,15 +48,18 @@ def plot_reliability(curves: Mapping[str, NDArray[np.float64]], truth: Truth, pa
 
 
 def plot_quantization(figures: Sequence[VariantFigures], layers: Sequence[LayerError], path: Path) -> None:
-    """Draw each variant's loss of accuracy with its interval, and what int8 layers add to the error, to a PNG."""
+    """Draw each variant's loss of accuracy (without labels, what differs) and int8's layers to a PNG."""
     figure, (losses, bars) = new_figure(width=11.0, columns=2)
+    labelled = all(each.accuracy is not None for each in figures)
+    what = "loss of accuracy against the float parent, points, 95 %" if labelled else "first answers that differ, %"
     for place, each in enumerate(figures):
-        loss, (low, high) = 100 * each.loss, (100 * value for value in each.loss_interval)
+        loss = 100 * (each.loss if labelled else 1 - each.agreement)
+        low, high = (100 * value for value in each.loss_interval) if labelled else (loss, loss)
         losses.plot([low, high], [place, place], color=f"C{place}", marker="|")
         losses.plot([loss], [place], color=f"C{place}", marker="o")
     losses.set_yticks(range(len(figures)), [f"{each.kind}, {each.bytes / 1e6:.2f} MB" for each in figures])
     losses.axvline(0, color="grey", linestyle=":")
-    losses.set(xlabel="loss of accuracy against the float parent, points, 95 %", ylim=(len(figures) - 0.5, -0.5))
+    losses.set(xlabel=what, ylim=(len(figures) - 0.5, -0.5))
     shown = list(layers[:SHOWN_LAYERS])[::-1]
     bars.barh(range(len(shown)), [100 * layer.added for layer in shown])
     bars.set_yticks(range(len(shown)), [short_name(layer.name) for layer in shown], fontsize=8)

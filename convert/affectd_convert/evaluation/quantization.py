@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from math import sqrt
 from pathlib import Path
 
-from affectd_convert.conversion.layer_errors import LayerError, short_name
+import numpy as np
+from numpy.typing import NDArray
+
+from affectd_convert.conversion.layer_errors import LayerError, layer_errors, short_name
 from affectd_convert.conversion.parity import Row
 from affectd_convert.evaluation.cost import Cost
 
@@ -19,12 +22,13 @@ SHOWN_LAYERS = 10
 
 @dataclass(frozen=True, slots=True)
 class VariantFigures:
-    """One variant on labelled held-out samples; of two runtimes' answers the worse."""
+    """One variant on held-out samples; of two runtimes' answers the worse."""
 
     kind: str
     bytes: int
     samples: int
-    accuracy: float
+    accuracy: float | None
+    """None without labels; intervals and loss then mean nothing."""
     accuracy_interval: tuple[float, float]
     """95 %, Wilson's score interval."""
     loss: float
@@ -38,15 +42,44 @@ class VariantFigures:
     """Estimated milliseconds by board; of int8 only."""
 
 
+@dataclass(frozen=True, slots=True)
+class QuantizationReport:
+    """What quantization costs a bundle, and where."""
+
+    figures: tuple[VariantFigures, ...]
+    layers: tuple[LayerError, ...]
+    """Of int8, by what they add to the error; empty without int8, or without a float variant beside it."""
+    against: str
+    """What the variants are compared with, and on what."""
+
+
+def report_on(
+    rows: Sequence[Row],
+    paths: Mapping[str, Path],
+    costs: Mapping[str, Sequence[Cost]],
+    inputs: NDArray[np.float32],
+    *,
+    reference: Path | None,
+    against: str,
+) -> QuantizationReport:
+    """Return the report on variants (kind to `.tflite`) with their rows and costs.
+
+    int8's layers are traced on `inputs` beside those of `reference`, a float variant, if there is one.
+    """
+    int8 = paths.get("int8")
+    layers = () if reference is None or int8 is None else layer_errors(reference, int8, inputs)
+    return QuantizationReport(variant_figures(rows, paths, costs), layers, against)
+
+
 def variant_figures(
     rows: Sequence[Row], paths: Mapping[str, Path], costs: Mapping[str, Sequence[Cost]]
 ) -> tuple[VariantFigures, ...]:
-    """Return each variant's figures from its rows on labelled samples, its file and its measured costs."""
+    """Return each variant's figures from its rows, its file and its measured costs."""
     figures = []
     for kind, path in paths.items():
         own = [row for row in rows if row.kind == kind]
         worst = min(own, key=lambda row: row.accuracy or 0.0)
-        samples, accuracy = worst.parity.samples, worst.accuracy or 0.0
+        samples, accuracy = worst.parity.samples, worst.accuracy
         macs = costs[kind][0].macs
         figures.append(
             VariantFigures(
@@ -54,7 +87,7 @@ def variant_figures(
                 bytes=path.stat().st_size,
                 samples=samples,
                 accuracy=accuracy,
-                accuracy_interval=wilson_interval(round(accuracy * samples), samples),
+                accuracy_interval=wilson_interval(round((accuracy or 0.0) * samples), samples),
                 loss=(worst.lost - worst.won) / samples,
                 loss_interval=paired_interval(worst.lost, worst.won, samples),
                 agreement=min(row.parity.agreement for row in own),
@@ -89,13 +122,12 @@ def quantization_table(figures: Sequence[VariantFigures]) -> list[list[str]]:
     runtimes = list(dict.fromkeys(runtime for each in figures for runtime in each.milliseconds))
     head = ["variant", "bytes", "accuracy (95 %)", "loss, points (95 %)", "agreement", *(f"ms, {r}" for r in runtimes)]
     return [
-        [*head, *(f"ms, {board} (estimated)" for board in BOARDS)],
+        [*head, *(f"ms, {board} (estimated, at least)" for board in BOARDS)],
         *(
             [
                 each.kind,
                 f"{each.bytes:,}",
-                f"{each.accuracy:.2%} ({each.accuracy_interval[0]:.2%} to {each.accuracy_interval[1]:.2%})",
-                f"{100 * each.loss:+.2f} ({100 * each.loss_interval[0]:+.2f} to {100 * each.loss_interval[1]:+.2f})",
+                *_accuracy(each),
                 f"{each.agreement:.2%}",
                 *(f"{each.milliseconds[r]:.2f}" if r in each.milliseconds else "-" for r in runtimes),
                 *(f"{each.boards[board]:.1f}" if board in each.boards else "-" for board in BOARDS),
@@ -103,6 +135,16 @@ def quantization_table(figures: Sequence[VariantFigures]) -> list[list[str]]:
             for each in figures
         ),
     ]
+
+
+def _accuracy(each: VariantFigures) -> tuple[str, str]:
+    if each.accuracy is None:
+        return "-", "-"
+    (low, high), (best, worst) = each.accuracy_interval, each.loss_interval
+    return (
+        f"{each.accuracy:.2%} ({low:.2%} to {high:.2%})",
+        f"{100 * each.loss:+.2f} ({100 * best:+.2f} to {100 * worst:+.2f})",
+    )
 
 
 def layer_table(layers: Sequence[LayerError]) -> list[list[str]]:

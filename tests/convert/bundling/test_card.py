@@ -47,6 +47,7 @@ def card(robustness=None, bundle=None, windows=None, **changes):
         "remarks": [],
         "pictures": ["confusion.png"],
         "costs": {"int8": [cost]},
+        "quantization": None,
         "robustness": robustness,
         "calibrated_on": None,
         "commands": ["affectd-convert train face"],

@@ -7,7 +7,8 @@ import pytest
 
 from affectd.inference.bundle import Bundle
 from affectd.inference.model import open_model
-from affectd_convert.bundling.write import Description, write_bundle
+from affectd_convert.bundling.description import Description
+from affectd_convert.bundling.write import write_bundle
 from affectd_convert.errors import ConversionError
 from affectd_convert.evaluation.report import Split
 from support import tiny_models
@@ -28,6 +29,7 @@ def test_a_bundle_holds_what_the_box_and_the_reader_need(voice_model):
         "training/config.json",
         "training/history.csv",
         "training/confusion.png",
+        "training/quantization.png",
         "training/reliability.png",
     }
     bundle = Bundle.load(folder)

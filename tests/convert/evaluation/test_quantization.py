@@ -43,8 +43,9 @@ def test_the_table_holds_what_a_reader_chooses_by(tmp_path):
     assert cells["agreement"] == "96.00%", "of two runtimes the worse"
     assert cells["accuracy (95 %)"].startswith("61.00% (51.")
     assert cells["loss, points (95 %)"].startswith("+3.00 (-1.")
-    assert (cells["ms, LiteRT"], cells["ms, Pi 4 (estimated)"]) == ("1.50", "17.0")
-    assert dict(zip(head, float16, strict=True))["ms, Pi 4 (estimated)"] == "-", "published figures are of int8"
+    pi = "ms, Pi 4 (estimated, at least)"
+    assert (cells["ms, LiteRT"], cells[pi]) == ("1.50", "17.0")
+    assert dict(zip(head, float16, strict=True))[pi] == "-", "published figures are of int8"
     layers = [LayerError("net_1/conv_2/Relu;net_1/bn/add", "CONV_2D", 0.05, 0.04)]
     assert layer_table(layers)[1] == ["conv", "CONV_2D", "4.00%", "5.00%"]
     assert short_name("StatefulPartitionedCall:0") == "output"

@@ -163,7 +163,7 @@ def test_a_face_that_is_seen_is_said_and_an_empty_room_is_no_fault(tmp_path):
         seen.found,
     )
     empty = probed_camera(tmp_path, scene())
-    assert (empty.state, empty.found) == ("ok", "clip clip.mp4: 640x480, no face is seen: brightness 54 % (good)")
+    assert (empty.state, empty.found) == ("ok", "clip clip.mp4: 640x480, no face is seen: brightness 55 % (good)")
 
 
 def test_a_face_that_is_far_and_dark_comes_with_what_to_do(tmp_path):
