@@ -118,7 +118,7 @@ def test_a_model_that_learned_nothing_is_written_when_told_to_and_says_so(face_m
     card = (folder / "CARD.md").read_text()
     assert maturity in card
     # Those that this run left, and none beside them.
-    assert "Pictures in `training/`: `confusion.png` (the confusion matrix), `reliability.png` (" in card
+    assert "Pictures in `training/`: `confusion.png` (the confusion matrix), `quantization.png` (" in card
     assert "curves.png" not in card
 
 
