@@ -23,6 +23,8 @@ from affectd_convert.errors import ConversionError
 _LOGGED = re.compile(r"[IW]\d{4} |\d{4}-\d\d-\d\d |WARNING: |To enable the following")
 """How lines begin that TensorFlow logs: none of them is the reason of a failure."""
 _OTHERWISE = "leave this kind of variant out (--kinds), or the layers of the network that are out of the ordinary"
+STILL_S = 15.0
+"""Seconds after which, again and again, a step that takes long is reported."""
 _SIGNALS = {
     signal.SIGSEGV: ("a fault in native code, which says no more than this", _OTHERWISE),
     signal.SIGBUS: ("a fault in native code, or a file that was cut off while it was read", _OTHERWISE),
@@ -60,7 +62,7 @@ def run_module(module: str, arguments: Sequence[object], *, what: str, bounds: B
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)  # noqa: S603
         try:
-            problem = _watch(process, bounds or Bounds(timeout_s=3600.0))
+            problem = _wait_within(bounds or Bounds(timeout_s=3600.0), process, what)
         finally:
             process.kill()
             process.wait()
@@ -78,7 +80,7 @@ def run_module(module: str, arguments: Sequence[object], *, what: str, bounds: B
 
 
 def exit_code_of(step: Callable[[], object]) -> int:
-    """Run what such a process is for; give its exit code. The error is the last line on stderr."""
+    """Run what such a process is for; return its exit code. The error is the last line on stderr."""
     try:
         step()
     except AffectdError as error:
@@ -94,9 +96,9 @@ def _explain(number: signal.Signals, said: Sequence[str]) -> str:
     return f"{meaning} ({number.name}){last}; {remedy}"
 
 
-def _watch(process: subprocess.Popen[bytes], bounds: Bounds) -> str:
-    """Wait for the process to end; give which bound it passed, or nothing."""
-    deadline = time.monotonic() + bounds.timeout_s
+def _wait_within(bounds: Bounds, process: subprocess.Popen[bytes], what: str) -> str:
+    """Wait for the process to end, and report that it still runs; return which bound it passed, or nothing."""
+    began = reported = time.monotonic()
     while True:
         try:
             process.wait(timeout=0.1)
@@ -104,10 +106,14 @@ def _watch(process: subprocess.Popen[bytes], bounds: Bounds) -> str:
             pass
         else:
             return ""
-        if _resident_gb(process.pid) > bounds.memory_gb:
+        held_gb, now = _resident_gb(process.pid), time.monotonic()
+        if held_gb > bounds.memory_gb:
             return f"it holds more than {bounds.memory_gb:g} GB of memory; allow more (--memory-gb)"
-        if time.monotonic() > deadline:
+        if now > began + bounds.timeout_s:
             return f"it takes longer than {bounds.timeout_s:g} s; allow more (--timeout)"
+        if now > reported + STILL_S:
+            reported = now
+            print(f"{what}: {now - began:.0f} s so far, {held_gb:.1f} GB", file=sys.stderr, flush=True)
 
 
 def _resident_gb(pid: int) -> float:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from affectd.inference.interpreter import Interpreter, installed_runtimes, load_runtime
+from affectd_convert.conversion import bounded_process
 from affectd_convert.conversion.bounded_process import Bounds, run_module
 from affectd_convert.conversion.quantize import quantize
 from affectd_convert.errors import ConversionError
@@ -124,6 +125,14 @@ def test_a_crash_is_a_sentence(tmp_path, monkeypatch, ends, sentence):
     with pytest.raises(ConversionError, match=f"the step crashed: .*{sentence}") as caught:
         run_module("crashing", [], what="the step")
     assert "oneDNN" not in str(caught.value)
+
+
+def test_a_step_that_takes_long_is_reported_while_it_runs(tmp_path, monkeypatch, capsys):
+    (tmp_path / "slow.py").write_text("import time\ntime.sleep(1.5)\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(bounded_process, "STILL_S", 0.4)
+    run_module("slow", [], what="model.keras: converting")
+    assert re.search(r"^model\.keras: converting: \d s so far, 0\.\d GB$", capsys.readouterr().err, re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
