@@ -8,7 +8,8 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
@@ -62,6 +63,7 @@ class Outbox:
         """Newer than all that is in the file."""
         self._dropped_unsaved = 0
         """Dropped, and the file's count does not know yet."""
+        self._depth = self._dropped = 0
         self._delivered: set[int] = set()
         """In the file, and to be removed from it."""
         self._delivered_since = 0.0
@@ -83,12 +85,12 @@ class Outbox:
                 self._unlock()
                 raise OutboxError(f"outbox {path}: cannot be written: {error}; see outbox.path") from error
             self._note_disk_error(error)
+        self._count()
 
     @property
     def depth(self) -> int:
         """Events waiting, on disk and in memory."""
-        stored = 0 if self._file is None else self._file.count - len(self._delivered)
-        return max(0, stored) + len(self._unstored)
+        return self._depth
 
     @property
     def unstored(self) -> int:
@@ -98,7 +100,7 @@ class Outbox:
     @property
     def dropped(self) -> int:
         """Events that fell out before they were delivered, or could not be read out of a damaged file."""
-        return self._files_dropped + self._dropped_unsaved
+        return self._dropped
 
     @property
     def damaged_files(self) -> int:
@@ -112,7 +114,7 @@ class Outbox:
 
     def append(self, build: Callable[[int, str], bytes]) -> int:
         """Keep `build(seq, id)`, JSON with that `seq`, durably unless `fault` is then set, and return its seq."""
-        with self._lock:
+        with self._changing():
             seq = self._last_seq + 1
             self._unstored.append(Stored(seq, build(seq, f"{self.run_id}-{seq}")))
             self._last_seq = seq
@@ -124,7 +126,7 @@ class Outbox:
 
     def pending(self, after_seq: int, limit: int) -> list[Stored]:
         """Return up to `limit` events with a seq above `after_seq`, in order. Raises OutboxError: try again later."""
-        with self._lock:
+        with self._changing():
             waiting: list[Stored] = []
             while self._file is not None and len(waiting) < limit:
                 try:
@@ -143,23 +145,18 @@ class Outbox:
 
     def acknowledge(self, seq: int) -> None:
         """Forget an event: the broker has it. It leaves the disk a little later, with others."""
-        with self._lock:
-            if self._unstored and seq >= self._unstored[0].seq:
-                self._unstored = deque(stored for stored in self._unstored if stored.seq != seq)
-                return
-            if not self._delivered:
-                self._delivered_since = time.monotonic()
-            self._delivered.add(seq)
+        with self._changing():
+            self._forget(seq)
 
     def drop(self, seq: int) -> None:
         """Remove an event that the broker will never take; counted as dropped."""
-        self.acknowledge(seq)
-        with self._lock:
+        with self._changing():
+            self._forget(seq)
             self._dropped_unsaved += 1
 
     def tend(self) -> None:
         """Bring to disk what is due; call it every second or so."""
-        with self._lock:
+        with self._changing():
             due = time.monotonic() - self._delivered_since >= DELIVERED_S
             if (
                 self._unstored
@@ -170,7 +167,7 @@ class Outbox:
 
     def close(self) -> None:
         """Close the file; what waits is sent by the next run. Harmless when closed."""
-        with self._lock:
+        with self._changing():
             self._retry_at = 0.0
             self._store()
             if self._unstored and not self._closed:
@@ -180,6 +177,28 @@ class Outbox:
                 self._file = None
             self._closed = True
             self._unlock()
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Hold the lock, and let what others read of it at any time follow in one step."""
+        with self._lock:
+            try:
+                yield
+            finally:
+                self._count()
+
+    def _count(self) -> None:
+        stored = 0 if self._file is None else self._file.count - len(self._delivered)
+        self._depth = max(0, stored) + len(self._unstored)
+        self._dropped = self._files_dropped + self._dropped_unsaved
+
+    def _forget(self, seq: int) -> None:
+        if self._unstored and seq >= self._unstored[0].seq:
+            self._unstored = deque(stored for stored in self._unstored if stored.seq != seq)
+            return
+        if not self._delivered:
+            self._delivered_since = time.monotonic()
+        self._delivered.add(seq)
 
     def _unlock(self) -> None:
         if self._process_lock is not None:

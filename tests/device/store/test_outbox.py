@@ -16,6 +16,7 @@ import pytest
 
 from affectd.errors import OutboxError
 from affectd.store import outbox as outbox_module
+from affectd.store.event_file import EventFile
 from affectd.store.outbox import Outbox, OutboxInUseError
 
 
@@ -70,6 +71,24 @@ def test_delivered_events_leave_the_disk_together(path: Path, monkeypatch: pytes
     outbox.acknowledge(5)
     outbox.close()  # or at the end
     assert on_disk(path) == [6, 7]
+
+
+def test_what_is_counted_of_a_change_is_never_half_of_it(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    outbox, seen = opened(path), []
+    for _ in range(3):
+        append(outbox)
+    outbox.acknowledge(1)
+    outbox.acknowledge(2)
+    forget = EventFile.forget
+
+    def looked_at(file: EventFile, seqs: set[int]) -> None:
+        forget(file, seqs)
+        seen.append(outbox.depth)
+
+    monkeypatch.setattr(EventFile, "forget", looked_at)
+    monkeypatch.setattr(outbox_module, "DELIVERED_S", 0.0)
+    outbox.tend()
+    assert seen == [1]
 
 
 def test_ids_are_unique_and_stay_with_their_events(path: Path) -> None:
