@@ -111,8 +111,8 @@ def bundle(work: Path, model: Brought, out: Path) -> tuple[int, str]:
     toml = work / f"{model.file}.toml"
     toml.write_text(described(work, model))
     command = [str(Path(sys.executable).with_name("affectd-convert")), "bundle", "--from", str(toml), "--out", str(out)]
-    # A last layer fitted to an untrained body hangs on small differences, some hardly better than chance: int8, and even
-    # float16, is left out where it misses its bar; of emotions this proves nothing, of the way to the box all.
+    # A last layer fitted to an untrained body hangs on small differences, some hardly better than chance: int8, even
+    # float16 is left out where it misses its bar; of emotions this proves nothing, of the way to the box all.
     command += ["--kinds", "int8", "float16", "float32", "--even-so"]
     done = run(command, dict(os.environ))
     said = (done.stderr if done.returncode else done.stdout).strip().replace(f"{work}/", "").splitlines()
