@@ -31,7 +31,7 @@ def main(folder: Path) -> None:
 
 
 def settle(network: keras.Model, inputs: np.ndarray) -> None:
-    """Give the batch normalizations of an untrained network the statistics of what flows through it."""
+    """Set the batch normalizations of an untrained network to the statistics of what flows through it."""
     for layer in network.layers:
         if isinstance(layer, layers.BatchNormalization):
             layer.momentum = 0.0

@@ -103,7 +103,7 @@ class Layout:
         return self.turned or self.shape != self.box
 
     def __str__(self) -> str:
-        """Say what becomes of the input; empty where nothing does."""
+        """Describe what becomes of the input; empty where nothing does."""
         how = "turned" if self.turned else "reshaped"
         return f"takes {shown(self.shape)}: the box's input {shown(self.box)} is {how} to it" if self.changes else ""
 
