@@ -41,8 +41,9 @@ def test_stages_daemon_and_budgets_are_measured(tmp_path, face_model):
         "fuse",
         "outbox append",
     } <= stages.keys()
-    for stage in stages.values():
-        assert 0 < stage["median_ms"] <= stage["p95_ms"] < 10_000
+    for stage in stages.values():  # to the microsecond: taking a grey frame as it is rounds to none
+        assert 0 <= stage["median_ms"] <= stage["p95_ms"] < 10_000
+    assert min(stages[name]["median_ms"] for name in ("face: classify", "face path", "outbox append")) > 0
     parts = sum(stages[f"face: {name}"]["median_ms"] for name in ("gray", "quality", "preprocess", "classify"))
     assert parts < stages["face path"]["p95_ms"]
     daemon = document["daemon"]
