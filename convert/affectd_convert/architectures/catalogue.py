@@ -68,6 +68,9 @@ class VoiceArchitecture:
 FACE = {
     "vgg16": FaceArchitecture(f"{GANDHI}; Wani et al.", vgg16.build, any_side=True),
     "vgg16-slim": FaceArchitecture(f"{GANDHI}, in small", partial(vgg16.build, widths=vgg16.SLIM), any_side=True),
+    "vgg16-fast": FaceArchitecture(
+        f"{GANDHI}, in very small", partial(vgg16.build, widths=vgg16.FAST, dropout=0.2), any_side=True
+    ),
     "mobilenet-v2": FaceArchitecture(GANDHI, mobilenet_v2.build, any_side=True),
     "simple-cnn": FaceArchitecture(GANDHI, simple_cnn.build),
     "das-cnn": FaceArchitecture(DAS, das_cnn.build, _UNIT),

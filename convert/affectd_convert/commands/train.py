@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from affectd_convert.architectures.catalogue import FACE, VOICE
 from affectd_convert.commands import Steps
@@ -76,7 +76,11 @@ def add(steps: Steps) -> None:
         "--taught", action="store_true", help="face: learn the answers of --begin-with's network besides the labels"
     )
     parser.add_argument(
-        "--teacher", type=Path, metavar="RUN", help="face: as --taught, by the network of another run or bundle"
+        "--teacher",
+        type=Path,
+        nargs="+",
+        metavar="RUN",
+        help="face: as --taught, by the networks of other runs or bundles, of which the mean is learnt",
     )
     parser.set_defaults(command=_run, refuse=parser.error, typed="")
 
@@ -109,21 +113,21 @@ def _run(options: argparse.Namespace) -> int:
 
 def _face_recipe(options: argparse.Namespace) -> FaceRecipe:
     from affectd_convert.training import engine
-    from affectd_convert.training.face import PLAN, SLIM, WIDE, FaceRecipe
+    from affectd_convert.training.face import PLAN, SIZES, FaceRecipe
 
     _refuse_other_options(options)
-    name = SLIM if "slim" in options else _architecture(options, FACE, WIDE)
+    name = "vgg16-slim" if "slim" in options else _architecture(options, FACE, SIZES[0])
     # PyTorch has a twin of plain stacks only; only what takes any side grows its pictures.
-    fastest = engine.fastest() if name in {WIDE, SLIM} else "keras"
+    fastest = engine.fastest() if name in SIZES else "keras"
     plan = replace(PLAN, engine=fastest, precision=engine.fastest_precision())
     network = FACE[name]
-    if not network.any_side or network.side != FACE[WIDE].side:
+    if not network.any_side or network.side != FACE[SIZES[0]].side:
         plan = replace(plan, stages=(Stage(epochs=plan.stages[-2].epochs, size=network.side),))
     plan = _changed(plan, options, ("engine", "sharpness"))
     if "stages" in options:
         plan = replace(plan, stages=tuple(options.stages))
     given = _given(options, ("augmentation", "mixup", "begin_with"))
-    return FaceRecipe(plan, name, teacher=_teacher(options), command=options.typed, **given)
+    return FaceRecipe(plan, name, teachers=_teachers(options), command=options.typed, **given)
 
 
 def _architecture(options: argparse.Namespace, known: Mapping[str, Any], default: str) -> str:
@@ -133,12 +137,12 @@ def _architecture(options: argparse.Namespace, known: Mapping[str, Any], default
     return name
 
 
-def _teacher(options: argparse.Namespace) -> Path | None:
+def _teachers(options: argparse.Namespace) -> tuple[Path, ...]:
     if "taught" in options:
         if "teacher" in options or "begin_with" not in options:
             options.refuse("argument --taught: by the network of --begin-with, which it needs; else give --teacher")
-        return cast("Path", options.begin_with)
-    return cast("Path | None", vars(options).get("teacher"))
+        return (options.begin_with,)
+    return tuple(vars(options).get("teacher", ()))
 
 
 def _voice_recipe(options: argparse.Namespace) -> VoiceRecipe:

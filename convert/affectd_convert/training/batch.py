@@ -15,5 +15,3 @@ class Batch(NamedTuple):
     """(n, ...)."""
     targets: NDArray[np.float32]
     """(n, labels), each row summing to 1."""
-    clear: NDArray[np.float32] | None = None
-    """(n, ...) what a teacher is shown: the inputs before anything was hidden or degraded; None: the inputs."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
@@ -64,6 +65,12 @@ def _processor_has_bfloat16() -> bool:
         return "bf16" in CPU_INFO.read_text()
     except OSError:
         return False
+
+
+def load(name: str) -> None:
+    """Load what an engine must have before TensorFlow: PyTorch's compiler, Triton, crashes the process after it."""
+    if name == "torch" and find_spec("triton") is not None:
+        import_module("triton._C.libtriton")
 
 
 def start(name: str, build: Callable[[], Any], plan: Plan, checkpoint: Path | None) -> Engine:

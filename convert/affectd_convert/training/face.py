@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from affectd.events import LABELS
+from affectd.inference.bundle import Bundle
 from affectd_convert.architectures.catalogue import FACE, FaceArchitecture
 from affectd_convert.architectures.from_tflite import restore
 from affectd_convert.architectures.pruning import slim_down
@@ -21,11 +19,11 @@ from affectd_convert.training.initial_weights import is_bundle, record_of, refus
 from affectd_convert.training.loop import Job, train
 from affectd_convert.training.plan import Plan, Stage
 from affectd_convert.training.run_config import DataUsed, RunConfig, read_record
+from affectd_convert.training.teachers import Teacher, Teachers, bundle_teacher, network_teacher
 
-FloatArray = NDArray[np.float32]
-
-WIDE, SLIM = "vgg16", "vgg16-slim"
-"""The slim network begins with the most important channels of the wide one, or with a slim one."""
+SIZES = ("vgg16", "vgg16-slim", "vgg16-fast")
+"""From wide to narrow; but for the first, each begins with the most important channels of a wider one, or with its own.
+"""
 PLAN = Plan(
     stages=(Stage(epochs=12, size=24), Stage(epochs=12, size=32), Stage(epochs=30, size=40), Stage(epochs=10, size=48)),
     batch_size=128,
@@ -47,16 +45,17 @@ class FaceRecipe:
     """Its alpha; 0: none."""
     begin_with: Path | None = None
     """Folder of a finished run, or of a bundle, whose weights this one begins with."""
-    teacher: Path | None = None
-    """Folder of a finished run, or of a bundle, whose answers are learnt besides the labels (Hinton et al. 2015; where
-    it is what this run begins with, Furlanello et al. 2018)."""
-
+    teachers: tuple[Path, ...] = ()
+    """Folders of finished runs, or of bundles, the mean of whose answers is learnt besides the labels (Hinton et al.
+    2015; where it is what this run begins with, Furlanello et al. 2018)."""
     command: str = ""
     """As it was typed, for the record."""
 
     def __post_init__(self) -> None:
-        if self.architecture == SLIM and self.begin_with is None:
-            raise TrainingError(f"{SLIM} needs a trained network: name its run or bundle with --begin-with")
+        if self.architecture in SIZES[1:] and self.begin_with is None:
+            raise TrainingError(
+                f"{self.architecture} needs a trained network: name its run or bundle with --begin-with"
+            )
         side, sides = self.network.side, {stage.size for stage in self.plan.stages}
         if not self.network.any_side and sides != {side}:
             raise TrainingError(f"{self.architecture} takes faces of {side}x{side} only: --stages {side}xEPOCHS")
@@ -77,6 +76,7 @@ def train_face(data: Path, run: Path, recipe: FaceRecipe) -> Path:
     Raises DataError or TrainingError: no such data, another run in the folder, nothing to begin with, a full disk.
     """
     refuse_itself(run, recipe.begin_with)
+    engine.load(recipe.plan.engine)
     faces = fer2013.read_fer2013(data)
     training, validation = _training_and_validation(faces, data)
     preprocessing, plan = recipe.network.inputs, recipe.plan
@@ -88,6 +88,12 @@ def train_face(data: Path, run: Path, recipe: FaceRecipe) -> Path:
         network = FACE[_architecture_of(folder)].network()
         return restore(network, folder, next(originals())) if is_bundle(folder) else with_weights(network, folder)
 
+    def teacher(folder: Path) -> Teacher:
+        if is_bundle(folder):
+            return bundle_teacher(folder)
+        network = engine.start(plan.engine, lambda: finished(folder), plan, None)
+        return network_teacher(network.logits, FACE[_architecture_of(folder)].inputs)
+
     def beginning() -> Any:
         if recipe.begin_with is None:
             return recipe.network.network()
@@ -95,6 +101,7 @@ def train_face(data: Path, run: Path, recipe: FaceRecipe) -> Path:
             return slim_down(finished(recipe.begin_with), recipe.network.network())
         return finished(recipe.begin_with)
 
+    teachers = None if not recipe.teachers else Teachers([teacher(one) for one in recipe.teachers], len(training.label))
     return train(
         Job(
             run=run,
@@ -109,9 +116,9 @@ def train_face(data: Path, run: Path, recipe: FaceRecipe) -> Path:
                 seed=plan.seed,
                 epoch=epoch,
                 progress=epoch / max(plan.epochs - 1, 1),
+                teachers=teachers,
             ),
             validation=face_batches.PreparedFaces.of(validation, preprocessing),
-            teacher=None if recipe.teacher is None else _answers(recipe.teacher, plan, finished),
             originals=originals,
         )
     )
@@ -124,10 +131,10 @@ def face_config(data: Path, recipe: FaceRecipe) -> RunConfig:
 
 def _config(faces: fer2013.FaceSet, data: Path, recipe: FaceRecipe) -> RunConfig:
     training, validation = _training_and_validation(faces, data)
-    begin_with, teacher = recipe.begin_with, recipe.teacher
+    begin_with = recipe.begin_with
     if begin_with is not None:
         there = _architecture_of(begin_with)
-        if there != recipe.architecture and (there, recipe.architecture) != (WIDE, SLIM):
+        if there != recipe.architecture and recipe.architecture not in _narrower(there):
             raise TrainingError(f"{begin_with}: is {there}; with --architecture {there} it is trained on")
     return RunConfig(
         plan=recipe.plan,
@@ -140,9 +147,9 @@ def _config(faces: fer2013.FaceSet, data: Path, recipe: FaceRecipe) -> RunConfig
             training=fer2013.describe(training), validation=fer2013.describe(validation), left_out=tuple(faces.skipped)
         ),
         begins_with=None if begin_with is None else read_record(record_of(begin_with)),
-        taught=teacher is not None,
+        taught=bool(recipe.teachers),
         # Of a teacher that is what the run begins with, all stands above.
-        teacher=None if teacher is None or teacher == begin_with else read_record(record_of(teacher)),
+        teachers=tuple(_told(teacher) for teacher in recipe.teachers if teacher != begin_with),
         command=recipe.command,
     )
 
@@ -162,6 +169,14 @@ def _architecture_of(folder: Path) -> str:
     return str(name)
 
 
-def _answers(teacher: Path, plan: Plan, finished: Callable[[Path], Any]) -> Callable[[FloatArray], FloatArray]:
-    """Return what the network of `teacher` answers, inputs (n, size, size, 1) to logits (n, 7)."""
-    return engine.start(plan.engine, lambda: finished(teacher), plan, None).logits
+def _narrower(architecture: str) -> tuple[str, ...]:
+    """Return what a network can be slimmed down to."""
+    return SIZES[SIZES.index(architecture) + 1 :] if architecture in SIZES else ()
+
+
+def _told(teacher: Path) -> dict[str, Any]:
+    """Return what the record says of a teacher: name and version of a bundle, all of a run."""
+    if not is_bundle(teacher):
+        return read_record(teacher)
+    bundle = Bundle.load(teacher)
+    return {"bundle": bundle.name, "version": bundle.version}

@@ -16,6 +16,7 @@ from affectd_convert.datasets.fer2013 import FaceSet
 from affectd_convert.training.batch import Batch
 from affectd_convert.training.degraded_faces import degrade
 from affectd_convert.training.mixup import mixed
+from affectd_convert.training.teachers import TAUGHT, VIEWS, Teachers
 
 ORIGINALS = 6400
 ORIGINALS_BATCH = 128
@@ -65,30 +66,31 @@ class FaceBatches:
     epoch: int
     progress: float
     """0 in the run's first epoch, 1 in its last."""
+    teachers: Teachers | None = None
+    """Whose answers are TAUGHT of every target, given to the faces before anything is degraded or erased."""
 
     def __len__(self) -> int:
         """Count the batches; the last incomplete one is left out."""
         return len(self._order) // self.batch_size
 
     def __getitem__(self, index: int) -> Batch:
-        """Return inputs (batch, size, size, 1) and target distributions (batch, 7); `clear` if nothing is mixed."""
+        """Return inputs (batch, size, size, channels) and target distributions (batch, 7)."""
         rows = self._order[index * self.batch_size : (index + 1) * self.batch_size]
         rng = np.random.default_rng((self.seed, self.epoch, index))
         prepare = replace(self.preprocessing, size=self.size).prepare
         how = self.augmentation
-        warped = [self._warp(self.faces.pixels[row], rng) for row in rows]
-        clear = [prepare(face) for face in warped]
-        # Most faces are not degraded, and need not be prepared twice.
-        seen = [
-            prepare(degrade(face, rng)) if rng.random() < how.degraded else one
-            for face, one in zip(warped, clear, strict=True)
-        ]
-        inputs = np.stack([self._erase(image, rng) for image in seen])
         targets = soft_targets(self.faces, rows, how.votes * (1 - self.progress))
         targets = (1 - how.smoothing) * targets + np.float32(how.smoothing / len(LABELS))
-        if how.mixup:
-            return Batch(*mixed(inputs, targets, how.mixup, rng))
-        return Batch(inputs, targets, np.stack(clear))
+        if self.teachers is None:
+            warped = [self._warp(self.faces.pixels[row], rng) for row in rows]
+        else:
+            view = self.epoch % VIEWS
+            warped = [self._warp(self.faces.pixels[row], np.random.default_rng((self.seed, view, row))) for row in rows]
+            answers = self.teachers.answers(view, rows, warped)
+            targets = (1 - TAUGHT) * targets + TAUGHT * answers
+        seen = [degrade(face, rng) if rng.random() < how.degraded else face for face in warped]
+        inputs = np.stack([self._erase(prepare(face), rng) for face in seen])
+        return Batch(*mixed(inputs, targets, how.mixup, rng))
 
     @cached_property
     def _order(self) -> NDArray[np.int64]:
@@ -102,16 +104,13 @@ class FaceBatches:
         return rng.permutation(np.concatenate(rows))
 
     def _warp(self, face: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-        """Turn, scale, shift and flip about the centre, straight into the target size."""
+        """Turn, scale, shift and flip about the centre."""
         how, side = self.augmentation, face.shape[0]
         angle = rng.uniform(-how.rotation_deg, how.rotation_deg)
-        scale = rng.uniform(1 - how.zoom_out, 1 + how.zoom_in) * self.size / side
+        scale = rng.uniform(1 - how.zoom_out, 1 + how.zoom_in)
         matrix = cv2.getRotationMatrix2D(((side - 1) / 2, (side - 1) / 2), angle, scale)
-        centre = rng.uniform(-how.shift, how.shift, 2) * self.size + (self.size - 1) / 2 - (side - 1) / 2
-        matrix[:, 2] += centre
-        warped = cv2.warpAffine(
-            face, matrix, (self.size, self.size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-        )
+        matrix[:, 2] += rng.uniform(-how.shift, how.shift, 2) * side
+        warped = cv2.warpAffine(face, matrix, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         if rng.random() < 0.5:
             warped = warped[:, ::-1]
         # Equalization undoes gain and offset, except where levels clip.

@@ -15,16 +15,12 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from affectd.inference.model import softmax
 from affectd_convert.errors import TrainingError
 from affectd_convert.training import engine
 from affectd_convert.training.batch import Batch
 from affectd_convert.training.plan import Plan, Stage
 from affectd_convert.training.run_config import RunConfig
 from affectd_convert.training.run_folder import Row, RunFolder
-
-TAUGHT = 0.7
-"""Share of the teacher's answer in a target."""
 
 
 class Batches(Protocol):
@@ -61,8 +57,6 @@ class Job:
     validation: Validation
     validated_on: str = "validation"
     """What reports and curves call those samples."""
-    teacher: Callable[[NDArray[np.float32]], NDArray[np.float32]] | None = None
-    """A finished network, inputs to logits, whose answers are TAUGHT of every target (Hinton et al. 2015)."""
     originals: Callable[[], Iterable[NDArray[np.float32]]] | None = None
     """Batches of training inputs not augmented, from which the last batch statistics are taken; None: they stay."""
 
@@ -111,7 +105,7 @@ def _run_epoch(job: Job, network: engine.Engine, epoch: int, clock: _Clock) -> R
     loss = 0.0
     for index, batch in enumerate(_prefetch(batches)):
         loss += network.step(
-            batch.inputs, _wanted(job, batch), job.plan.rate((epoch + index / len(batches)) / job.plan.epochs)
+            batch.inputs, batch.targets, job.plan.rate((epoch + index / len(batches)) / job.plan.epochs)
         )
         if not math.isfinite(loss):
             raise TrainingError(
@@ -127,14 +121,6 @@ def _run_epoch(job: Job, network: engine.Engine, epoch: int, clock: _Clock) -> R
         **{f"val_{k}": round(v, 4) for k, v in _validate(network, job.validation).items()},
         "seconds": round(clock.elapsed(), 1),
     }
-
-
-def _wanted(job: Job, batch: Batch) -> NDArray[np.float32]:
-    """Return the targets (n, labels), the teacher's answers mixed in if there is one."""
-    if job.teacher is None:
-        return batch.targets
-    answers = softmax(job.teacher(batch.inputs if batch.clear is None else batch.clear))
-    return np.asarray((1 - TAUGHT) * batch.targets + TAUGHT * answers, np.float32)
 
 
 def _validate(network: engine.Engine, validation: Validation) -> dict[str, float]:

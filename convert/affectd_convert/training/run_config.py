@@ -47,8 +47,9 @@ class RunConfig:
     begins_with: Mapping[str, Any] | None = None
     """config.json of the run whose weights this one begins with."""
     taught: bool = False
-    teacher: Mapping[str, Any] | None = None
-    """config.json of the run whose answers it learns, where it is not what it begins with."""
+    teachers: tuple[Mapping[str, Any], ...] = ()
+    """Whose answers it learns, where that is not what it begins with: name and version of a bundle, or a run's
+    config.json."""
     command: str = field(default="", compare=False)
     """As it was typed; "" where a program made the run, or one that is older than this record."""
 
@@ -73,7 +74,7 @@ class RunConfig:
                 ),
                 begins_with=record.get("begins_with"),
                 taught=record.get("taught", False),
-                teacher=record.get("teacher"),
+                teachers=_teachers(record),
                 command=record.get("command", ""),
             )
         except (KeyError, TypeError, AttributeError, ValueError, ModelError) as error:
@@ -153,6 +154,11 @@ def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
         return
     for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
         yield from _leaves(inner, f"{name}.{key}" if name else str(key))
+
+
+def _teachers(record: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
+    # Older runs had one.
+    return tuple(record.get("teachers") or filter(None, [record.get("teacher")]))
 
 
 def _plan(record: Mapping[str, Any]) -> Plan:

@@ -1,4 +1,4 @@
-"""A shipped network is trained on: a slim one as it is, with the big one for its teacher."""
+"""Shipped networks are trained on: a slim one as it is, a fast one out of its channels, taught by the others."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from affectd.face.preprocess import FacePreprocessing
+from affectd.inference.bundle import Bundle
 from affectd_convert.architectures import vgg16
 from affectd_convert.conversion.tflite_logits import device_logits
 from affectd_convert.errors import TrainingError
@@ -37,15 +38,15 @@ def config(folder: Path) -> dict[str, object]:
 
 
 @pytest.mark.timeout(300)
-def test_a_slim_bundle_is_trained_on_as_it_is_and_the_record_names_its_teacher(faces: Path, tmp_path: Path) -> None:
+def test_a_slim_bundle_is_trained_on_as_it_is_and_the_record_names_its_teachers(faces: Path, tmp_path: Path) -> None:
     import keras
 
     run = tmp_path / "run"
-    final = train_face(faces, run, FaceRecipe(PLAN, "vgg16-slim", begin_with=SLIM, teacher=BIG))
+    final = train_face(faces, run, FaceRecipe(PLAN, "vgg16-slim", begin_with=SLIM, teachers=(BIG, SLIM)))
     written = config(run)
     assert written["architecture"] == "vgg16-slim"
     assert written["begins_with"] == config(SLIM / "training")
-    assert written["teacher"] == config(BIG / "training")
+    assert written["teachers"] == [{"bundle": "face-vgg16", "version": Bundle.load(BIG).version}]
     # Hardly anything was learnt at this rate: what comes out is what it began with, but for the settled statistics.
     model = keras.saving.load_model(final, compile=False)
     widths = [model.get_layer(f"block{block}_conv1").filters for block in range(1, 6)]
@@ -59,3 +60,15 @@ def test_a_slim_bundle_is_trained_on_as_it_is_and_the_record_names_its_teacher(f
 def test_a_slim_network_is_not_taken_for_a_big_one(faces: Path, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="is vgg16-slim; with --architecture vgg16-slim it is trained on"):
         train_face(faces, tmp_path / "run", FaceRecipe(PLAN, begin_with=SLIM))
+
+
+def test_a_fast_network_begins_with_the_channels_of_a_wider_one(faces: Path, tmp_path: Path) -> None:
+    import keras
+
+    final = train_face(faces, tmp_path / "run", FaceRecipe(PLAN, "vgg16-fast", begin_with=SLIM, teachers=(SLIM,)))
+    model = keras.saving.load_model(final, compile=False)
+    assert model.count_params() < 1_400_000
+    with pytest.raises(TrainingError, match="vgg16-fast needs a trained network"):
+        FaceRecipe(PLAN, "vgg16-fast")
+    with pytest.raises(TrainingError, match="is for the voice; a face is taught by bundles for the face"):
+        train_face(faces, tmp_path / "other", FaceRecipe(PLAN, teachers=(MODELS / "voice-cnn-lstm",)))

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,12 +20,14 @@ from affectd_convert.commands.main import main
 from affectd_convert.datasets.fer2013 import FaceSet
 from affectd_convert.errors import TrainingError
 from affectd_convert.training import degraded_faces, engine, face_batches
+from affectd_convert.training.batch import Batch
 from affectd_convert.training.face import FaceRecipe, train_face
 from affectd_convert.training.loop import Job, scores, train
 from affectd_convert.training.mixup import mixed
 from affectd_convert.training.plan import Plan, Stage
 from affectd_convert.training.run_config import commands_of, read_config
 from affectd_convert.training.run_folder import RunFolder
+from affectd_convert.training.teachers import TAUGHT, VIEWS, Teachers
 from affectd_convert.training.voice import VoiceRecipe, train_voice
 from support.runs import face_config
 
@@ -261,21 +263,43 @@ def test_mixup_blends_inputs_and_targets_by_the_same_share() -> None:
     assert np.allclose(targets.sum(axis=1), 1)
 
 
-def test_a_teacher_is_shown_the_faces_that_the_student_sees_degraded_and_erased() -> None:
-    how = face_batches.FaceAugmentation(degraded=0.5, erase=0.5)
-    batch = face_batches.FaceBatches(
-        faces=two_faces(),
-        preprocessing=FacePreprocessing(),
-        augmentation=how,
-        batch_size=64,
-        size=48,
-        seed=1,
-        epoch=0,
-        progress=0.0,
-    )[0]
-    assert batch.clear is not None
-    changed = np.any(batch.inputs != batch.clear, axis=(1, 2, 3))
-    assert 0.6 < changed.mean() < 0.9
+def test_teachers_are_shown_each_view_once_before_it_is_degraded_and_erased() -> None:
+    shown: list[np.ndarray] = []
+
+    def sad(faces: Sequence[np.ndarray]) -> np.ndarray:
+        shown.extend(faces)
+        return np.tile(np.eye(7, dtype=np.float32)[4], (len(faces), 1))
+
+    def surprised(faces: Sequence[np.ndarray]) -> np.ndarray:
+        return np.tile(np.eye(7, dtype=np.float32)[5], (len(faces), 1))
+
+    asked = Teachers([sad, surprised], 40)
+    how = face_batches.FaceAugmentation(degraded=0.5, erase=0.5, rarest=0)
+
+    def batch(epoch: int) -> Batch:
+        faces = face_batches.FaceBatches(
+            faces=two_faces(40),
+            preprocessing=FacePreprocessing(),
+            augmentation=how,
+            batch_size=40,
+            size=48,
+            seed=1,
+            epoch=epoch,
+            progress=0.0,
+            teachers=asked,
+        )
+        return faces[0]
+
+    first = batch(0)
+    prepared = {FacePreprocessing().prepare(face).tobytes() for face in shown}
+    assert len(prepared) == 40
+    assert 0.1 < np.mean([image.tobytes() in prepared for image in first.inputs]) < 0.4
+    assert np.allclose(first.targets[:, 4:6], TAUGHT / 2, atol=0.01)
+    again = batch(VIEWS)
+    assert len(shown) == 40
+    assert {image.tobytes() for image in again.inputs} & prepared
+    batch(1)
+    assert len(shown) == 80
 
 
 @pytest.mark.parametrize("way", degraded_faces.WAYS)
@@ -290,14 +314,17 @@ def test_a_degraded_face_keeps_its_shape_and_loses_what_the_lens_would_lose(way:
 
 
 def test_a_student_learns_from_its_teacher_rather_than_from_the_labels(tmp_path: Path) -> None:
-    def contrary(inputs: np.ndarray) -> np.ndarray:
-        light_above = inputs[:, : inputs.shape[1] // 2].mean(axis=(1, 2, 3)) > 0
-        return np.where(light_above[:, None], *(20 * np.eye(7, dtype=np.float32)[label] for label in (3, 4)))
+    def contrary(faces: Sequence[np.ndarray]) -> np.ndarray:
+        light_above = np.array([face[:24].mean() > face[24:].mean() for face in faces])
+        return np.where(light_above[:, None], *(np.eye(7, dtype=np.float32)[label] for label in (3, 4)))
 
     import keras
 
     plan = replace(PLAN, stages=(Stage(epochs=6, size=20),))
-    final = train(replace(job(tmp_path / "run", plan), teacher=contrary), report=lambda _: None)
+    there = job(tmp_path / "run", plan)
+    asked = Teachers([contrary], len(two_faces().label))
+    taught = replace(there, batches=lambda stage, epoch: replace(there.batches(stage, epoch), teachers=asked))
+    final = train(taught, report=lambda _: None)
     model = keras.saving.load_model(final, compile=False)
     inputs = face_batches.PreparedFaces.of(two_faces(), replace(FacePreprocessing(), size=20)).inputs
     answers = np.asarray(model.predict(inputs, verbose=0)).argmax(axis=1)

@@ -108,7 +108,7 @@ def test_speech_windows_have_the_networks_shape_and_normalized_columns(tmp_path:
         epoch=0,
     )
     assert len(batches) == 1
-    inputs, targets, _ = batches[0]
+    inputs, targets = batches[0]
     assert inputs.shape == (2, features.window_frames, features.columns)
     assert np.isfinite(inputs).all()
     assert np.allclose(targets.sum(axis=1), 1)
