@@ -107,7 +107,7 @@ def ours() -> list[Contestant]:
         if not (MODELS / name).exists():
             continue
         bundle = Bundle.load(MODELS / name)
-        prepare = FacePreprocessing.from_manifest(bundle.preprocessing).prepare
+        prepare = FacePreprocessing.from_manifest(bundle.preprocessing).prepare_still
         for kind, variant in bundle.variants.items():
             model = open_model(bundle, kind, runtime="litert")
             found.append(

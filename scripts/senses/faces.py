@@ -182,7 +182,7 @@ def _expressions(detectors: Detectors, faces: Faces) -> None:
                     assert track is not None
                     gray = sensed(leaned(scene, way * angle), 1.0, np.random.default_rng((6, number)))
                     crop = preprocessing.crop(gray, track.box, track.roll_deg if turned else 0.0)
-                    probabilities = model.probabilities(preprocessing.prepare(crop)[np.newaxis])
+                    probabilities = model.probabilities(preprocessing.prepare_still(crop)[np.newaxis])
                     answers.append(int(np.argmax(probabilities)) == faces.label(number))
                 results[name].append(answers)
     print("\nexpression right, of PublicTest's faces followed from upright to 35 degrees")

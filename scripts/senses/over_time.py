@@ -204,7 +204,7 @@ def read(model: Model, frames: Iterator[tuple[float, int, Picture | None]]) -> I
         side = SIDE / preprocessing.crop_scale * (1 + BOX_SCALE / 2 * rng.standard_normal())
         left, top = MARGIN + SIDE / 2 + BOX_SHIFT * SIDE * rng.standard_normal(2) - side / 2
         crop = preprocessing.crop(picture, (left, top, side, side))
-        probabilities = model.probabilities(preprocessing.prepare(crop)[np.newaxis])
+        probabilities = model.probabilities(preprocessing.prepare_still(crop)[np.newaxis])
         yield Moment(at, label, FaceReading(at, (TrackedFace(1, box, face_quality(crop), probabilities),)))
 
 

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from affectd.cli.check.probes import probe_model
+from affectd.cli.main import main
+from affectd.config.file import load
 from e2e.program import DEVICE, Affectd
 from support.broker import Listener, Message, Mosquitto
 from support.linear_models import linear_bundle
 from support.media import write_clip
-from support.scenes import scene
+from support.scenes import PORTRAIT, scene
 
 ROOT = f"affectd/{DEVICE}"
 RGB = {"size": [40, 56], "colour": "rgb", "mean": 0, "std": 1}
@@ -34,14 +39,15 @@ def red_over_blue(outputs: int, *places: int) -> np.ndarray:
     return weights
 
 
-def program(folder: Path, broker: Mosquitto, bundle: Path) -> Affectd:
+def program(folder: Path, broker: Mosquitto, bundle: Path, clip: Path | None = None, **settings: Any) -> Affectd:
     return Affectd(
         folder,
         broker,
-        camera={"source": str(reddish_person(folder))},
+        camera={"source": str(clip or reddish_person(folder))},
         clip={"loop": True},
         inference={"face_model": str(bundle), "voice": "off"},
         mqtt={"faces": True},
+        **settings,
     )
 
 
@@ -76,6 +82,40 @@ def test_a_colour_model_of_three_labels_answers_by_its_outputs(broker: Mosquitto
         assert sum(probabilities.values()) == pytest.approx(1, abs=0.001)
     assert (health["status"], health["camera_notice"]) == ("ok", None)
     assert health["models"]["face"]["labels"] == ["happy", "sad", "neutral"]
+
+
+def person_in_changing_light(folder: Path) -> Path:
+    """A clip in which the light rises for 1.5 seconds, and for 1.5 it falls again."""
+    picture, light = scene((320, 240, 170)).astype(float), np.r_[0.5:1:15j, 1:0.5:15j]
+    frames = [(picture * share).astype(np.uint8) for share in light]
+    return write_clip(folder / "light.mp4", frames=frames, fps=10)
+
+
+def emotions(messages: list[Message]) -> list[str]:
+    """The emotions of the events, each once until another one comes."""
+    events = [message.json["emotion"] for message in messages if message.topic == f"{ROOT}/event"]
+    return [emotion for emotion, _ in groupby(filter(None, events))]
+
+
+def test_a_network_over_several_frames_sees_what_happens_in_them(
+    broker: Mosquitto, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its answer is the last crop's light less the first one's, of which no single picture tells anything."""
+    weights = np.zeros((2, 8, 24, 24, 1), np.float32)
+    weights[0, -1], weights[0, 0] = 0.4 / 24**2, -0.4 / 24**2
+    preprocessing = {"size": 24, "equalize": False, "mean": 0, "std": 1, "frames": 8}
+    bundle = linear_bundle(
+        tmp_path / "rising", (8, 24, 24, 1), weights, preprocessing=preprocessing, labels=["happy", "sad"], spread=80
+    )
+    clip = person_in_changing_light(tmp_path)
+    quick = {"strategy": "face", "half_life_s": 0.1, "dwell_s": 0.0}
+    with Listener(broker, f"{ROOT}/#") as listener, program(tmp_path, broker, bundle, clip, fusion=quick) as affectd:
+        listener.wait_for(lambda messages: "happy sad happy" in " ".join(emotions(messages)))
+    found = probe_model("face", load(affectd.settings_file, {})).found
+    assert "it sees faces of 24x24 pixels in grey, the last 8 of each, 0.1 s apart" in found
+    assert main(["read", "--json", "--config", str(affectd.settings_file), str(PORTRAIT)]) == 0
+    probabilities = json.loads(capsys.readouterr().out)["faces"][0]["probabilities"]
+    assert (probabilities["happy"], probabilities["sad"]) == (0.5, 0.5)
 
 
 def test_answers_that_are_no_numbers_are_not_read_and_told(broker: Mosquitto, tmp_path: Path) -> None:

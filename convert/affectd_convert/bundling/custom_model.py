@@ -139,7 +139,7 @@ def _split(own: OwnModel, samples: Faces | Clips, name: str) -> Split:
     """Return samples as the network sees them."""
     probabilities = own.outputs.probabilities
     if isinstance(samples, Faces):
-        inputs = np.stack([own.preprocessing.prepare(face) for face in samples.pixels])
+        inputs = np.stack([own.preprocessing.prepare_still(face) for face in samples.pixels])
         return Split(name, inputs, samples.truth, probabilities=probabilities)
     windows = [clip_windows(clip, own.features) for clip in samples.samples]
     clip = np.repeat(np.arange(len(windows)), [len(window) for window in windows])

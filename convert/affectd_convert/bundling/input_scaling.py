@@ -52,7 +52,7 @@ def ways_of_faces(written: FacePreprocessing, crops: Sequence[NDArray[np.uint8]]
         changes = [*_GREY, *({**scaling, "equalize": False} for scaling in _GREY if written.equalize)]
     others = {_lines(change): replace(written, **change) for change in changes}
     return [
-        Way(lines, np.stack([one.prepare(crop) for crop in crops]))
+        Way(lines, np.stack([one.prepare_still(crop) for crop in crops]))
         for lines, one in {"": written, **{k: v for k, v in others.items() if v != written}}.items()
     ]
 

@@ -52,7 +52,7 @@ class OwnModel:
     def input_shape(self) -> tuple[int, ...]:
         """What the box gives the network, without the batch."""
         if self.task == "face":
-            return self.preprocessing.shape
+            return self.preprocessing.input_shape
         return self.features.shape
 
 

@@ -46,7 +46,7 @@ def _faces(bundle: Bundle, data: Path, split: str | None) -> tuple[FloatArray, N
         raise DataError(f"{bundle.name}: a voice is reported on by its golden samples: without --data")
     preprocessing = FacePreprocessing.from_manifest(bundle.preprocessing)
     faces = read_labelled_faces(data, split, bundle.labels, form_for(preprocessing))
-    inputs = np.stack([preprocessing.prepare(face) for face in faces.pixels])
+    inputs = np.stack([preprocessing.prepare_still(face) for face in faces.pixels])
     # Where outputs are not the labels, their numbers are not either.
     truth = faces.truth if bundle.outputs == bundle.labels else None
     return inputs, truth, f"{len(inputs)} faces of {data.name}{'' if split is None else f', {split}'}"

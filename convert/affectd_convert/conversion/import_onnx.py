@@ -124,7 +124,8 @@ def _function(onnx: Any, model: Any, name: Path, layout: Layout, result: str) ->
 
 def _as_input(x: Any, layout: Layout) -> Value:
     """Return the box's input as the graph's."""
-    if layout.turned and len(layout.shape) == len(layout.permutation):
+    channels_first = layout.turned and layout.permutation[0] == len(layout.permutation) - 1
+    if channels_first and len(layout.shape) == len(layout.permutation):
         return Value(x, channels_last=True)
     return Value(as_model_takes(x, layout))
 

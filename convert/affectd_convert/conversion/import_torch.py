@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from affectd_convert.conversion.import_wanted import Layout, Wanted
+from affectd_convert.conversion.import_wanted import FACE_AXES, Layout, Wanted
 from affectd_convert.conversion.optional import needed
 from affectd_convert.errors import ConversionError
 
@@ -92,6 +92,8 @@ def _example(torch: Any, program: Any, wanted: Wanted) -> Any:
 
 
 def _first_guess(wanted: Wanted) -> tuple[int, ...]:
-    """Return the shape that such a network takes in PyTorch: a picture's channels first, a sequence as it is."""
-    *size, last = wanted.input
-    return (last, *size) if len(wanted.input) == 3 else wanted.input
+    """Return the shape that such a network takes in PyTorch: a picture's channels first, a voice's window as it is."""
+    if len(wanted.input) < len(FACE_AXES):
+        return wanted.input
+    *frames, height, width, channels = wanted.input
+    return (*frames, channels, height, width)

@@ -19,7 +19,8 @@ class Wanted:
     """What the TOML says of a model's ends."""
 
     input: tuple[int, ...]
-    """What the box makes, without the batch: (height, width, channels) or (frames, columns)."""
+    """What the box makes, without the batch: (height, width, channels), (frames, height, width, channels) or, of a
+    voice, (frames, columns)."""
     output: str
     """What the model gives: 'logits', or 'softmax', which is taken off."""
     order: tuple[int, ...]
@@ -64,18 +65,24 @@ class Wanted:
 
     def _way_out(self, takes: Shape) -> str:
         """Return the lines of the TOML that lead to the shape that a model takes."""
-        sizes = [size for size in takes if size != 1] if len(takes) > len(self.input) else list(takes)
         if len(self.input) < len(FACE_AXES):
             return "set in [features] the kind and the sizes that it was trained with: see models/README.md"
+        made, *picture = self.input if len(self.input) > len(FACE_AXES) else (1, *self.input)
+        frames, *takes = takes if len(takes) > len(FACE_AXES) else (1, *takes)
+        sizes = [size for size in takes if size != 1] if len(takes) > len(FACE_AXES) else list(takes)
         if len(sizes) == len(FACE_AXES) and sizes[0] in CHANNELS and sizes[2] not in CHANNELS:
             sizes = [*sizes[1:], sizes[0]]
         if len(sizes) != len(FACE_AXES) or sizes[2] not in (*CHANNELS, None):
             return "the box makes pictures of a face, with 1 or 3 channels: train it for such"
-        height, width, channels = (want if have is None else have for have, want in zip(sizes, self.input, strict=True))
+        height, width, channels = (want if have is None else have for have, want in zip(sizes, picture, strict=True))
         lines = []
-        if (height, width) != self.input[:2]:
+        if frames is None and made == 1:
+            lines.append("frames, as many as it was trained with")
+        elif frames not in (None, made):
+            lines.append(f"frames = {frames}")
+        if [height, width] != picture[:2]:
             lines.append(f"size = {height if height == width else [height, width]}")
-        if channels != self.input[2]:
+        if channels != picture[2]:
             in_colour = 'colour = "rgb" or "bgr", as it was trained, or for grey repeated channels = 3'
             lines.append(in_colour if channels == max(CHANNELS) else 'colour = "grey", and leave channels out')
         return f"write in [preprocessing] {' and '.join(lines)}"
@@ -114,9 +121,10 @@ def shown(shape: Shape) -> str:
 
 
 def _permutations(axes: int) -> list[tuple[int, ...]]:
-    """Return the axes' orders that exporters have: as they are, and the last one first."""
+    """Return the axes' orders that exporters have: as they are, and the last one first; of frames that of each."""
     same = tuple(range(axes))
-    return [same] if axes == 1 else [same, (same[-1], *same[:-1])]
+    frames = max(0, axes - len(FACE_AXES))
+    return [same] if axes == 1 else [same, (*same[:frames], same[-1], *same[frames:-1])]
 
 
 def _fill(takes: Shape, gives: Sequence[int]) -> tuple[int, ...] | None:

@@ -29,7 +29,7 @@ def form_for(preprocessing: FacePreprocessing) -> PictureForm:
 
 def logits_of_faces(run: Run, preprocessing: FacePreprocessing, crops: Iterable[GrayImage]) -> FloatArray:
     """Return logits (n, labels) for grey crops of any side, as the daemon prepares them."""
-    return run(np.stack([preprocessing.prepare(crop) for crop in crops]))
+    return run(np.stack([preprocessing.prepare_still(crop) for crop in crops]))
 
 
 def logits_of_clips(run: Run, features: VoiceFeatures, clips: Iterable[NDArray[np.int16]]) -> FloatArray:

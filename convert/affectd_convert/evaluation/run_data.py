@@ -54,7 +54,7 @@ def _face(config: RunConfig, preprocessing: FacePreprocessing, data: Path, count
         validation=fer2013.describe(validation),
     )
     rows = _alike(training.label.tolist(), count)
-    chosen = np.stack([preprocessing.prepare(training.pixels[row]) for row in rows])
+    chosen = np.stack([preprocessing.prepare_still(training.pixels[row]) for row in rows])
     held = face_batches.PreparedFaces.of(validation, preprocessing)
     return RunData(chosen, Split("FER2013 PublicTest", held.inputs, held.targets.argmax(axis=1)))
 

@@ -58,7 +58,7 @@ def bundle_teacher(folder: Path) -> Teacher:
     preprocessing = FacePreprocessing.from_manifest(bundle.preprocessing, where=str(folder))
 
     def answer(faces: Sequence[GrayImage]) -> FloatArray:
-        logits = np.stack([model.logits(preprocessing.prepare(face)) for face in faces])
+        logits = np.stack([model.logits(preprocessing.prepare_still(face)) for face in faces])
         return np.asarray(label_probabilities(logits, bundle.outputs, LABELS, bundle.temperature), np.float32)
 
     return answer
@@ -68,6 +68,6 @@ def network_teacher(logits: Callable[[FloatArray], FloatArray], preprocessing: F
     """Return a network in this process as a teacher; it has `logits` (n, labels) for inputs (n, *shape)."""
 
     def answer(faces: Sequence[GrayImage]) -> FloatArray:
-        return np.asarray(softmax(logits(np.stack([preprocessing.prepare(face) for face in faces]))), np.float32)
+        return np.asarray(softmax(logits(np.stack([preprocessing.prepare_still(face) for face in faces]))), np.float32)
 
     return answer

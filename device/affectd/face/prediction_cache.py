@@ -30,9 +30,9 @@ class FaceModel(Protocol):
     """The expression classifier."""
 
     def probabilities(self, x: FloatArray) -> Probabilities | None:
-        """Return calibrated probabilities (7) in the order of LABELS for a face (1, height, width, channels).
+        """Return calibrated probabilities (7) in the order of LABELS for the input of a face.
 
-        None: it does not know.
+        That is (1, height, width, channels), or (1, frames, height, width, channels). None: it does not know.
         """
 
 
@@ -41,15 +41,15 @@ class _Prediction:
     at: float
     """When the picture was captured, seconds."""
     values: FloatArray
-    """What the network was shown, (height, width, channels)."""
+    """What the network was shown, (height, width, channels) or (frames, height, width, channels)."""
     probabilities: Probabilities | None
 
     def holds(self, values: FloatArray, at: float) -> bool:
         """Whether it is true of `values`, captured at `at` seconds, as well."""
         if not 0 <= at - self.at < LONGEST_S:
             return False
-        parts = cv2.resize(cv2.absdiff(values, self.values), (PARTS, PARTS), interpolation=cv2.INTER_AREA)
-        return bool(parts.max() < CHANGE * cv2.meanStdDev(self.values)[1].mean())
+        pairs = zip(_frames(values), _frames(self.values), strict=True)
+        return all(_looks_as(frame, before) for frame, before in pairs)
 
 
 @dataclass(slots=True)
@@ -67,7 +67,7 @@ class PredictionCache:
     def predict(self, faces: Mapping[int, FloatArray], at: float) -> list[Probabilities | None]:
         """Return the calibrated probabilities of the faces in the frame captured at `at` seconds.
 
-        `faces` are the network's inputs, (height, width, channels), by track.
+        `faces` are the network's inputs, without the batch, by track.
         """
         newest: dict[int, _Prediction] = {}
         for track, values in faces.items():
@@ -77,3 +77,13 @@ class PredictionCache:
             newest[track] = known
         self._newest = newest
         return [each.probabilities for each in newest.values()]
+
+
+def _frames(values: FloatArray) -> FloatArray:
+    """Return an input as (frames, height, width, channels)."""
+    return values.reshape(-1, *values.shape[-3:])
+
+
+def _looks_as(frame: FloatArray, before: FloatArray) -> bool:
+    parts = cv2.resize(cv2.absdiff(frame, before), (PARTS, PARTS), interpolation=cv2.INTER_AREA)
+    return bool(parts.max() < CHANGE * cv2.meanStdDev(before)[1].mean())

@@ -21,6 +21,8 @@ PixelBox = tuple[float, float, float, float]
 COLOURS: Final = ("grey", "rgb", "bgr")
 LARGEST = 1024
 """Pixels of the longest side of an input."""
+MOST_FRAMES = 64
+"""Of an input: six seconds."""
 UPRIGHT_DEG = 3.0
 """Degrees of roll below which a crop is cut out as it is: turning costs sharpness, and the networks bear more."""
 
@@ -49,6 +51,8 @@ class FacePreprocessing:
     std: float | tuple[float, ...] = 73.6
     """Input = (level - mean) / std, levels 0..255; a number, or one for each channel. An equalized crop is uniform on
     0..255: that is its deviation. A network that rescales inside takes mean 0 and std 1."""
+    frames: int = 1
+    """Crops of one face in an input, each a step of time after the one before."""
 
     @classmethod
     def from_manifest(cls, values: Mapping[str, Any], *, where: str = "manifest") -> FacePreprocessing:
@@ -73,18 +77,26 @@ class FacePreprocessing:
         for key, low in (("mean", -1e6), ("std", 1e-6)):
             if section.has(key):
                 given[key] = section.per_channel(key, channels, low, 1e6)
+        if section.has("frames"):
+            given["frames"] = section.whole("frames", 1, MOST_FRAMES)
         section.done()
         return cls(**given)
 
     def to_manifest(self) -> dict[str, Any]:
-        """Return the manifest's `preprocessing`."""
-        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+        """Return the manifest's `preprocessing`; `frames` only where there are several, as older affectd wrote it."""
+        values = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+        return {key: value for key, value in values.items() if (key, value) != ("frames", 1)}
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Height, width and channels of the input."""
+        """Height, width and channels of a prepared crop."""
         height, width = (self.size, self.size) if isinstance(self.size, int) else self.size
         return height, width, self.channels
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of the network's input, without the batch: `frames` prepared crops, or the one alone."""
+        return self.shape if self.frames == 1 else (self.frames, *self.shape)
 
     @property
     def wants_colour(self) -> bool:
@@ -93,10 +105,10 @@ class FacePreprocessing:
 
     def check_input(self, shape: tuple[int, ...], where: str) -> None:
         """Raise ModelError unless a network of input `shape`, the batch of 1 first, takes what this makes."""
-        if shape != (1, *self.shape):
+        if shape != (1, *self.input_shape):
             raise ModelError(
-                f"{where}: the network takes {shape}, but by preprocessing a face is {(1, *self.shape)}; set its size "
-                "and channels to those that it was trained with"
+                f"{where}: the network takes {shape}, but by preprocessing a face is {(1, *self.input_shape)}; set its "
+                "size, channels and frames to those that it was trained with"
             )
 
     def crop(self, image: Image, box: PixelBox, roll_deg: float = 0.0) -> Image:
@@ -110,7 +122,7 @@ class FacePreprocessing:
         return cut_square(image, (x + width / 2, y + height / 2), side, turned_by)
 
     def prepare(self, crop: Image) -> NDArray[np.float32]:
-        """Turn a crop of any size into the network's input, of `shape`, float32; grey fills every channel."""
+        """Turn a crop of any size into numbers, of `shape`, float32; grey fills every channel."""
         height, width, channels = self.shape
         crop = resized(self._coloured(crop), height, width)
         if self.equalize:
@@ -119,6 +131,11 @@ class FacePreprocessing:
             crop = np.repeat(crop[:, :, np.newaxis], channels, axis=2)
         mean, std = np.asarray(self.mean, np.float32), np.asarray(self.std, np.float32)
         return (crop.astype(np.float32) - mean) / std
+
+    def prepare_still(self, crop: Image) -> NDArray[np.float32]:
+        """Turn a crop of any size into the input of a network, of `input_shape`, that sees it in every frame."""
+        values = self.prepare(crop)
+        return values if self.frames == 1 else np.repeat(values[np.newaxis], self.frames, axis=0)
 
     def _coloured(self, crop: Image) -> Image:
         """Return the crop in the network's colours; what is grey stays so."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from affectd.events import UNREAD, Box, FaceReading, Frame, Mouth, Probabilities, TrackedFace
+from affectd.face.crop_sequence import CropSequences
 from affectd.face.detector import FaceDetector
 from affectd.face.mouth import MouthTracker
 from affectd.face.prediction_cache import FaceModel, PredictionCache
@@ -51,9 +52,11 @@ class FaceReader:
     notice: str | None = field(default=None, init=False)
     """What is wrong with the newest frame for this model; None: nothing."""
     _mouths: MouthTracker = field(default_factory=MouthTracker, init=False)
+    _sequences: CropSequences = field(init=False)
     _predictions: PredictionCache = field(init=False)
 
     def __post_init__(self) -> None:
+        self._sequences = CropSequences(self.preprocessing.frames)
         self._predictions = PredictionCache(self.model)
 
     @classmethod
@@ -73,7 +76,12 @@ class FaceReader:
         """Forget all faces, after a gap in the pictures; track numbers go on counting up."""
         self.tracker.reset()
         self._mouths.reset()
+        self.begin_sequences()
         self._predictions.reset()
+
+    def begin_sequences(self) -> None:
+        """Let the crops of the next frame be the first of a network's several frames."""
+        self._sequences.reset()
 
     def read(self, frame: Frame) -> FaceReading:
         """Find, follow, judge and classify the faces in `frame`."""
@@ -87,17 +95,18 @@ class FaceReader:
         mouths = self._measure_mouths(tracks, crops, frame.captured_at)
         judged = time.perf_counter()
         shown = self._model_crops(frame, tracks, crops)
-        inputs = {_number(track): self.preprocessing.prepare(crop) for track, crop in zip(tracks, shown, strict=True)}
+        faces = {_number(track): self.preprocessing.prepare(crop) for track, crop in zip(tracks, shown, strict=True)}
+        inputs = self._sequences.extend(faces, frame.captured_at) if self.preprocessing.frames > 1 else faces
         prepared = time.perf_counter()
         outputs = self._predictions.predict(inputs, frame.captured_at)
         done = time.perf_counter()
         marks = (start, grayed, tracked, judged, prepared, done)
         self.last_timings = FaceTimings(*(1e3 * (b - a) for a, b in pairwise(marks)))
-        faces = tuple(
+        read = tuple(
             _tracked_face(track, gray.shape, quality, output, mouths.get(_number(track)))
             for track, quality, output in zip(tracks, qualities, outputs, strict=True)
         )
-        return FaceReading(frame.captured_at, faces)
+        return FaceReading(frame.captured_at, read)
 
     def _model_crops(self, frame: Frame, tracks: list[Track], gray: list[GrayImage]) -> list[Image]:
         """Return the crops that the model is shown: in colour where it wants it, and the frame has it."""

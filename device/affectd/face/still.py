@@ -45,7 +45,11 @@ def _detect_twice(reader: FaceReader, image: NDArray[np.uint8]) -> tuple[Tracked
     detector, gray = reader.tracker.detector, to_gray(image)
     looks = detector.attempts(detector.shrink(gray)) + 1
     shown = image if reader.preprocessing.wants_colour else gray
-    return [reader.read(Frame(shown, number * FRAME_S, number)) for number in range(looks)][-1].faces
+    faces: tuple[TrackedFace, ...] = ()
+    for number in range(looks):
+        reader.begin_sequences()  # nothing moves: what a look shows a little elsewhere is no movement
+        faces = reader.read(Frame(shown, number * FRAME_S, number)).faces
+    return faces
 
 
 def _same(one: TrackedFace, other: TrackedFace) -> bool:

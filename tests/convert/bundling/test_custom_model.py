@@ -145,6 +145,10 @@ def test_a_model_that_does_not_fit_is_a_sentence(forms, what, sentence):
         ((None, None, 3), (48, 48, 1), 'write in [preprocessing] colour = "rgb" or "bgr"'),
         ((96, 96, 4), (48, 48, 1), "the box makes pictures of a face, with 1 or 3 channels: train it for such"),
         ((2304,), (48, 48, 1), "the box makes pictures of a face"),
+        ((8, 48, 48, 1), (48, 48, 1), "write in [preprocessing] frames = 8"),
+        ((8, 3, 96, 96), (6, 48, 48, 3), "write in [preprocessing] frames = 8 and size = 96"),
+        ((None, 48, 48, 1), (48, 48, 1), "write in [preprocessing] frames, as many as it was trained with"),
+        ((48, 48, 1), (8, 48, 48, 1), "write in [preprocessing] frames = 1"),
         ((128, 64), (300, 83), "set in [features] the kind and the sizes that it was trained with"),
     ],
 )

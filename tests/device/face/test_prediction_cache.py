@@ -15,7 +15,7 @@ class Counting:
         self.count = 0
 
     def probabilities(self, x: np.ndarray) -> tuple[float, ...]:
-        assert x.shape == (1, 48, 48, 1)
+        assert x.shape in ((1, 48, 48, 1), (1, 4, 48, 48, 1))
         self.count += 1
         return (float(self.count),)
 
@@ -66,3 +66,12 @@ def test_nothing_holds_over_a_reset_or_a_clock_that_went_back(face: np.ndarray) 
     assert cache.predict({1: face}, 4.9) == [(2,)]
     cache.reset()
     assert cache.predict({1: face}, 4.95) == [(3,)]
+
+
+def test_a_sequence_is_classified_anew_for_as_long_as_any_of_its_frames_changes(face: np.ndarray) -> None:
+    cache, moved = PredictionCache(Counting()), face.copy()
+    moved[32:40, 16:32] += 0.4
+    shown = [*[face] * 4, *[moved] * 5]
+    sequences = [np.stack(shown[i : i + 4]) for i in range(6)]
+    answers = [cache.predict({1: sequence}, i * 0.01)[0][0] for i, sequence in enumerate(sequences)]
+    assert answers == [1, 2, 3, 4, 5, 5]

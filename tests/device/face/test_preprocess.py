@@ -138,6 +138,10 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"channels": 3, "std": [1, 2, 0]}, "preprocessing.std must be a number in 1e-06..1e+06, or a list of 3"),
     ({"mean": float("nan")}, "preprocessing.mean must be"),
     ({"crop_scale": True}, "preprocessing.crop_scale must be a number"),
+    ({"frames": 0}, "preprocessing.frames must be a whole number in 1..64, not 0"),
+    ({"frames": 65}, "preprocessing.frames must be a whole number in 1..64, not 65"),
+    ({"frames": 2.5}, "preprocessing.frames must be a whole number in 1..64, not 2.5"),
+    ({"frames": "8"}, "preprocessing.frames must be a whole number in 1..64, not '8'"),
 ]
 
 
@@ -158,3 +162,22 @@ def test_a_network_that_takes_something_else_is_refused() -> None:
     preprocessing.check_input((1, 40, 56, 1), "manifest.json")
     with pytest.raises(ModelError, match=r"takes \(1, 56, 40, 1\), but .* a face is \(1, 40, 56, 1\)"):
         preprocessing.check_input((1, 56, 40, 1), "manifest.json")
+
+
+def test_a_network_of_several_frames_sees_a_still_in_all_of_them() -> None:
+    preprocessing = FacePreprocessing.from_manifest({"size": 24, "frames": 3})
+    still = preprocessing.prepare_still(BLUISH)
+    assert still.shape == preprocessing.input_shape == (3, 24, 24, 1)
+    assert (still == preprocessing.prepare(BLUISH)).all()
+    preprocessing.check_input((1, 3, 24, 24, 1), "manifest.json")
+    with pytest.raises(
+        ModelError, match=r"takes \(1, 24, 24, 1\), but .* a face is \(1, 3, 24, 24, 1\); .* and frames"
+    ):
+        preprocessing.check_input((1, 24, 24, 1), "manifest.json")
+    assert FacePreprocessing.from_manifest(preprocessing.to_manifest()) == preprocessing
+
+
+def test_a_manifest_speaks_of_frames_only_where_there_are_several() -> None:
+    preprocessing = FacePreprocessing.from_manifest({"frames": 1})
+    assert preprocessing.prepare_still(BLUISH).shape == preprocessing.input_shape == (48, 48, 1)
+    assert "frames" not in preprocessing.to_manifest()

@@ -132,6 +132,28 @@ def test_a_colour_model_is_shown_the_colours_of_the_face() -> None:
     assert reader.notice is None
 
 
+def test_a_network_of_several_frames_is_shown_each_face_over_its_last_ones() -> None:
+    """Two people, of whom one fades to dark while the other stays as he is."""
+    model = Recorder()
+    preprocessing = FacePreprocessing(size=16, frames=4, equalize=False, mean=0.0, std=1.0)
+    reader = FaceReader.create(model, preprocessing, HaarDetector())
+    pictures = [scene((170, 240, 100), (450, 240, 150)) for _ in range(6)]
+    for number, picture in enumerate(pictures):
+        picture[:, :320] = picture[:, :320] * (1 - 0.08 * number)
+    readings = read(reader, *pictures)
+    assert [face.track for face in readings[-1].faces] == [1, 2]
+    assert {x.shape for x in model.inputs} == {(1, 4, 16, 16, 1)}
+    steady, fading = (x[0].mean(axis=(1, 2, 3)) for x in model.inputs[-2:])
+    assert np.ptp(steady) < 5
+    assert (np.diff(fading) < -3).all()
+    begun = model.inputs[0][0]
+    assert (begun == begun[0]).all()
+    reader.reset()
+    model.inputs.clear()
+    read(reader, *pictures[:2], start=50.6)
+    assert (model.inputs[0][0] == model.inputs[0][0, 0]).all()
+
+
 def test_a_colour_model_is_shown_grey_where_there_is_no_colour_and_that_is_told_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -116,7 +116,7 @@ def _faces_read(model: Model, faces: Faces, condition: pictures.Condition) -> Re
         worse = condition(pixels, rng)
         crop = np.asarray(cv2.resize(worse, (FACE_SIDE, FACE_SIDE), interpolation=cv2.INTER_CUBIC), np.uint8)
         quality.append(face_quality(crop))
-        probabilities.append(model.probabilities(preprocessing.prepare(crop)[np.newaxis]))
+        probabilities.append(model.probabilities(preprocessing.prepare_still(crop)[np.newaxis]))
     return Readings(np.array(probabilities), np.array(quality))
 
 

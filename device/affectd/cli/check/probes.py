@@ -23,6 +23,7 @@ from affectd.cli.subscriber import Subscriber
 from affectd.config import Config, MqttConfig
 from affectd.errors import AffectdError, BrokerError, CaptureError, ModelError, OutboxError
 from affectd.events import AudioChunk
+from affectd.face.crop_sequence import STEP_S
 from affectd.inference.accelerators.accelerator import Workload
 from affectd.inference.accelerators.choice import Choice, choose
 from affectd.inference.accelerators.cpu import Cpu
@@ -161,6 +162,8 @@ def probe_model(task: str, config: Config) -> Finding:
         preprocessing = assembly.face_preprocessing(bundle)
         height, width, _ = preprocessing.shape
         found += f"; it sees faces of {width}x{height} pixels in {preprocessing.colour}"
+        if preprocessing.frames > 1:
+            found += f", the last {preprocessing.frames} of each, {STEP_S:g} s apart"
     if task == "voice":
         found += f"; speech is found by {assembly.make_voice_reader(config, model).activity.name}"
     if choice.fell_back:
