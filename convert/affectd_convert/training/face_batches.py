@@ -20,6 +20,8 @@ from affectd_convert.training.teachers import TAUGHT, VIEWS, Teachers
 
 ORIGINALS = 6400
 ORIGINALS_BATCH = 128
+MIRRORED = 0.5
+"""Share of the training faces."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,8 +88,9 @@ class FaceBatches:
         else:
             view = self.epoch % VIEWS
             warped = [self._warp(self.faces.pixels[row], np.random.default_rng((self.seed, view, row))) for row in rows]
-            answers = self.teachers.answers(view, rows, warped)
-            targets = (1 - TAUGHT) * targets + TAUGHT * answers
+            targets = (1 - TAUGHT) * targets + TAUGHT * self.teachers.answers(view, rows, warped)
+        # A teacher's answer is about the same to a face's mirror image.
+        warped = [face[:, ::-1] if rng.random() < MIRRORED else face for face in warped]
         seen = [degrade(face, rng) if rng.random() < how.degraded else face for face in warped]
         inputs = np.stack([self._erase(prepare(face), rng) for face in seen])
         return Batch(*mixed(inputs, targets, how.mixup, rng))
@@ -104,15 +107,13 @@ class FaceBatches:
         return rng.permutation(np.concatenate(rows))
 
     def _warp(self, face: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-        """Turn, scale, shift and flip about the centre."""
+        """Turn, scale and shift about the centre."""
         how, side = self.augmentation, face.shape[0]
         angle = rng.uniform(-how.rotation_deg, how.rotation_deg)
         scale = rng.uniform(1 - how.zoom_out, 1 + how.zoom_in)
         matrix = cv2.getRotationMatrix2D(((side - 1) / 2, (side - 1) / 2), angle, scale)
         matrix[:, 2] += rng.uniform(-how.shift, how.shift, 2) * side
         warped = cv2.warpAffine(face, matrix, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        if rng.random() < 0.5:
-            warped = warped[:, ::-1]
         # Equalization undoes gain and offset, except where levels clip.
         gain, offset = rng.uniform(1 - how.contrast, 1 + how.contrast), rng.uniform(-20, 20)
         return np.asarray(np.clip(warped * gain + offset, 0, 255), np.uint8)

@@ -24,7 +24,7 @@ Teacher = Callable[[Sequence[GrayImage]], FloatArray]
 
 TAUGHT = 0.7
 """Share of the teachers' answer in a target."""
-VIEWS = 6
+VIEWS = 4
 """Of each face, taken in turn, an epoch each: with a teacher to ask, views are dear."""
 
 
