@@ -7,7 +7,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-from affectd.config import OutboxConfig
 from e2e.completeness import (
     EVENT,
     HEALTH,
@@ -82,8 +81,9 @@ def test_a_night_of_events_follows_in_order_and_without_a_flood(tmp_path: Path, 
             recovered_s = time.monotonic() - began
             stop(daemon, listener)
     repeated = assert_complete(listener.on(EVENT), daemon.outbox)
-    rate = (waited - 100) / (arrivals[waited] - arrivals[100])
-    assert rate < 1.5 * OutboxConfig().replay_per_s
+    took = arrivals[waited] - began
+    assert took > 2.0  # the pace begins at 50 a second, and rises by 50 every half second
+    rate = waited / took
     remark = f"{waited} events waited, followed at {rate:.0f} a second; after minutes it is asked every 15 to 30 s only"
     fault_table.record("broker down for hours", recovered_s=recovered_s, repeated=repeated, remark=remark)
 

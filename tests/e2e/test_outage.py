@@ -28,6 +28,7 @@ from e2e.completeness import (
 from support.broker import Listener, Mosquitto
 from support.fault_table import FaultTable
 from support.preloads import build_preload
+from support.proxy import Proxy
 from support.waiting import until
 
 PAGE = 4096
@@ -95,12 +96,17 @@ def test_what_a_killed_daemon_had_stored_is_sent_by_the_next(broker: Mosquitto, 
 
 
 def test_what_a_broker_was_sent_but_never_took_is_sent_again(tmp_path: Path, fault_table: FaultTable) -> None:
-    broker = FreezableMosquitto(tmp_path)
-    with broker, Listener(broker, "affectd/#", durable=True) as listener, restless(tmp_path, broker) as daemon:
+    with (
+        FreezableMosquitto(tmp_path) as broker,
+        Proxy(broker.port) as network,
+        Listener(broker, "affectd/#", durable=True) as listener,
+        restless(tmp_path, broker, mqtt={"port": network.port}) as daemon,
+    ):
         listener.wait_for(lambda messages: count(messages) >= 1)
         broker.freeze()
         until(lambda: waiting(daemon.outbox) >= 2)
-        time.sleep(0.5)  # the events are in its socket
+        newest = last_seq(daemon.outbox)
+        until(lambda: f'"seq":{newest},'.encode() in network.to_broker)
         broker.restart()
         recovered_s = newer_than_all_in(daemon.outbox, listener)
         listener.wait_for(lambda messages: count(messages) >= 5)
@@ -110,17 +116,16 @@ def test_what_a_broker_was_sent_but_never_took_is_sent_again(tmp_path: Path, fau
 
 
 def test_an_event_that_was_sent_twice_has_one_id(tmp_path: Path, fault_table: FaultTable) -> None:
-    broker = FreezableMosquitto(tmp_path)
     with (
-        broker,
+        FreezableMosquitto(tmp_path) as broker,
+        Proxy(broker.port) as network,
         Listener(broker, "affectd/#", durable=True) as listener,
-        restless(tmp_path, broker) as daemon,
+        restless(tmp_path, broker, mqtt={"port": network.port}) as daemon,
     ):
         before = count(listener.wait_for(lambda messages: count(messages) >= 1))
         broker.freeze()
         stored = last_seq(daemon.outbox)
-        until(lambda: last_seq(daemon.outbox) > stored)
-        time.sleep(0.5)  # the event is on the wire
+        until(lambda: f'"seq":{stored + 1},'.encode() in network.to_broker)
         daemon.send(signal.SIGSTOP)
         broker.thaw()
         listener.wait_for(lambda messages: count(messages) > before)

@@ -116,6 +116,12 @@ class Mosquitto:
         self.kill()
         self.start()
 
+    @property
+    def store(self) -> bytes:
+        """What it has saved, messages as they are; empty before the first time."""
+        file = self.folder / "mosquitto.db"
+        return file.read_bytes() if file.exists() else b""
+
     def renew_certificate(self, host_name: str = "localhost", *, days: int = 2) -> None:
         """Let it show another certificate from its next start on; one with negative days has expired."""
         assert self.authority is not None

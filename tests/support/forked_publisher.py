@@ -45,14 +45,29 @@ class Nursery:
         self._parent.kill()
         self._parent.wait()
 
+    def seconds_to_connect(self) -> float:
+        """Return how long a publisher takes, from its start, until it has a connection; it is killed then."""
+        began = time.monotonic()
+        self._start()
+        until(lambda: self._progress.exists() and "connected" in self._progress.read_text())
+        took = time.monotonic() - began
+        self._kill()
+        return took
+
     def kill_one_after(self, seconds: float) -> list[str]:
         """Start a publisher that publishes without end, kill it so much later; give what it had done by then."""
-        self._progress.unlink(missing_ok=True)
-        pid = int(self._ask("start"))
+        self._start()
         time.sleep(seconds)
-        os.kill(pid, signal.SIGKILL)
-        assert self._ask("reap") == str(-signal.SIGKILL), "it had ended before it was killed"
+        self._kill()
         return self._progress.read_text().splitlines() if self._progress.exists() else []
+
+    def _start(self) -> None:
+        self._progress.unlink(missing_ok=True)
+        self._pid = int(self._ask("start"))
+
+    def _kill(self) -> None:
+        os.kill(self._pid, signal.SIGKILL)
+        assert self._ask("reap") == str(-signal.SIGKILL), "it had ended before it was killed"
 
     def drain(self) -> list[str]:
         """Let a last one publish one event and end in order, once all that waits is sent; give what it did."""

@@ -24,6 +24,8 @@ class Proxy:
         self.delay_s, self.bytes_per_s = delay_s, bytes_per_s
         self.connections = 0
         """Taken so far."""
+        self.to_broker = bytearray()
+        """All that the broker was sent."""
         self._broker_port = broker_port
         self._sockets: list[socket.socket] = []
         self._line = threading.Event()
@@ -68,7 +70,8 @@ class Proxy:
             for source, target in ((client, broker), (broker, client)):
                 on_way: queue.Queue[tuple[float, bytes]] = queue.Queue(_KEPT)
                 threading.Thread(target=self._take, args=(source, on_way), daemon=True).start()
-                threading.Thread(target=self._give, args=(target, on_way, self._line), daemon=True).start()
+                sent = self.to_broker if target is broker else bytearray()
+                threading.Thread(target=self._give, args=(target, on_way, self._line, sent), daemon=True).start()
 
     def _take(self, source: socket.socket, on_way: queue.Queue[tuple[float, bytes]]) -> None:
         data = b"begin"
@@ -79,7 +82,9 @@ class Proxy:
                 data = b""
             on_way.put((time.monotonic() + self.delay_s, data))
 
-    def _give(self, target: socket.socket, on_way: queue.Queue[tuple[float, bytes]], cut: threading.Event) -> None:
+    def _give(
+        self, target: socket.socket, on_way: queue.Queue[tuple[float, bytes]], cut: threading.Event, sent: bytearray
+    ) -> None:
         while True:
             due, data = on_way.get()
             if cut.wait(max(0.0, due - time.monotonic())):
@@ -89,6 +94,7 @@ class Proxy:
                     target.shutdown(socket.SHUT_RDWR)
                     return
                 target.sendall(data)
+                sent += data
             except OSError:
                 return
             if cut.wait(len(data) / self.bytes_per_s):

@@ -27,7 +27,7 @@ def test_vgg16_counted_by_hand():
     assert {cost.runtime for cost in costs} == set(installed_runtimes().values())
     for cost in costs:
         assert (cost.parameters, cost.macs) == (parameters, macs)
-        assert 0.1 < cost.milliseconds < 1000
+        assert 0.01 < cost.milliseconds < 60_000
         assert cost.machine == machine()
 
 

@@ -33,6 +33,8 @@ class MjpegServer(ThreadingHTTPServer):
         self.width = 160
         self.step = 1
         """How much brighter."""
+        self.sent = 0
+        """Pictures on the newest connection."""
         self.pattern = False
         """Whether a pattern stands at the lower edge."""
 
@@ -51,7 +53,7 @@ class _MjpegHandler(BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
         self.end_headers()
-        number = 0
+        number = self.server.sent = 0
         while not self.server.dead.wait(1 / 30):
             if self.server.hung.is_set():
                 continue
@@ -69,6 +71,7 @@ class _MjpegHandler(BaseHTTPRequestHandler):
             except OSError:
                 return
             number += self.server.step
+            self.server.sent += 1
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
         """Say nothing."""
@@ -202,15 +205,19 @@ def test_a_stream_may_change_its_size(server: MjpegServer) -> None:
 def test_a_stream_faster_than_asked_is_thinned_and_stays_fresh(server: MjpegServer) -> None:
     camera = make_camera(server.url, fps=10)
     camera.open()
-    frames = [camera.read() for _ in range(21)]
+    frames, sent = [], []
+    for _ in range(21):
+        frames.append(camera.read())
+        sent.append(server.sent)
     camera.close()
 
     assert frames[0].image.shape == (120, 160, 3)
     assert [frame.number for frame in frames] == list(range(1, 22))
     brightness = [int(frame.image[60, 80, 0]) for frame in frames]
-    # 20 intervals of 0.1 s at 30 pictures a second are 60 pictures.
-    assert brightness[-1] - brightness[0] == pytest.approx(60, abs=12)
-    assert frames[-1].captured_at - frames[0].captured_at == pytest.approx(2.0, abs=0.6)
+    # 20 intervals of 0.1 s at 30 pictures a second are 60 pictures; a busy machine sends them more slowly.
+    assert brightness[-1] - brightness[0] == pytest.approx(sent[-1] - sent[0], abs=12)
+    assert sent[-1] - brightness[-1] < 20
+    assert frames[-1].captured_at - frames[0].captured_at > 1.8
 
 
 def test_garbage_is_an_error_and_the_stream_works_again_when_reopened(server: MjpegServer) -> None:

@@ -91,7 +91,7 @@ def test_one_that_hangs_is_replaced_and_the_others_go_on(supervise, hang, caplog
         working(stop, beat)
 
     camera = Component("camera", hangs_once, backoff=QUICK, deadline_s=IMPATIENT_S)
-    worker = Component("worker", working, deadline_s=IMPATIENT_S)
+    worker = Component("worker", working, deadline_s=DEADLINE_S)
     supervisor = supervise(camera, worker)
     supervisor.start()
     watch_until(supervisor, lambda: len(starts) == 2 and state_of(camera) == "running")

@@ -198,8 +198,8 @@ def test_a_second_process_is_told_who_has_it(path: Path, holder: subprocess.Pope
 
 
 def test_one_that_is_being_replaced_is_waited_for(path: Path, holder: subprocess.Popen[str]) -> None:
-    threading.Timer(1.0, lambda: holder.send_signal(signal.SIGKILL)).start()
     began = time.monotonic()
+    threading.Timer(1.0, lambda: holder.send_signal(signal.SIGKILL)).start()
     outbox = opened(path)
     assert time.monotonic() - began > 0.5
     assert waiting(outbox) == [1]

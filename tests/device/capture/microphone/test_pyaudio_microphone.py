@@ -20,6 +20,7 @@ from affectd.errors import CaptureError
 from affectd.events import AudioChunk
 from support.media import read_wav, speak
 from support.sound_server import SoundServer
+from support.waiting import DEADLINE_S
 
 
 @pytest.fixture
@@ -65,7 +66,7 @@ def test_speech_that_is_played_is_heard(
     assert sum(chunk.lost for chunk in chunks) == 0
     times = [first.captured_at] + [chunk.captured_at for chunk in chunks]
     assert times == sorted(times)
-    assert abs(now - times[-1]) < 1.0
+    assert now - DEADLINE_S < times[-1] <= now + 0.1
 
 
 def test_a_killed_server_is_an_error_and_a_restarted_one_is_heard_again(
@@ -74,10 +75,8 @@ def test_a_killed_server_is_an_error_and_a_restarted_one_is_heard_again(
     microphone.open()
     microphone.read()
     sound_server.kill()
-    killed_at = time.monotonic()
-    with pytest.raises(CaptureError, match="sound server"):
+    with pytest.raises(CaptureError, match="sound server"):  # another sentence than that of the timeout
         hear(microphone, 60)
-    assert time.monotonic() - killed_at < 5  # long before the timeout of 10 s
     with pytest.raises(CaptureError):
         microphone.open()
 
