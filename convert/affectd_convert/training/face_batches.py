@@ -97,14 +97,7 @@ class FaceBatches:
 
     @cached_property
     def _order(self) -> NDArray[np.int64]:
-        rng = np.random.default_rng((self.seed, self.epoch))
-        counts = np.bincount(self.faces.label, minlength=len(LABELS))
-        rows = [np.arange(len(self.faces.label))]
-        for label, count in enumerate(counts):
-            short = round(self.augmentation.rarest * counts.max()) - int(count)
-            if count and short > 0:
-                rows.append(rng.choice(np.flatnonzero(self.faces.label == label), short))
-        return rng.permutation(np.concatenate(rows))
+        return drawn_rows(self.faces.label, self.augmentation.rarest, np.random.default_rng((self.seed, self.epoch)))
 
     def _warp(self, face: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
         """Turn, scale and shift about the centre."""
@@ -126,6 +119,17 @@ class FaceBatches:
         erased = image.copy()
         erased[top : top + height, left : left + width] = rng.standard_normal((height, width, 1))
         return erased
+
+
+def drawn_rows(label: NDArray[np.int64], rarest: float, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Return the rows of an epoch's faces in random order, some of a label repeated until it has its share `rarest`."""
+    counts = np.bincount(label, minlength=len(LABELS))
+    rows = [np.arange(len(label))]
+    for k, count in enumerate(counts):
+        short = round(rarest * counts.max()) - int(count)
+        if count and short > 0:
+            rows.append(rng.choice(np.flatnonzero(label == k), short))
+    return rng.permutation(np.concatenate(rows))
 
 
 def soft_targets(faces: FaceSet, rows: NDArray[np.int64], votes_weight: float) -> NDArray[np.float32]:

@@ -102,13 +102,21 @@ class RunFolder:
         self.rows = rows
         for older in set(self.path.glob("checkpoint*")) - {checkpoint}:
             older.unlink(missing_ok=True)
-        self._write(lambda path: _write_history(path, rows), self.path / "history.csv")
-        self._write(lambda path: _draw_curves(path, rows, self._validation), self.path / "curves.png")
+        self._write_course(rows)
+
+    def take_over(self, rows: Sequence[Row], log: Sequence[str]) -> None:
+        """Write how a run went that was trained elsewhere: its figures, and the lines that it reported."""
+        self._write_course(rows)
+        self._write(lambda path: path.write_text("".join(f"{line}\n" for line in log)), self.path / "log.txt")
 
     def finish(self, model: Any) -> Path:
         """Write the finished model."""
         self._write(model.save, self.model)
         return self.model
+
+    def _write_course(self, rows: Sequence[Row]) -> None:
+        self._write(lambda path: _write_history(path, rows), self.path / "history.csv")
+        self._write(lambda path: _draw_curves(path, rows, self._validation), self.path / "curves.png")
 
     def _write(self, write: Callable[[Path], Any], path: Path) -> None:
         try:

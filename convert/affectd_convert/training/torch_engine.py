@@ -19,11 +19,16 @@ from torch import nn
 from affectd_convert.errors import TrainingError
 from affectd_convert.training.plan import Plan
 from affectd_convert.training.small_convolution import SmallConvolution
+from affectd_convert.training.torch_layers import (
+    AVERAGING,
+    from_keras,
+    modules_with_weights,
+    sgd,
+    take_average,
+    to_keras,
+)
 
 FloatArray = NDArray[np.float32]
-
-AVERAGING = 0.998
-"""Decay a step of the weights' running average, which is what is validated and kept (Polyak & Juditsky 1992)."""
 
 CLIMBING = 0.5
 """Share of a batch by which the uphill step is measured: half, to save time; Foret et al. 2021 take all of it."""
@@ -49,7 +54,7 @@ class TorchEngine:
         self._learning, self._average = (_twin(self._keras).to(self._device) for _ in range(2))
         self._learning.train()
         self._average.eval()
-        self._optimizer = _optimizer(self._learning, plan)
+        self._optimizer = sgd(self._learning, plan)
         self._steps = 0
         if checkpoint is not None:
             state = torch.load(checkpoint, map_location=self._device, weights_only=True)
@@ -72,7 +77,7 @@ class TorchEngine:
         nn.utils.clip_grad_norm_(self._learning.parameters(), self._clip_norm)
         self._optimizer.step()
         self._steps += 1
-        self._take_average()
+        take_average(self._average, self._learning, AVERAGING, self._steps)
         return loss
 
     def logits(self, inputs: FloatArray) -> FloatArray:
@@ -101,8 +106,8 @@ class TorchEngine:
 
     def keras_model(self) -> Any:
         """Return the Keras model, the averaged weights put into it."""
-        for layer, module in zip(_with_weights(self._keras), _modules(self._average), strict=True):
-            layer.set_weights(_to_keras(module))
+        for layer, module in zip(_with_weights(self._keras), modules_with_weights(self._average), strict=True):
+            layer.set_weights(to_keras(module))
         return self._keras
 
     def _differentiate(self, inputs: FloatArray, targets: FloatArray) -> float:
@@ -141,16 +146,6 @@ class TorchEngine:
             logits: torch.Tensor = network(images.contiguous(memory_format=torch.channels_last))
         return logits.float()
 
-    def _take_average(self) -> None:
-        # Early on the average would still be the beginning.
-        weight = 1 - min(AVERAGING, (1 + self._steps) / (10 + self._steps))
-        with torch.no_grad():
-            for kept, learnt in zip(
-                self._average.state_dict().values(), self._learning.state_dict().values(), strict=True
-            ):
-                if kept.is_floating_point():
-                    kept.lerp_(learnt, weight)
-
 
 def _keep_freed_memory() -> None:
     """Tell glibc to keep freed memory: asking the kernel for the same pages again takes a third of every step."""
@@ -168,8 +163,8 @@ def _twin(model: Any) -> nn.Sequential:
         made, channels = _translate(layer, channels)
         modules += made
     twin = nn.Sequential(*modules)
-    for layer, module in zip(_with_weights(model), _modules(twin), strict=True):
-        _from_keras(module, layer.get_weights())
+    for layer, module in zip(_with_weights(model), modules_with_weights(twin), strict=True):
+        from_keras(module, layer.get_weights())
     for module in twin.modules():
         if isinstance(module, nn.Conv2d):
             module.to(memory_format=torch.channels_last)
@@ -202,36 +197,3 @@ def _translate(layer: Any, channels: int) -> tuple[list[nn.Module], int]:
 
 def _with_weights(model: Any) -> list[Any]:
     return [layer for layer in model.layers if layer.weights]
-
-
-def _modules(twin: nn.Sequential) -> list[nn.Module]:
-    return [module for module in twin if any(True for _ in module.parameters())]
-
-
-def _from_keras(module: Any, weights: list[NDArray[Any]]) -> None:
-    if isinstance(module, nn.BatchNorm2d):
-        tensors = [module.weight, module.bias, module.running_mean, module.running_var]
-    else:
-        # Keras: height, width, in, out; PyTorch: out, in, height, width.
-        weights = [weights[0].transpose((3, 2, 0, 1) if weights[0].ndim == 4 else (1, 0)), *weights[1:]]
-        tensors = [module.weight, module.bias][: len(weights)]
-    with torch.no_grad():
-        for tensor, values in zip(tensors, weights, strict=True):
-            tensor.copy_(torch.from_numpy(np.array(values, np.float32)))
-
-
-def _to_keras(module: Any) -> list[NDArray[np.float32]]:
-    if isinstance(module, nn.BatchNorm2d):
-        tensors = [module.weight, module.bias, module.running_mean, module.running_var]
-    else:
-        kernel = module.weight.permute((2, 3, 1, 0) if module.weight.ndim == 4 else (1, 0))
-        tensors = [kernel] if module.bias is None else [kernel, module.bias]
-    return [tensor.detach().float().cpu().numpy() for tensor in tensors if tensor is not None]
-
-
-def _optimizer(network: nn.Module, plan: Plan) -> torch.optim.SGD:
-    """SGD with Nesterov momentum; biases and batch normalization do not decay."""
-    decaying = [p for p in network.parameters() if p.ndim > 1]
-    others = [p for p in network.parameters() if p.ndim == 1]
-    groups = [{"params": decaying, "weight_decay": plan.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.SGD(groups, lr=plan.peak_rate, momentum=0.9, nesterov=True, fused=True)
