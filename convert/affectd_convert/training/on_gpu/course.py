@@ -18,13 +18,14 @@ from affectd.face.preprocess import FacePreprocessing
 from affectd_convert.errors import TrainingError
 from affectd_convert.training import face_batches
 from affectd_convert.training.face_batches import FaceAugmentation, PreparedFaces, soft_targets
-from affectd_convert.training.loop import TAUGHT, scores
+from affectd_convert.training.loop import scores
 from affectd_convert.training.on_gpu.augment import mixed, view
 from affectd_convert.training.on_gpu.networks import Learner, logits_of
 from affectd_convert.training.on_gpu.pack import Pack
 from affectd_convert.training.on_gpu.schedule import Course, size_at
 from affectd_convert.training.plan import Plan
 from affectd_convert.training.run_folder import Row
+from affectd_convert.training.teachers import TAUGHT
 
 VALIDATIONS = 30
 """Rows of a whole course's history, about."""

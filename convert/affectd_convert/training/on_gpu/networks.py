@@ -13,7 +13,7 @@ from torch import nn
 
 from affectd.events import LABELS
 from affectd_convert.architectures import vgg16
-from affectd_convert.training.on_gpu.schedule import WIDTHS
+from affectd_convert.training.on_gpu.schedule import DROPOUT, WIDTHS
 from affectd_convert.training.plan import Plan
 from affectd_convert.training.small_convolution import SmallConvolution
 from affectd_convert.training.torch_layers import (
@@ -25,7 +25,6 @@ from affectd_convert.training.torch_layers import (
     to_keras,
 )
 
-DROPOUT = 0.4
 AVERAGED_BATCH = 128
 """Faces of a step that AVERAGING is for; of larger batches one step stands for several."""
 
@@ -46,7 +45,7 @@ def build(name: str) -> nn.Sequential:
         modules.append(nn.MaxPool2d(2, ceil_mode=True))
     modules += [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
     for _ in range(2):
-        modules += [nn.Linear(channels, widths.dense), nn.ReLU(inplace=True), nn.Dropout(DROPOUT)]
+        modules += [nn.Linear(channels, widths.dense), nn.ReLU(inplace=True), nn.Dropout(DROPOUT[name])]
         channels = widths.dense
     logits = nn.Linear(channels, len(LABELS))
     network = nn.Sequential(*modules, logits)

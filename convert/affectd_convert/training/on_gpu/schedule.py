@@ -10,8 +10,9 @@ from affectd_convert.architectures import vgg16
 from affectd_convert.errors import TrainingError
 from affectd_convert.training.plan import Stage
 
-WIDTHS = {"vgg16": vgg16.FULL, "vgg16-slim": vgg16.SLIM}
+WIDTHS = {"vgg16": vgg16.FULL, "vgg16-slim": vgg16.SLIM, "vgg16-fast": vgg16.FAST}
 """The networks that can be trained so, by their names in the catalogue."""
+DROPOUT = {"vgg16": 0.4, "vgg16-slim": 0.4, "vgg16-fast": 0.2}
 TAUGHT_BY_ALL = "taught"
 """The last course, and its file."""
 SIDE = 48

@@ -32,11 +32,8 @@ def take(out: Path, course: str, network: str, run: Path) -> Path:
 
 def config_of(said: Mapping[str, Any], network: str) -> RunConfig:
     """Return the configuration of a network's run from what is said about its course."""
-    teachers = [
-        {key: value for key, value in config_of(one, name).to_json().items() if key != "teacher"}
-        for one in said.get("taught_by", ())
-        for name in one["networks"]
-    ]
+    taught_by = said.get("taught_by", ())
+    teachers = tuple(config_of(one, name).to_json() for one in taught_by for name in one["networks"])
     plan, data = said["plan"], said["data"]
     return RunConfig(
         plan=Plan(**{**plan, "stages": tuple(Stage(**stage) for stage in plan["stages"])}),
@@ -47,7 +44,7 @@ def config_of(said: Mapping[str, Any], network: str) -> RunConfig:
         augmentation=said["augmentation"],
         data=DataUsed(**{**data, "left_out": tuple(data["left_out"])}),
         taught=bool(teachers),
-        teacher={"ensemble": teachers} if teachers else None,
+        teachers=teachers,
         command=said["command"],
     )
 
