@@ -155,13 +155,14 @@ def _darken(levels: torch.Tensor) -> torch.Tensor:
 
 
 def _compress(levels: torch.Tensor) -> torch.Tensor:
+    return compressed(levels, _uniform(levels, *JPEG_QUALITY).view(-1, 1, 1))
+
+
+def compressed(levels: torch.Tensor, quality: torch.Tensor) -> torch.Tensor:
+    """Return pictures (n, size, size) as JPEG of `quality` (n, 1, 1), up to 50, leaves them; size divisible by 8."""
     blocks = levels.shape[-1] // _BLOCK
-    cosines = (
-        torch.from_numpy(np.kron(np.eye(blocks), cv2.dct(np.eye(_BLOCK), flags=cv2.DCT_ROWS).T))
-        .float()
-        .to(levels.device)
-    )
-    quality = _uniform(levels, *JPEG_QUALITY).view(-1, 1, 1)
+    one = cv2.dct(np.eye(_BLOCK), flags=cv2.DCT_ROWS).T
+    cosines = torch.from_numpy(np.kron(np.eye(blocks), one)).float().to(levels.device)
     # As libjpeg scales its table.
     steps = torch.from_numpy(np.tile(_LUMINANCE, (blocks, blocks))).to(levels.device) * (50 / quality)
     steps = steps.round().clamp(1, 255)
