@@ -108,9 +108,13 @@ class CourseRun:
         """
         begun_s, begun_at = time.monotonic(), self.progress.part
         while self.progress.part < 1:
-            self._epoch(report)
+            begun = time.monotonic()
+            row = self._epoch()
+            row["seconds"] = round(time.monotonic() - begun, 2)
             clock = begun_at + (1 - begun_at) * (time.monotonic() - begun_s) / max(allowed_s, 1e-3)
             self.progress.part = min(1.0, max(self.progress.done / self.progress.epochs, clock))
+            if self.progress.done % max(1, self.progress.epochs // VALIDATIONS) == 0 or self.progress.part == 1:
+                self._validate(row, report)
             if not epoch_done():
                 return False
         for learner in self.learners:
@@ -131,15 +135,14 @@ class CourseRun:
         for learner in self.learners:
             learner.go_on(state[learner.name])
 
-    def _epoch(self, report: Callable[[str], None]) -> None:
-        begun, faces, batch = time.monotonic(), self._faces, self._plan.batch_size
-        epoch, part, size = self.progress.done, self.progress.part, size_at(self.progress.part)
+    def _epoch(self) -> dict[str, Any]:
+        """Train one epoch; return what history.csv has of it, the losses by network."""
+        faces, batch, part = self._faces, self._plan.batch_size, self.progress.part
+        epoch, size = self.progress.done, size_at(part)
         rows = faces.rows_of_epoch(self.course.seed, epoch)
         steps = len(rows) // batch
         if not steps:
-            raise TrainingError(
-                f"the training data, {len(rows)} faces, is less than one batch; take a --batch-size below"
-            )
+            raise TrainingError(f"the training data is less than a batch: take a --batch-size of {len(rows)} or below")
         # With this, going on after any epoch is the same as never having stopped.
         torch.manual_seed(self.course.seed * 1_000_003 + epoch)
         rate, order, targets = 0.0, torch.from_numpy(rows).to(faces.device), faces.targets(part)
@@ -147,18 +150,16 @@ class CourseRun:
         for step in range(steps):
             rate = self._plan.rate(min(1.0, part + step / steps / self.progress.epochs))
             losses += self._step(order[step * batch : (step + 1) * batch], targets, size, rate)
-        mean = (losses / steps).tolist()
-        self.progress.done += 1
-        self.progress.sizes.append(size)
-        for learner, loss in zip(self.learners, mean, strict=True):
+        mean = dict(zip(self.course.networks, (losses / steps).tolist(), strict=True))
+        for name, loss in mean.items():
             if not math.isfinite(loss):
                 raise TrainingError(
-                    f"{self.course.name}: the loss of {learner.name} is no number in epoch {epoch + 1}; begin anew in "
-                    "another folder with a lower --peak-rate"
+                    f"{self.course.name}: the loss of {name} is no number in epoch {epoch + 1}; begin anew in another "
+                    "folder with a lower --peak-rate"
                 )
-        every = max(1, self.progress.epochs // VALIDATIONS)
-        if self.progress.done % every == 0 or self.progress.done == self.progress.epochs:
-            self._validate(mean, size, rate, begun, report)
+        self.progress.done += 1
+        self.progress.sizes.append(size)
+        return {"epoch": self.progress.done, "size": size, "rate": round(rate, 6), "losses": mean}
 
     def _step(self, rows: torch.Tensor, targets: torch.Tensor, size: int, rate: float) -> torch.Tensor:
         """Let every network learn from one view; return their losses."""
@@ -174,25 +175,23 @@ class CourseRun:
             )
         return torch.stack([learner.step(seen, wanted, rate) for learner in self.learners])
 
-    def _validate(
-        self, losses: Sequence[float], size: int, rate: float, begun: float, report: Callable[[str], None]
-    ) -> None:
-        seconds = time.monotonic() - begun
-        for learner, loss in zip(self.learners, losses, strict=True):
-            found = self._faces.validate(learner)
+    def _validate(self, epoch: dict[str, Any], report: Callable[[str], None]) -> None:
+        """Add a row for every network to its history, and report it."""
+        where = f"epoch {epoch['epoch']}/{self.progress.epochs} at {epoch['size']}x{epoch['size']}"
+        for learner in self.learners:
+            found, loss = self._faces.validate(learner), epoch["losses"][learner.name]
             row: Row = {
-                "epoch": self.progress.done,
-                "size": size,
-                "rate": round(rate, 6),
+                "epoch": epoch["epoch"],
+                "size": epoch["size"],
+                "rate": epoch["rate"],
                 "loss": round(loss, 4),
                 **{f"val_{name}": round(value, 4) for name, value in found.items()},
-                "seconds": round(seconds, 2),
+                "seconds": epoch["seconds"],
             }
             self.progress.rows.setdefault(learner.name, []).append(row)
             report(
-                f"{self.course.name}: epoch {self.progress.done}/{self.progress.epochs} at {size}x{size}: "
-                f"{learner.name}: loss {loss:.3f}; PublicTest: loss {found['loss']:.3f}, accuracy "
-                f"{found['accuracy']:.1%}, UAR {found['uar']:.1%} ({seconds:.1f} s an epoch)"
+                f"{self.course.name}: {where}: {learner.name}: loss {loss:.3f}; PublicTest: loss {found['loss']:.3f}, "
+                f"accuracy {found['accuracy']:.1%}, UAR {found['uar']:.1%} ({epoch['seconds']:.1f} s an epoch)"
             )
 
 
