@@ -18,7 +18,7 @@ from affectd_convert.training.on_gpu import parts, schedule
 from affectd_convert.training.on_gpu.command import main
 from affectd_convert.training.on_gpu.learnt import write_learnt
 from affectd_convert.training.on_gpu.pack import pack, read_pack
-from affectd_convert.training.on_gpu.stand import STATE, Recipe, claim
+from affectd_convert.training.on_gpu.stand import STATE, Recipe, claim, go_on_from
 from affectd_convert.training.plan import Plan
 from affectd_convert.training.run_config import DataUsed, commands_of, read_config
 
@@ -81,9 +81,8 @@ def test_parts_are_under_16_mb_and_joined_again(tmp_path: Path) -> None:
     files = sorted(tmp_path.iterdir())
     assert [file.suffix for file in files] == [".00", ".01", ".json"]
     assert all(file.stat().st_size < 16e6 for file in files)
-    parts.copy_all(tmp_path, copy := tmp_path / "copy")
-    assert parts.read_parts(copy, "taught") == content
-    assert parts.about(copy, "taught") == {"epochs": 3}
+    assert parts.read_parts(tmp_path, "taught") == content
+    assert parts.about(tmp_path, "taught") == {"epochs": 3}
 
 
 def test_a_part_that_is_missing_or_not_the_one_is_named(tmp_path: Path) -> None:
@@ -172,6 +171,24 @@ def test_a_training_of_other_faces_or_other_options_is_not_gone_on_with(tmp_path
         claim(tmp_path, RECIPE, "5678")
     with pytest.raises(TrainingError, match=r"holds another training: augmentation.mixup is 0.2 there"):
         claim(tmp_path, replace(RECIPE, mixup=0.5), "1234")
+
+
+def test_a_training_is_gone_on_with_on_another_machine(tmp_path: Path) -> None:
+    begun, out = tmp_path / "begun", tmp_path / "out"
+    with pytest.raises(TrainingError, match=r"begun: no state.json there; name the folder that was --out"):
+        go_on_from(begun, out)
+    for name in ("taught", STATE, "vgg16-seed1"):
+        parts.write_parts(begun, name, name.encode(), {})
+    (begun / ".new-taught.json").write_text("{")
+    go_on_from(begun, out)
+    assert {name: parts.read_parts(out, name).decode() for name in parts.names_in(out)} == {
+        name: name for name in (STATE, "taught", "vgg16-seed1")
+    }
+    next(begun.glob("taught-*")).unlink()
+    go_on_from(begun, out)
+    with pytest.raises(TrainingError, match=r"taught-.*: No such file"):
+        go_on_from(begun, fresh := tmp_path / "fresh")
+    assert not parts.is_there(fresh, STATE)
 
 
 def test_too_little_disk_is_said_before_anything_is_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from affectd.errors import AffectdError
-from affectd_convert.errors import INTERRUPTED, TrainingError
-from affectd_convert.training.on_gpu import parts, schedule
+from affectd_convert.errors import DISK_EXIT_CODE, INTERRUPTED, TrainingError
+from affectd_convert.training.on_gpu import schedule
 
 NAME = "scripts/train-on-gpu"
 
@@ -29,6 +29,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except AffectdError as error:
         print(f"train-on-gpu: {error}", file=sys.stderr)
         return error.exit_code
+    except OSError as error:
+        where = "" if error.filename is None else f"{error.filename}: "
+        print(f"train-on-gpu: {where}{error.strerror or error}; make room there or give rights to it", file=sys.stderr)
+        return DISK_EXIT_CODE
     except KeyboardInterrupt:
         return INTERRUPTED
 
@@ -97,12 +101,12 @@ def _train(options: argparse.Namespace) -> int:
         import torch
     except ImportError as error:
         raise TrainingError("PyTorch is not installed here; 'pip install torch'") from error
-    from affectd_convert.training.on_gpu.stand import Recipe
+    from affectd_convert.training.on_gpu.stand import Recipe, go_on_from
     from affectd_convert.training.on_gpu.train import Training, device_for
 
     device = device_for(cpu=options.cpu)
-    if options.begun is not None and not any(options.out.glob("*.json")):
-        parts.copy_all(options.begun, options.out)
+    if options.begun is not None:
+        go_on_from(options.begun, options.out)
     recipe = Recipe(
         networks=tuple(options.networks),
         ensemble=tuple(options.ensemble),

@@ -45,7 +45,7 @@ def pack(data: Path, out: Path) -> int:
     """Write FER2013's Training, without twins of PublicTest, and PublicTest into `out`; return the bytes written.
 
     With them goes the code, so that the folder is all that the other machine needs. Raises DataError when there is no
-    such data, TrainingError when the folder cannot be written.
+    such data, TrainingError or OSError when the folder cannot be written.
     """
     faces = fer2013.read_fer2013(data)
     both = faces.only(faces.usage != fer2013.PRIVATE_TEST)
@@ -66,10 +66,7 @@ def pack(data: Path, out: Path) -> int:
         training=fer2013.describe(training), validation=fer2013.describe(validation), left_out=tuple(faces.skipped)
     )
     parts.write_parts(out, NAME, content.getvalue(), asdict(used))
-    try:
-        _copy_code(out)
-    except OSError as error:
-        raise TrainingError(f"{out}: the code cannot be written: {error.strerror}; make room there") from error
+    _copy_code(out)
     return sum(file.stat().st_size for file in out.rglob("*") if file.is_file())
 
 

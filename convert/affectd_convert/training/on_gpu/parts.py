@@ -85,10 +85,14 @@ def is_there(folder: Path, name: str) -> bool:
     return (folder / f"{name}.json").is_file()
 
 
-def copy_all(source: Path, target: Path) -> None:
-    """Copy all that `source` has in parts to `target`, proven. Raises TrainingError when a part is not whole."""
-    for index in sorted(source.glob("*.json")):
-        write_parts(target, index.stem, read_parts(source, index.stem), about(source, index.stem))
+def names_in(folder: Path) -> list[str]:
+    """Return the names of all that `folder` has in parts."""
+    return sorted(index.stem for index in folder.glob("*.json") if not index.name.startswith("."))
+
+
+def copy_parts(source: Path, target: Path, name: str) -> None:
+    """Copy what has that name, proven. Raises TrainingError when a part is not whole."""
+    write_parts(target, name, read_parts(source, name), about(source, name))
 
 
 def free(folder: Path) -> int:

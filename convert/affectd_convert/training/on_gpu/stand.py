@@ -98,3 +98,17 @@ def claim(out: Path, recipe: Recipe, faces: str) -> Stand:
             f"{out}: {there / 1e6:.0f} MB are free on that disk, {needed / 1e6:.0f} MB are needed; make room"
         )
     return Stand(asked, recipe.command)
+
+
+def go_on_from(begun: Path, out: Path) -> None:
+    """Copy what another machine has left of a training to `out`, unless one stands there already.
+
+    Raises TrainingError when there is nothing in `begun`, or it is not whole.
+    """
+    if parts.is_there(out, STATE):
+        return
+    if not parts.is_there(begun, STATE):
+        raise TrainingError(f"{begun}: no {STATE}.json there; name the folder that was --out on the other machine")
+    # The state last, for with it the training counts as begun.
+    for name in (*(name for name in parts.names_in(begun) if name != STATE), STATE):
+        parts.copy_parts(begun, out, name)
