@@ -189,6 +189,9 @@ def _figures(bundle: Bundle, report: Report, calibrated_on: str | None) -> list[
                 for m in bundle.metrics
             ],
         ),
+        "",
+        f"A perfectly calibrated model with the confidences of {next(iter(report.by_kind))} would show an ECE of "
+        f"{report.ece_by_chance:.4f} on so many samples.",
         *([] if report.windows is None else ["", _single_windows(report.windows)]),
         *_measured_by(report.command),
     ]

@@ -86,8 +86,12 @@ def _document(scores: Scores) -> dict[str, Any]:
         document["windows"] = {"n": len(windows.truth), "ece": round(error, 6)}
     if scores.folds:
         document["folds"] = {
-            name: {"n": fold.samples, "accuracy": round(fold.accuracy, 6), "uar": round(fold.uar, 6)}
-            for name, fold in scores.folds.items()
+            name: {
+                "n": fold.samples,
+                **{key: round(getattr(fold, key), 6) for key in ("accuracy", "uar", "ece")},
+                "ece_by_chance": round(chance, 6),
+            }
+            for (name, fold), chance in zip(scores.folds.items(), scores.ece_by_chance, strict=True)
         }
     if scores.robustness:
         document["robustness"] = [
@@ -123,9 +127,10 @@ def _print_tables(scores: Scores) -> None:
         print(f"of their {len(windows.truth)} windows, as the daemon answers: ECE {error:.4f}")
     _print_labels(evaluation)
     if scores.folds:
-        print(f"\n{'fold':<10}{'n':>7}{'accuracy':>10}{'UAR':>10}")
-    for name, fold in scores.folds.items():
-        print(f"{name:<10}{fold.samples:>7}{fold.accuracy:>10.4f}{fold.uar:>10.4f}")
+        print(f"\n{'fold':<10}{'n':>7}{'accuracy':>10}{'UAR':>10}{'ECE':>10}   of a calibrated model, by chance")
+        for (name, fold), chance in zip(scores.folds.items(), scores.ece_by_chance, strict=True):
+            figures = f"{fold.accuracy:>10.4f}{fold.uar:>10.4f}{fold.ece:>10.4f}"
+            print(f"{name:<10}{fold.samples:>7}{figures}{chance:>9.4f}")
     if scores.scenes:
         print("\nready crops, which need no finding", end="")
     if scores.robustness:

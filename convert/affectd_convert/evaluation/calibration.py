@@ -56,6 +56,18 @@ def calibration_error(probabilities: NDArray[np.float64], truth: Truth) -> float
     return Reliability.of(probabilities, truth).error
 
 
+def error_by_chance(probabilities: NDArray[np.float64]) -> float:
+    """Return the ECE that a perfectly calibrated model of these probabilities (n, labels) has on average.
+
+    It is above 0, for few samples in a bin are seldom right just as often as is expected. The hits in a bin are a sum
+    of independent draws, taken as normal: its mean absolute deviation is sqrt(2 / pi) standard deviations.
+    """
+    confidence = probabilities.max(axis=1)
+    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    variance = np.bincount(bins, confidence * (1 - confidence))
+    return float(np.sqrt(2 / np.pi * np.maximum(variance, 0)).sum() / len(confidence))
+
+
 @dataclass(frozen=True, slots=True)
 class Calibration:
     """A temperature, and what it was fitted on."""

@@ -18,6 +18,7 @@ from affectd_convert.evaluation.calibration import (
     calibrated,
     calibration_error,
     cross_fitted,
+    error_by_chance,
     fit_temperature,
     random_halves,
 )
@@ -137,6 +138,8 @@ class Report:
     """(n,) of the reliability's samples."""
     windows: WindowCalibration | None = None
     """Of clips."""
+    ece_by_chance: float = 0.0
+    """Of the first variant: what a perfectly calibrated model has on so few samples."""
 
     @property
     def first(self) -> Evaluation:
@@ -174,9 +177,16 @@ def measure(
         )
         for kind, one in by_kind.items()
     }
-    curves = {"as trained": first.probabilities(first.logits, 1.0), name: first.calibrated(temperature_of)}
+    answers = first.calibrated(temperature_of)
     return Report(
-        split, command, shipped, evaluations, curves, first.truth, _window_calibration(by_kind, temperature_of)
+        split,
+        command,
+        shipped,
+        evaluations,
+        {"as trained": first.probabilities(first.logits, 1.0), name: answers},
+        first.truth,
+        _window_calibration(by_kind, temperature_of),
+        error_by_chance(answers),
     )
 
 

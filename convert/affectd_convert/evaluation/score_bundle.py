@@ -23,7 +23,7 @@ from affectd_convert.datasets.labelled import (
     read_labelled_faces,
 )
 from affectd_convert.errors import DataError
-from affectd_convert.evaluation.calibration import FloatArray, Truth
+from affectd_convert.evaluation.calibration import FloatArray, Truth, error_by_chance
 from affectd_convert.evaluation.metrics import Evaluation, evaluate
 from affectd_convert.evaluation.predict import Run, form_for, logits_of_faces, logits_of_windows, shaped
 from affectd_convert.evaluation.report import Predictions
@@ -57,6 +57,12 @@ class Scores:
     def truth(self) -> Truth:
         """Return the label numbers (n,)."""
         return self.predictions.truth
+
+    @property
+    def ece_by_chance(self) -> list[float]:
+        """Return of each group the ECE that a perfectly calibrated model has on so few samples."""
+        answers = self.predictions.calibrated(self.temperature_of)
+        return [error_by_chance(answers[self.predictions.groups == group]) for group in self.temperature_of]
 
     @property
     def curves(self) -> Mapping[str, NDArray[np.float64]]:

@@ -35,7 +35,7 @@ AGAIN = "affectd-convert evaluate --model models/face-vgg16"
 
 def report_of(bundle, windows=None):
     evaluation = Evaluation(bundle.labels, np.eye(len(bundle.labels), dtype=np.int64) * 3, 0.02)
-    return Report("made up", AGAIN, 1.0, {"int8": evaluation}, {}, np.zeros(0, np.int64), windows)
+    return Report("made up", AGAIN, 1.0, {"int8": evaluation}, {}, np.zeros(0, np.int64), windows, 0.0312)
 
 
 def card(robustness=None, bundle=None, windows=None, **changes):
@@ -76,6 +76,7 @@ def test_a_card_holds_what_a_reader_must_know():
         "Article 5(1)(f)",
         "research use (FER2013",
         "the ECE is cross-fitted",
+        "A perfectly calibrated model with the confidences of int8 would show an ECE of 0.0312 on so many samples.",
         f"```\n{AGAIN}\n```",
         "Parameters: 16,295,623 as deployed",
         "703,618,048",

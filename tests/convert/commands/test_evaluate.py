@@ -174,6 +174,9 @@ def test_all_folds_together_are_what_each_says_and_their_windows_are_counted_too
     assert np.array_equal(together["confusion"], np.sum([one["confusion"] for one in each], axis=0))
     assert together["windows"]["n"] == sum(one["windows"]["n"] for one in each) > 8
     assert [fold["accuracy"] for fold in together["folds"].values()] == [one["accuracy"] for one in each]
+    for fold, one in zip(together["folds"].values(), each, strict=True):
+        # Two clips are never right just as often as is expected.
+        assert fold["ece"] == one["ece"] and fold["ece_by_chance"] > 0.05
     assert main(["evaluate", "--model", str(VOICE), "--data", str(corpora), "--split", "folds"]) == 0
     assert f"of their {together['windows']['n']} windows, as the daemon answers: ECE " in capsys.readouterr().out
 

@@ -9,6 +9,7 @@ from affectd_convert.evaluation.calibration import (
     calibrated,
     calibration_error,
     cross_fitted,
+    error_by_chance,
     fit_temperature,
     random_halves,
 )
@@ -43,6 +44,20 @@ def test_the_confidence_of_the_first_answer_is_what_is_fitted():
     wrong = logits.argmax(axis=1) != truth
     truth = np.where(wrong, logits.argmin(axis=1), truth)
     assert fit_temperature(logits, truth) == pytest.approx(1.0, rel=0.05)
+
+
+def test_a_calibrated_model_shows_the_error_that_so_few_samples_have_by_chance():
+    found = []
+    for seed in range(20):
+        logits, truth = drawn(300, 1.0, seed)
+        answers = softmax(logits)
+        found.append((calibration_error(answers, truth), error_by_chance(answers)))
+    measured, expected = np.mean(found, axis=0)
+    assert measured == pytest.approx(expected, rel=0.15)
+    assert 0.03 < expected < 0.08
+    # One bin, right with 0.5: a binomial's mean deviation, sqrt(0.25 / 100 * 2 / pi).
+    assert error_by_chance(np.full((100, 2), 0.5)) == pytest.approx(0.0399, abs=1e-4)
+    assert error_by_chance(softmax(drawn(30_000, 1.0)[0])) < 0.01
 
 
 def test_a_group_gets_the_temperature_of_the_others():
