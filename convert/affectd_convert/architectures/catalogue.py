@@ -16,6 +16,7 @@ from affectd_convert.architectures import (
     cnn_bilstm,
     cnn_gru,
     cnn_lstm,
+    cnn_lstm_sequence,
     cnn_then_lstm,
     dargula_cnn,
     das_cnn,
@@ -73,6 +74,9 @@ FACE = {
     ),
     "mobilenet-v2": FaceArchitecture(GANDHI, mobilenet_v2.build, any_side=True),
     "simple-cnn": FaceArchitecture(GANDHI, simple_cnn.build),
+    "cnn-lstm-sequence": FaceArchitecture(
+        GANDHI, cnn_lstm_sequence.build, FacePreprocessing(frames=cnn_lstm_sequence.FRAMES)
+    ),
     "das-cnn": FaceArchitecture(DAS, das_cnn.build, _UNIT),
     "dargula-cnn": FaceArchitecture(DARGULA, dargula_cnn.build, _UNIT),
     "resnet50": FaceArchitecture(

@@ -34,6 +34,10 @@ _NOISY = (
     "two faces of three."
 )
 _LOOKED_AT = "PublicTest was looked at after every epoch, as a validation split; PrivateTest was not looked at."
+_STILLS = (
+    "FER2013 has stills only: each sequence that it was trained on is one of them in {frames} views that drift and "
+    "tremble, so that it has seen no expression come or go; here a still is shown {frames} times over."
+)
 _ACTED = "RAVDESS has two sentences only, spoken by actors; expect less of spontaneous speech."
 _HEARD = (
     "Each clip is answered as the daemon hears it: windows of three seconds, one every half second, where somebody "
@@ -187,7 +191,9 @@ def _face_note(config: RunConfig) -> str:
     """Explain what readers must know of a network of faces, and of the data that it saw."""
     twins = [sentence for sentence in config.data.left_out if fer2013.TWINS in sentence]
     left_out = f"{twins[0]}." if twins else "No training face was left out for being in PublicTest too."
-    return f"{_NOISY} {left_out} {_LOOKED_AT}"
+    frames = cast("FacePreprocessing", config.inputs).frames
+    stills = f" {_STILLS.format(frames=frames)}" if frames > 1 else ""
+    return f"{_NOISY} {left_out} {_LOOKED_AT}{stills}"
 
 
 def _voice_note(folds: Sequence[Path]) -> str:

@@ -15,6 +15,7 @@ from affectd.face.preprocess import FacePreprocessing
 from affectd_convert.datasets.fer2013 import FaceSet
 from affectd_convert.training.batch import Batch
 from affectd_convert.training.degraded_faces import degrade
+from affectd_convert.training.drifting_views import drifting_views
 from affectd_convert.training.mixup import mixed
 from affectd_convert.training.teachers import TAUGHT, VIEWS, Teachers
 
@@ -76,10 +77,9 @@ class FaceBatches:
         return len(self._order) // self.batch_size
 
     def __getitem__(self, index: int) -> Batch:
-        """Return inputs (batch, size, size, channels) and target distributions (batch, 7)."""
+        """Return inputs (batch, size, size, channels), or sequences of such, and target distributions (batch, 7)."""
         rows = self._order[index * self.batch_size : (index + 1) * self.batch_size]
         rng = np.random.default_rng((self.seed, self.epoch, index))
-        prepare = replace(self.preprocessing, size=self.size).prepare
         how = self.augmentation
         targets = soft_targets(self.faces, rows, how.votes * (1 - self.progress))
         targets = (1 - how.smoothing) * targets + np.float32(how.smoothing / len(LABELS))
@@ -92,7 +92,7 @@ class FaceBatches:
         # A teacher's answer is about the same to a face's mirror image.
         warped = [face[:, ::-1] if rng.random() < MIRRORED else face for face in warped]
         seen = [degrade(face, rng) if rng.random() < how.degraded else face for face in warped]
-        inputs = np.stack([self._erase(prepare(face), rng) for face in seen])
+        inputs = np.stack([self._erase(self._prepared(face, rng), rng) for face in seen])
         return Batch(*mixed(inputs, targets, how.mixup, rng))
 
     @cached_property
@@ -111,13 +111,19 @@ class FaceBatches:
         gain, offset = rng.uniform(1 - how.contrast, 1 + how.contrast), rng.uniform(-20, 20)
         return np.asarray(np.clip(warped * gain + offset, 0, 255), np.uint8)
 
+    def _prepared(self, face: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.float32]:
+        """Return the network's input: the face, or a sequence of drifting views where it takes several frames."""
+        preprocessing = replace(self.preprocessing, size=self.size)
+        views = [preprocessing.prepare(view) for view in drifting_views(face, preprocessing.frames, rng)]
+        return np.stack(views).reshape(preprocessing.input_shape)
+
     def _erase(self, image: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
         if rng.random() >= self.augmentation.erase:
             return image
         height, width = (int(side) for side in rng.uniform(0.15, 0.4, 2) * self.size)
         top, left = rng.integers(0, self.size - height), rng.integers(0, self.size - width)
         erased = image.copy()
-        erased[top : top + height, left : left + width] = rng.standard_normal((height, width, 1))
+        erased[..., top : top + height, left : left + width, :] = rng.standard_normal((height, width, 1))
         return erased
 
 
@@ -146,7 +152,8 @@ def originals(faces: FaceSet, preprocessing: FacePreprocessing) -> Iterator[NDAr
     """Return batches of training faces as the device would prepare them, drawn at random, not augmented."""
     order = np.random.default_rng(0).permutation(len(faces.label))[:ORIGINALS]
     for start in range(0, len(order), ORIGINALS_BATCH):
-        yield np.stack([preprocessing.prepare(faces.pixels[row]) for row in order[start : start + ORIGINALS_BATCH]])
+        batch = order[start : start + ORIGINALS_BATCH]
+        yield np.stack([preprocessing.prepare_still(faces.pixels[row]) for row in batch])
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,14 +161,14 @@ class PreparedFaces:
     """Faces as the device prepares them, for validation."""
 
     inputs: NDArray[np.float32]
-    """(n, size, size, 1)."""
+    """(n, *input)."""
     targets: NDArray[np.float32]
     """(n, 7) hard labels one-hot."""
 
     @classmethod
     def of(cls, faces: FaceSet, preprocessing: FacePreprocessing) -> PreparedFaces:
         """Prepare a whole split."""
-        inputs = np.stack([preprocessing.prepare(face) for face in faces.pixels])
+        inputs = np.stack([preprocessing.prepare_still(face) for face in faces.pixels])
         return cls(inputs, np.eye(len(LABELS), dtype=np.float32)[faces.label])
 
     def logits(self, run: Callable[[NDArray[np.float32]], NDArray[np.float32]], /) -> NDArray[np.float32]:
