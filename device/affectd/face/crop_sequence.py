@@ -40,9 +40,9 @@ class CropSequences:
     def extend(self, faces: Mapping[int, FloatArray], at: float) -> dict[int, FloatArray]:
         """Take the prepared crops (height, width, channels) of the frame captured at `at` seconds, by track.
 
-        Returns their sequences (frames, height, width, channels), by track, the oldest
-        first. The frame of each moment is the crop nearest to it in time: a slow camera's, and those around a gap, are
-        repeated. A track begins with its first crop repeated, and so does one out of view for as long as a sequence.
+        Returns their sequences (frames, height, width, channels), by track, the oldest first. The frame of each moment
+        is the crop nearest to it in time: a slow camera's, and those around a gap, are repeated. A track begins with
+        its first crop repeated, and so does one that was out of view for longer than a sequence lasts.
         """
         self._forget_all_but(at)
         for track, values in faces.items():

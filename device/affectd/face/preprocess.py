@@ -52,7 +52,7 @@ class FacePreprocessing:
     """Input = (level - mean) / std, levels 0..255; a number, or one for each channel. An equalized crop is uniform on
     0..255: that is its deviation. A network that rescales inside takes mean 0 and std 1."""
     frames: int = 1
-    """Crops of one face in an input, each a step of time after the one before."""
+    """Crops of one face in an input, each `crop_sequence.STEP_S` after the one before."""
 
     @classmethod
     def from_manifest(cls, values: Mapping[str, Any], *, where: str = "manifest") -> FacePreprocessing:

@@ -95,18 +95,19 @@ class FaceReader:
         mouths = self._measure_mouths(tracks, crops, frame.captured_at)
         judged = time.perf_counter()
         shown = self._model_crops(frame, tracks, crops)
-        faces = {_number(track): self.preprocessing.prepare(crop) for track, crop in zip(tracks, shown, strict=True)}
-        inputs = self._sequences.extend(faces, frame.captured_at) if self.preprocessing.frames > 1 else faces
+        inputs = {_number(track): self.preprocessing.prepare(crop) for track, crop in zip(tracks, shown, strict=True)}
+        if self.preprocessing.frames > 1:
+            inputs = self._sequences.extend(inputs, frame.captured_at)
         prepared = time.perf_counter()
         outputs = self._predictions.predict(inputs, frame.captured_at)
         done = time.perf_counter()
         marks = (start, grayed, tracked, judged, prepared, done)
         self.last_timings = FaceTimings(*(1e3 * (b - a) for a, b in pairwise(marks)))
-        read = tuple(
+        faces = tuple(
             _tracked_face(track, gray.shape, quality, output, mouths.get(_number(track)))
             for track, quality, output in zip(tracks, qualities, outputs, strict=True)
         )
-        return FaceReading(frame.captured_at, read)
+        return FaceReading(frame.captured_at, faces)
 
     def _model_crops(self, frame: Frame, tracks: list[Track], gray: list[GrayImage]) -> list[Image]:
         """Return the crops that the model is shown: in colour where it wants it, and the frame has it."""
