@@ -66,9 +66,7 @@ def add(steps: Steps) -> None:
     parser.add_argument(
         "--sharpness", type=_zero_or_more, metavar="RADIUS", help="face: sharpness-aware minimization, such as 0.2"
     )
-    parser.add_argument(
-        "--begin-with", type=Path, metavar="RUN", help="weights of a finished run, or (face) of a bundle"
-    )
+    parser.add_argument("--begin-with", type=Path, metavar="RUN", help="weights of a finished run, or of a bundle")
     parser.add_argument(
         "--slim", action="store_true", help="face: a network of 6.8 M parameters out of --begin-with's 16.3 M"
     )

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from affectd.events import VOICE_LABELS
 from affectd.voice.features import MfccFeatures
 from affectd_convert.architectures.catalogue import VOICE
+from affectd_convert.architectures.from_tflite import FUSED, restore
 from affectd_convert.datasets import speech
 from affectd_convert.errors import TrainingError
 from affectd_convert.training import voice_batches
-from affectd_convert.training.initial_weights import refuse_itself, with_weights
+from affectd_convert.training.initial_weights import is_bundle, record_of, refuse_itself, with_weights
 from affectd_convert.training.loop import Job, train
 from affectd_convert.training.plan import Plan, Stage
 from affectd_convert.training.renditions import render
@@ -25,6 +28,8 @@ PLAN = Plan(
 )
 RENDITIONS = 8
 """Of every clip: as recorded, and augmented."""
+TYPICAL = 4
+"""Batches from which the statistics of a bundle's network are taken anew."""
 _VALIDATED_ON: dict[int | str | None, str] = {None: "heard in training", speech.LEAKING: "leaking validation"}
 """What stands for 'validation' where people are trained on that the model is then shown."""
 
@@ -40,7 +45,7 @@ class VoiceRecipe:
     """Who is held out for validation: `speech.split`. With None everybody is trained on; the figures then show only
     that it learnt, nothing about new speakers."""
     begin_with: Path | None = None
-    """Folder of a finished run with the same fold, whose weights this one begins with."""
+    """Folder of a finished run with the same fold, or of its bundle, whose weights this one begins with."""
     command: str = ""
     """As it was typed, for the record."""
 
@@ -60,20 +65,34 @@ def train_voice(data: Path, run: Path, recipe: VoiceRecipe) -> Path:
     trained_on = set(to_train_on)
     training = [one for one in rendered if one.clip in trained_on]
     features = voice_batches.fit_normalization(MfccFeatures(), training)
-    build = partial(VOICE[recipe.architecture].build, frames=features.window_frames, columns=features.columns)
+
+    def batches(epoch: int) -> voice_batches.VoiceBatches:
+        return voice_batches.VoiceBatches(
+            training=training,
+            features=features,
+            augmentation=voice_batches.WindowAugmentation(),
+            batch_size=recipe.plan.batch_size,
+            seed=recipe.plan.seed,
+            epoch=epoch,
+        )
+
+    def network() -> Any:
+        model = VOICE[recipe.architecture].build(
+            len(VOICE_LABELS), frames=features.window_frames, columns=features.columns
+        )
+        if recipe.begin_with is None or not is_bundle(recipe.begin_with):
+            return with_weights(model, recipe.begin_with)
+        first = batches(0)
+        # Where there is less than one batch, the training refuses it itself.
+        typical = np.concatenate([first[index].inputs for index in range(max(min(TYPICAL, len(first)), 1))])
+        return restore(model, recipe.begin_with, typical, FUSED)
+
     return train(
         Job(
             run=run,
             config=replace(config, inputs=features),
-            build=lambda: with_weights(build(len(VOICE_LABELS)), recipe.begin_with),
-            batches=lambda _stage, epoch: voice_batches.VoiceBatches(
-                training=training,
-                features=features,
-                augmentation=voice_batches.WindowAugmentation(),
-                batch_size=recipe.plan.batch_size,
-                seed=recipe.plan.seed,
-                epoch=epoch,
-            ),
+            build=network,
+            batches=lambda _stage, epoch: batches(epoch),
             validation=voice_batches.WholeClips.of(held, features),
             validated_on=_VALIDATED_ON.get(recipe.fold, "validation"),
         )
@@ -89,7 +108,7 @@ def voice_config(data: Path, recipe: VoiceRecipe) -> RunConfig:
 
 
 def _config(clips: Sequence[speech.Utterance], recipe: VoiceRecipe) -> RunConfig:
-    before = None if recipe.begin_with is None else read_record(recipe.begin_with)
+    before = None if recipe.begin_with is None else read_record(record_of(recipe.begin_with))
     if before is not None and (held_out := before["data"]["fold"]) != recipe.fold:
         raise TrainingError(f"{recipe.begin_with}: held out fold {held_out}; this run would hold out {recipe.fold}")
     training, held = speech.split(clips, recipe.fold)

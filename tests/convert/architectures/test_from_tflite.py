@@ -64,7 +64,7 @@ def test_another_network_is_refused(bundle: Path) -> None:
 
 def test_whole_numbers_alone_are_no_beginning(bundle: Path, tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text(json.dumps({"variants": {"int8": {"file": "int8.tflite"}}}))
-    with pytest.raises(DataError, match="has no float variant"):
+    with pytest.raises(DataError, match="has no variant float32 or float16"):
         restore(vgg16.build(7, size=48, widths=WIDTHS), tmp_path, FACES)
 
 
