@@ -46,6 +46,11 @@ class FaceArchitecture:
     inputs: FacePreprocessing = FacePreprocessing()  # noqa: RUF009 - it is frozen
     any_side: bool = False
     """It can be trained on growing pictures."""
+    depthwise: bool = False
+    """Most of its convolutions are depthwise, which Keras is slower at in bfloat16 than in float32 on a processor."""
+    batch_size: int = 128
+    optimizer: str = "sgd"
+    peak_rate: float = 0.04
 
     @property
     def side(self) -> int:
@@ -72,7 +77,7 @@ FACE = {
     "vgg16-fast": FaceArchitecture(
         f"{GANDHI}, in very small", partial(vgg16.build, widths=vgg16.FAST, dropout=0.2), any_side=True
     ),
-    "mobilenet-v2": FaceArchitecture(GANDHI, mobilenet_v2.build, any_side=True),
+    "mobilenet-v2": FaceArchitecture(GANDHI, mobilenet_v2.build, any_side=True, depthwise=True),
     "simple-cnn": FaceArchitecture(GANDHI, simple_cnn.build),
     "cnn-lstm-sequence": FaceArchitecture(
         GANDHI, cnn_lstm_sequence.build, FacePreprocessing(frames=cnn_lstm_sequence.FRAMES)
@@ -87,12 +92,18 @@ FACE = {
         efficientnet_lite0.build,
         FacePreprocessing(size=96, channels=3, equalize=False, mean=127.0, std=128.0),
         any_side=True,
+        depthwise=True,
     ),
     "efficientnet-b7": FaceArchitecture(
         KHACHATRYAN,
         efficientnet_b7.build,
         # It rescales inside.
-        FacePreprocessing(size=224, channels=3, equalize=False, mean=0.0, std=1.0),
+        FacePreprocessing(channels=3, equalize=False, mean=0.0, std=1.0),
+        depthwise=True,
+        # A step takes 5 GB.
+        batch_size=64,
+        optimizer="adamax",
+        peak_rate=1e-3,
     ),
 }
 VOICE = {

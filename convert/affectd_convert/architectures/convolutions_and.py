@@ -23,7 +23,7 @@ def build(name: str, over_time: Callable[[Any], Any], labels: int, *, frames: in
     x = window = keras.Input((frames, columns), name="speech")
     for count in CHANNELS:
         x = layers.Conv1D(count, 5, padding="same", activation="relu")(x)
-        x = layers.BatchNormalization()(x)
+        x = layers.BatchNormalization(momentum=0.95)(x)
         x = layers.MaxPooling1D(2)(x)
         x = layers.Dropout(0.2)(x)
     x = layers.Dense(UNITS, activation="relu")(over_time(x))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from affectd_convert.architectures.stacked_convolutions import stack
+from affectd_convert.architectures.stacked_convolutions import Blocks, stack
 
 BLOCKS = ((64, 3), (128, 3), (256, 3))
 """(channels, side) of each block's convolution."""
 DENSE = (256,)
 
 
-def build(labels: int) -> Any:
-    """Return a Keras model, (batch, 48, 48, 1) float32 to (batch, labels) float32 logits."""
-    return stack("dargula_cnn", BLOCKS, DENSE, labels)
+def build(labels: int, *, size: int = 48, blocks: Blocks = BLOCKS) -> Any:
+    """Return a Keras model, (batch, size, size, 1) float32 to (batch, labels) float32 logits."""
+    return stack("dargula_cnn", blocks, DENSE, labels, size=size)

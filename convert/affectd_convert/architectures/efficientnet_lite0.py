@@ -5,6 +5,7 @@ No squeeze and excitation, ReLU6 in the place of swish, stem and head not scaled
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 BLOCKS = (
@@ -20,14 +21,21 @@ BLOCKS = (
 STEM, HEAD = 32, 1280
 
 
-def build(labels: int, *, size: int = 96, channels: int = 3, dropout: float = 0.2) -> Any:
+def build(
+    labels: int,
+    *,
+    size: int = 96,
+    channels: int = 3,
+    blocks: Sequence[tuple[int, int, int, int, int]] = BLOCKS,
+    dropout: float = 0.2,
+) -> Any:
     """Return a Keras model, (batch, size, size, channels) float32 to (batch, labels) float32 logits."""
     import keras
     from keras import layers
 
     face = keras.Input((size, size, channels), name="face")
     x = _activated(layers.Conv2D(STEM, 3, strides=2, padding="same", use_bias=False)(face))
-    for side, expansion, wanted, repeats, stride in BLOCKS:
+    for side, expansion, wanted, repeats, stride in blocks:
         for repeat in range(repeats):
             x = _block(x, side, expansion, wanted, stride if repeat == 0 else 1)
     x = _activated(layers.Conv2D(HEAD, 1, use_bias=False)(x))

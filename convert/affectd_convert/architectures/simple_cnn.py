@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from affectd_convert.architectures.stacked_convolutions import stack
+from affectd_convert.architectures.stacked_convolutions import Blocks, stack
 
 BLOCKS = ((32, 3), (64, 3), (128, 3))
 """(channels, side) of each block's convolution."""
 DENSE = (128,)
 
 
-def build(labels: int) -> Any:
-    """Return a Keras model, (batch, 48, 48, 1) float32 to (batch, labels) float32 logits."""
-    return stack("simple_cnn", BLOCKS, DENSE, labels)
+def build(labels: int, *, size: int = 48, blocks: Blocks = BLOCKS) -> Any:
+    """Return a Keras model, (batch, size, size, 1) float32 to (batch, labels) float32 logits."""
+    return stack("simple_cnn", blocks, DENSE, labels, size=size)

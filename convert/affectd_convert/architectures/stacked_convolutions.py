@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 DROPOUT = 0.25
+Blocks = Sequence[tuple[int, int]]
+"""(channels, side) of each convolution."""
 
 
-def stack(name: str, blocks: Sequence[tuple[int, int]], dense: Sequence[int], labels: int, *, size: int = 48) -> Any:
+def stack(name: str, blocks: Blocks, dense: Sequence[int], labels: int, *, size: int = 48) -> Any:
     """Return a Keras model, (batch, size, size, 1) float32 to (batch, labels) float32 logits.
 
-    `blocks` are (channels, side) of each convolution, halved in size behind it; `dense` the units of hidden layers.
+    Each convolution is halved in size behind it; `dense` are the units of hidden layers.
     """
     import keras
     from keras import layers

@@ -117,8 +117,15 @@ def _face_recipe(options: argparse.Namespace) -> FaceRecipe:
     name = "vgg16-slim" if "slim" in options else _architecture(options, FACE, SIZES[0])
     # PyTorch has a twin of plain stacks only; only what takes any side grows its pictures.
     fastest = engine.fastest() if name in SIZES else "keras"
-    plan = replace(PLAN, engine=fastest, precision=engine.fastest_precision())
     network = FACE[name]
+    plan = replace(
+        PLAN,
+        engine=fastest,
+        precision="float32" if network.depthwise else engine.fastest_precision(),
+        batch_size=network.batch_size,
+        optimizer=network.optimizer,
+        peak_rate=network.peak_rate,
+    )
     if not network.any_side or network.side != FACE[SIZES[0]].side:
         plan = replace(plan, stages=(Stage(epochs=plan.stages[-2].epochs, size=network.side),))
     plan = _changed(plan, options, ("engine", "sharpness"))

@@ -19,6 +19,8 @@ from affectd_convert.training.drifting_views import drifting_views
 from affectd_convert.training.mixup import mixed
 from affectd_convert.training.teachers import TAUGHT, VIEWS, Teachers
 
+LEVELS = FacePreprocessing()
+"""Mean and deviation of the noise that an erased part is filled with: those of an equalized face."""
 ORIGINALS = 6400
 ORIGINALS_BATCH = 128
 MIRRORED = 0.5
@@ -123,7 +125,9 @@ class FaceBatches:
         height, width = (int(side) for side in rng.uniform(0.15, 0.4, 2) * self.size)
         top, left = rng.integers(0, self.size - height), rng.integers(0, self.size - width)
         erased = image.copy()
-        erased[..., top : top + height, left : left + width, :] = rng.standard_normal((height, width, 1))
+        levels = rng.normal(LEVELS.mean, LEVELS.std, (height, width, 1))
+        mean, std = np.asarray(self.preprocessing.mean), np.asarray(self.preprocessing.std)
+        erased[..., top : top + height, left : left + width, :] = (levels - mean) / std
         return erased
 
 

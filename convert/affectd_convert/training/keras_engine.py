@@ -43,9 +43,17 @@ class KerasEngine:
         return np.asarray(self._model.predict(inputs, batch_size=256, verbose=0), np.float32)
 
     def settle(self, originals: Iterable[FloatArray]) -> None:
-        """Take the batch statistics anew."""
-        for inputs in originals:
+        """Take the batch statistics anew: the mean over all batches, whatever momentum they have in training."""
+        import keras
+
+        layers = [one for one in self._model._flatten_layers() if isinstance(one, keras.layers.BatchNormalization)]
+        momenta = [layer.momentum for layer in layers]
+        for before, inputs in enumerate(originals):
+            for layer in layers:
+                layer.momentum = before / (before + 1)
             self._model(inputs, training=True)
+        for layer, momentum in zip(layers, momenta, strict=True):
+            layer.momentum = momentum
 
     def save(self, path: Path) -> None:
         """Write model and optimizer."""
@@ -81,7 +89,11 @@ def _optimizer(plan: Plan) -> Any:
         optimizer = keras.optimizers.SGD(
             plan.peak_rate, momentum=0.9, nesterov=True, weight_decay=plan.weight_decay, global_clipnorm=plan.clip_norm
         )
+    elif plan.optimizer == "adamax":
+        optimizer = keras.optimizers.Adamax(
+            plan.peak_rate, weight_decay=plan.weight_decay, global_clipnorm=plan.clip_norm
+        )
     else:
-        raise TrainingError(f"optimizer {plan.optimizer!r}: not known; one of sgd, adamw")
+        raise TrainingError(f"optimizer {plan.optimizer!r}: not known; one of sgd, adamw, adamax")
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return optimizer

@@ -23,7 +23,7 @@ class Plan:
     """'keras', or 'torch' for networks of convolutions: `engine.py`."""
     batch_size: int = 64
     optimizer: str = "sgd"
-    """'sgd' with Nesterov momentum 0.9, or 'adamw'."""
+    """'sgd' with Nesterov momentum 0.9, 'adamw', or 'adamax'."""
     peak_rate: float = 0.04
     warmup: float = 0.15
     """Share of all steps in which the learning rate climbs to its peak; a cosine takes it back to 0."""
