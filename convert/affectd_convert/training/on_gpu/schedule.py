@@ -105,7 +105,7 @@ def fitting(wanted: int, to_come: Sequence[Course], rates: Rates, faces: int, le
     epochs = int(wanted * min(1.0, max(left_s, 0.0) / sum(seconds)))
     if not epochs:
         raise TrainingError(
-            f"{max(left_s, 0):.0f} s are too few: an epoch of {len(to_come)} courses takes {sum(seconds) / wanted:.0f} "
+            f"{max(left_s, 0):.0f} s are too few: an epoch of every course takes {sum(seconds) / wanted:.1f} s "
             "here; give more --minutes, or fewer --networks or --seeds"
         )
     return epochs

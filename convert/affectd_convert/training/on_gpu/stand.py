@@ -56,7 +56,7 @@ class Recipe:
         return courses_of(self.networks, self.ensemble, self.seeds)
 
     def asked(self, faces: str) -> dict[str, Any]:
-        """Return what decides the result, as JSON; `faces` is the digest of the pack."""
+        """Return what decides the result, as JSON; `faces` names the pack."""
         named = {
             "networks": list(self.networks),
             "ensemble": list(self.ensemble),
@@ -80,7 +80,7 @@ class Stand:
 
 
 def claim(out: Path, recipe: Recipe, faces: str) -> Stand:
-    """Return where the training in `out` stands, or that it begins; `faces` is the digest of the pack.
+    """Return where the training in `out` stands, or that it begins; `faces` names the pack.
 
     Raises TrainingError when the folder holds another training, or its disk has not the room.
     """

@@ -42,7 +42,7 @@ class Training:
         self._out, self._recipe, self._device, self._print = out, recipe, device, report
         self._pack = read_pack(data)
         self._courses = recipe.courses()
-        self._stand = claim(out, recipe, self._pack.digest)
+        self._stand = claim(out, recipe, self._pack.digest[:12])
         self._saved_at = -CHECKPOINT_S
         self._faces = Faces(self._pack, FacePreprocessing(), recipe.augmentation(), device)
 
