@@ -71,7 +71,6 @@ def _add_training(train: argparse.ArgumentParser) -> None:
     train.add_argument("--batch-size", type=_count, default=512, help="512")
     train.add_argument("--peak-rate", type=_above_zero, default=0.12, help="highest learning rate; 0.12")
     train.add_argument("--mixup", type=_zero_or_more, default=0.2, help="alpha of mixup, 0: none; 0.2")
-    train.add_argument("--compile", action="store_true", help="by torch.compile, which first takes minutes")
     train.add_argument("--cpu", action="store_true", help="on the processor, for a trial")
     train.add_argument(
         "--estimate", action="store_true", help="print what an NVIDIA H200 would take, and how that is reckoned"
@@ -116,7 +115,6 @@ def _train(options: argparse.Namespace) -> int:
         peak_rate=options.peak_rate,
         mixup=options.mixup,
         minutes=options.minutes,
-        compiled=options.compile,
         command=options.typed,
     )
     stops: list[int] = []

@@ -93,12 +93,10 @@ class CourseRun:
         faces: Faces,
         plan: Plan,
         teachers: Sequence[nn.Module],
-        *,
-        compiled: bool,
     ) -> None:
         torch.manual_seed(course.seed)
         self.course, self.progress, self._faces, self._plan, self._teachers = course, progress, faces, plan, teachers
-        self.learners = [Learner(name, plan, faces.device, compiled=compiled) for name in course.networks]
+        self.learners = [Learner(name, plan, faces.device) for name in course.networks]
 
     def train(self, allowed_s: float, epoch_done: Callable[[], bool], report: Callable[[str], None]) -> bool:
         """Train to the end; return whether it came to it, `epoch_done` having said True after every epoch.

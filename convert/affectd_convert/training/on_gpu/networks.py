@@ -78,7 +78,7 @@ def with_weights(name: str, weights: dict[str, NDArray[Any]], device: torch.devi
 class Learner:
     """A network in training on a device, its optimizer, and the running average of its weights."""
 
-    def __init__(self, name: str, plan: Plan, device: torch.device, *, compiled: bool) -> None:
+    def __init__(self, name: str, plan: Plan, device: torch.device) -> None:
         self.name = name
         self._clip_norm = plan.clip_norm
         self._bfloat16 = plan.precision == "mixed_bfloat16"
@@ -87,14 +87,13 @@ class Learner:
         self._average = copy.deepcopy(self._learning).eval()
         self._optimizer = sgd(self._learning, plan)
         self._steps = 0
-        self._forward = torch.compile(self._learning) if compiled else self._learning
 
     def step(self, inputs: torch.Tensor, targets: torch.Tensor, rate: float) -> torch.Tensor:
         """Learn from inputs (n, 1, side, side) and target distributions (n, 7); return the loss, still on the GPU."""
         for group in self._optimizer.param_groups:
             group["lr"] = rate
         self._optimizer.zero_grad(set_to_none=True)
-        loss = nn.functional.cross_entropy(logits_of(self._forward, inputs, bfloat16=self._bfloat16), targets)
+        loss = nn.functional.cross_entropy(logits_of(self._learning, inputs, bfloat16=self._bfloat16), targets)
         loss.backward()
         nn.utils.clip_grad_norm_(self._learning.parameters(), self._clip_norm)
         self._optimizer.step()

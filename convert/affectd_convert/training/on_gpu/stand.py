@@ -32,7 +32,6 @@ class Recipe:
     peak_rate: float = 0.12
     mixup: float = 0.2
     minutes: float = 10.0
-    compiled: bool = False
     command: str = ""
 
     def augmentation(self) -> FaceAugmentation:

@@ -63,7 +63,7 @@ class Training:
         course = to_come[0]
         progress, allowed_s = self._planned(to_come, rates)
         plan = self._recipe.plan(course.seed, stages_of(progress.epochs))
-        run = CourseRun(course, progress, self._faces, plan, self._teachers(course), compiled=self._recipe.compiled)
+        run = CourseRun(course, progress, self._faces, plan, self._teachers(course))
         if progress.done:
             state = parts.read_parts(self._out, STATE)
             run.go_on(torch.load(io.BytesIO(state), map_location=self._device, weights_only=True))
@@ -141,7 +141,7 @@ class Training:
         shown = view(faces, SIDE, self._faces.how, self._faces.preprocessing).seen
         train, answer = {}, {}
         for name in names:
-            learner = Learner(name, plan, self._device, compiled=self._recipe.compiled)
+            learner = Learner(name, plan, self._device)
             train[name] = self._seconds(lambda learner=learner: learner.step(shown, targets, 0.0)) / batch  # type: ignore[misc]
             answer[name] = self._seconds(lambda learner=learner: learner.answers(shown)) / batch  # type: ignore[misc]
         viewed = self._seconds(lambda: view(faces, SIDE, self._faces.how, self._faces.preprocessing)) / batch
