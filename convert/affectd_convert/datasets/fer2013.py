@@ -176,7 +176,7 @@ def _read_npz(path: Path) -> FaceSet:
     if pixels.dtype != np.uint8 or not square or label.shape != pixels.shape[:1]:
         raise DataError(
             f"{path}: pixels is {pixels.dtype} of shape {pixels.shape} for labels of shape {label.shape}; "
-            "expected squares, uint8, grey (n, 48, 48) or RGB (n, 48, 48, 3), and (n,)"
+            f"expected squares of side {SMALLEST} or more, uint8, grey (n, 48, 48) or RGB (n, 48, 48, 3), and (n,)"
         )
     if pixels.ndim > 3:
         pixels = pixels[..., ::-1]

@@ -180,12 +180,22 @@ def _first_usable(copies: Sequence[Utterance]) -> _Choice:
     return _Choice(None, tuple(unusable), 0)
 
 
-def require_every_label(clips: Sequence[Utterance], path: Path) -> None:
-    """Raise DataError when one of VOICE_LABELS has no clip: a network cannot learn what it never hears."""
+def require_every_label(clips: Sequence[Utterance], path: Path, fold: int | str | None = None) -> None:
+    """Raise DataError when one of VOICE_LABELS has no clip, or none to train on while `fold` is held out: `split`.
+
+    A network cannot learn what it never hears.
+    """
+    _require_every_label(clips, f"{path}: no clip", "add a corpus that has some")
+    training, _ = split(clips, fold)
+    held_out = f"{path}: held out fold {fold} has all there is: no clip to train on"
+    _require_every_label(training, held_out, "add speakers, or hold out others")
+
+
+def _require_every_label(clips: Sequence[Utterance], what: str, remedy: str) -> None:
     heard = {clip.emotion for clip in clips}
     if absent := [label for label in VOICE_LABELS if label not in heard]:
         hint = "; only RAVDESS has calm" if "calm" in absent else ""
-        raise DataError(f"{path}: no clip labelled {', '.join(absent)}{hint}; add a corpus that has some")
+        raise DataError(f"{what} labelled {', '.join(absent)}{hint}; {remedy}")
 
 
 def fold_of(utterance: Utterance) -> int | None:

@@ -156,8 +156,9 @@ def _config(faces: fer2013.FaceSet, data: Path, recipe: FaceRecipe) -> RunConfig
 
 def _training_and_validation(faces: fer2013.FaceSet, data: Path) -> tuple[fer2013.FaceSet, fer2013.FaceSet]:
     training, validation = faces.split(fer2013.TRAINING), faces.split(fer2013.PUBLIC_TEST)
-    if not len(training.label) or not len(validation.label):
-        raise DataError(f"{data}: needs both a Training and a PublicTest split")
+    for name, split in (("Training", training), ("PublicTest", validation)):
+        if not len(split.label):
+            raise DataError(f"{data}: no face of {name}; a network is trained on Training, validated on PublicTest")
     return training, validation
 
 

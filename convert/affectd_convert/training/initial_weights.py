@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from affectd_convert.errors import TrainingError
+from affectd_convert.training.damaged import DAMAGED, first_sentence
 
 
 def refuse_itself(run: Path, begin_with: Path | None) -> None:
@@ -17,10 +18,15 @@ def refuse_itself(run: Path, begin_with: Path | None) -> None:
 def with_weights(model: Any, begin_with: Path | None) -> Any:
     """Return `model` the weights of the finished run `begin_with` if there is one. Raises TrainingError."""
     if begin_with is not None:
+        finished = begin_with / "model.keras"
+        if not finished.is_file():
+            raise TrainingError(
+                f"{finished}: is not there: that run is not finished; the command that began it goes on"
+            )
         try:
-            model.load_weights(begin_with / "model.keras")
-        except (OSError, ValueError) as error:
-            raise TrainingError(f"{begin_with}/model.keras: does not fit this network: {error}") from error
+            model.load_weights(finished)
+        except DAMAGED as error:
+            raise TrainingError(f"{finished}: does not fit this network: {first_sentence(error)}") from error
     return model
 
 

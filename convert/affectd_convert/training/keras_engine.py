@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from affectd_convert.errors import TrainingError
+from affectd_convert.training.damaged import reading
 from affectd_convert.training.plan import Plan
 
 FloatArray = NDArray[np.float32]
@@ -70,7 +71,8 @@ class KerasEngine:
         # The whole optimizer, as Keras loads it, has forgotten what does not decay.
         optimizer = self._model.optimizer
         optimizer.build(self._model.trainable_variables)
-        self._model.load_weights(checkpoint)
+        with reading(checkpoint):
+            self._model.load_weights(checkpoint)
         # Of a dropout Keras saves nothing: its seed is the plan's, and it draws once a step.
         for layer in self._model.layers:
             if isinstance(layer, keras.layers.Dropout):

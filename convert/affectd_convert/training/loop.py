@@ -79,6 +79,9 @@ def train(job: Job, *, report: Callable[[str], None] = print) -> Path:
     report = folder.logging(report)
     if folder.rows:
         report(f"{folder.name}: going on after epoch {len(folder.rows)} of {job.plan.epochs}")
+    there = job.validation.targets.any(axis=0)
+    if absent := [label for label, any_of_it in zip(job.config.labels, there, strict=True) if not any_of_it]:
+        report(f"{folder.name}: nothing labelled {', '.join(absent)} is validated on: how well it is learnt is unknown")
     network = engine.start(job.plan.engine, job.build, job.plan, folder.checkpoint if folder.rows else None)
     clock = _Clock(job, report)
     for epoch in range(len(folder.rows), job.plan.epochs):

@@ -100,9 +100,11 @@ class RunConfig:
 def read_record(run: Path) -> dict[str, Any]:
     """Read a run's config.json as it stands. Raises DataError when it is none."""
     try:
-        record: dict[str, Any] = json.loads((run / "config.json").read_text())
+        record = json.loads((run / "config.json").read_text())
     except (OSError, ValueError) as error:
         raise DataError(f"{run}: not a training run: {error}") from error
+    if not isinstance(record, dict):
+        raise DataError(f"{run}/config.json: not the record of a training run")
     return record
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import csv
+import fcntl
 import json
+import os
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from affectd.version import version
 from affectd_convert.errors import TrainingError
@@ -35,6 +37,7 @@ class RunFolder:
         self.rows: list[Row] = []
         """One for each epoch done."""
         self._validation = validation
+        self._lock: IO[str] | None = None
 
     @property
     def name(self) -> str:
@@ -43,10 +46,14 @@ class RunFolder:
 
     @property
     def checkpoint(self) -> Path:
-        """Networks and optimizer after the last whole epoch."""
+        """Networks and optimizer after the last whole epoch. Raises TrainingError when somebody took it away."""
         # Older runs have one checkpoint without a number.
         found = [*self.path.glob(f"checkpoint-{len(self.rows)}.*"), *self.path.glob("checkpoint.*")]
-        return next(iter(found), self.path / "checkpoint")
+        if not found:
+            raise TrainingError(
+                f"{self.path}: the checkpoint of epoch {len(self.rows)} is not there; remove the folder to begin anew"
+            )
+        return found[0]
 
     @property
     def model(self) -> Path:
@@ -57,11 +64,12 @@ class RunFolder:
         """Make the folder, or make sure that it holds this very run and read where it stands.
 
         `config` is as JSON has it; `command`, as it was typed, is recorded when the folder is made.
-        Raises TrainingError when it holds another run, cannot be read, or cannot be written.
+        Raises TrainingError when it holds another run, another process trains it, or it cannot be read or written.
         """
         config_file, state_file = self.path / "config.json", self.path / "state.json"
         try:
             self.path.mkdir(parents=True, exist_ok=True)
+            self._keep_others_out()
             if not config_file.exists():
                 document = json.dumps({**config, "command": command, "made_with": _made_with()}, indent=2) + "\n"
                 _put(lambda path: path.write_text(document), config_file)
@@ -78,6 +86,18 @@ class RunFolder:
                 f"{self.path}: holds another run: {', '.join(differing[:NAMED])}{more}; "
                 "take another folder, or remove this one"
             )
+
+    def _keep_others_out(self) -> None:
+        """Lock the folder until this process ends. Raises TrainingError when another process has, and OSError."""
+        self._lock = (self.path / ".lock").open("a")
+        try:
+            fcntl.lockf(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError) as error:
+            raise TrainingError(
+                f"{self.path}: another process trains it at this moment; wait for it, or stop it"
+            ) from error
+        except OSError:
+            return  # a file system without locks
 
     def logging(self, report: Callable[[str], None]) -> Callable[[str], None]:
         """Return a `report` that also keeps every line in log.txt."""
@@ -110,7 +130,8 @@ class RunFolder:
         self._write(lambda path: path.write_text("".join(f"{line}\n" for line in log)), self.path / "log.txt")
 
     def finish(self, model: Any) -> Path:
-        """Write the finished model."""
+        """Write the finished model, and how the run went, which a disk may have been too full for."""
+        self._write_course(self.rows)
         self._write(model.save, self.model)
         return self.model
 
@@ -124,17 +145,20 @@ class RunFolder:
         # PyTorch and HDF5 say RuntimeError of a full disk.
         except (OSError, RuntimeError) as error:
             free = shutil.disk_usage(self.path).free
+            goes_on = "The last checkpoint is whole: make room, and the same command goes on"
             raise TrainingError(
                 f"{path}: cannot be written: {str(error).strip()}; {free / 1e6:.0f} MB are free on that disk. "
-                "The last checkpoint is whole: make room, and the same command goes on"
+                + (goes_on if self.rows else "Make room, and the same command begins anew")
             ) from error
 
 
 def _put(write: Callable[[Path], Any], path: Path) -> None:
-    """Write beside, then rename: a kill or a full disk leaves the old file whole."""
+    """Write beside, then rename: a kill, a full disk or a power cut leaves the old file whole."""
     beside = path.with_name(f".new-{path.name}")
     try:
         write(beside)
+        with beside.open("rb") as written:
+            os.fsync(written.fileno())
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)

@@ -6,7 +6,7 @@ The twin takes the Keras model's layers one by one, and gives its weights back a
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from affectd_convert.errors import TrainingError
+from affectd_convert.training.damaged import reading
 from affectd_convert.training.plan import Plan
 from affectd_convert.training.small_convolution import SmallConvolution
 from affectd_convert.training.torch_layers import (
@@ -47,6 +48,7 @@ class TorchEngine:
         torch.manual_seed(plan.seed)
         _keep_freed_memory()
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._random: Any = torch.cuda if self._device.type == "cuda" else torch
         self._bfloat16 = plan.precision == "mixed_bfloat16"
         self._clip_norm = plan.clip_norm
         self._sharpness = plan.sharpness
@@ -57,11 +59,8 @@ class TorchEngine:
         self._optimizer = sgd(self._learning, plan)
         self._steps = 0
         if checkpoint is not None:
-            state = torch.load(checkpoint, map_location=self._device, weights_only=True)
-            self._learning.load_state_dict(state["learning"])
-            self._average.load_state_dict(state["average"])
-            self._optimizer.load_state_dict(state["optimizer"])
-            self._steps = state["steps"]
+            with reading(checkpoint):
+                self._go_on_from(torch.load(checkpoint, map_location=self._device, weights_only=True))
 
     def step(self, inputs: FloatArray, targets: FloatArray, rate: float) -> float:
         """Learn from one batch; the loss is that of the weights before it, not of those uphill."""
@@ -101,6 +100,7 @@ class TorchEngine:
             "average": self._average.state_dict(),
             "optimizer": self._optimizer.state_dict(),
             "steps": self._steps,
+            "random": {self._device.type: self._random.get_rng_state()},
         }
         torch.save(state, path)
 
@@ -109,6 +109,16 @@ class TorchEngine:
         for layer, module in zip(_with_weights(self._keras), modules_with_weights(self._average), strict=True):
             layer.set_weights(to_keras(module))
         return self._keras
+
+    def _go_on_from(self, state: Mapping[str, Any]) -> None:
+        self._learning.load_state_dict(state["learning"])
+        self._average.load_state_dict(state["average"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._steps = state["steps"]
+        # What dropout draws from; older checkpoints have none, and one of a GPU fits no processor.
+        random = state.get("random", {}).get(self._device.type)
+        if random is not None:
+            self._random.set_rng_state(random.cpu())
 
     def _differentiate(self, inputs: FloatArray, targets: FloatArray) -> float:
         """Leave the gradients of a batch's loss in the parameters; return the loss."""

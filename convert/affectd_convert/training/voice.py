@@ -58,9 +58,11 @@ def train_voice(data: Path, run: Path, recipe: VoiceRecipe) -> Path:
     """
     refuse_itself(run, recipe.begin_with)
     clips = speech.read_speech(data)
-    speech.require_every_label(clips, data)
+    speech.require_every_label(clips, data, recipe.fold)
     config = _config(clips, recipe)
     to_train_on, held = speech.split(clips, recipe.fold)
+    if len({clip.speaker for clip in to_train_on}) == 1:
+        print(f"{data}: all clips are of one speaker: what the network learns holds for that voice")
     rendered = render(clips, MfccFeatures(), SoundAugmentation(), count=RENDITIONS, cache=run.parent / "speech-cache")
     trained_on = set(to_train_on)
     training = [one for one in rendered if one.clip in trained_on]
@@ -107,10 +109,19 @@ def voice_config(data: Path, recipe: VoiceRecipe) -> RunConfig:
     return _config(speech.read_speech(data), recipe)
 
 
+def _record_before(begin_with: Path, recipe: VoiceRecipe) -> dict[str, Any]:
+    """Return the record of the run, or bundle, to begin with. Raises DataError, TrainingError when it does not fit."""
+    record = read_record(record_of(begin_with))
+    if (there := record.get("architecture")) != recipe.architecture:
+        how = f"with --architecture {there} it is trained on" if there in VOICE else "it is for no voice"
+        raise TrainingError(f"{begin_with}: is {there}; {how}")
+    if (held_out := record["data"]["fold"]) != recipe.fold:
+        raise TrainingError(f"{begin_with}: held out fold {held_out}; this run would hold out {recipe.fold}")
+    return record
+
+
 def _config(clips: Sequence[speech.Utterance], recipe: VoiceRecipe) -> RunConfig:
-    before = None if recipe.begin_with is None else read_record(record_of(recipe.begin_with))
-    if before is not None and (held_out := before["data"]["fold"]) != recipe.fold:
-        raise TrainingError(f"{recipe.begin_with}: held out fold {held_out}; this run would hold out {recipe.fold}")
+    before = None if recipe.begin_with is None else _record_before(recipe.begin_with, recipe)
     training, held = speech.split(clips, recipe.fold)
     sound, window = asdict(SoundAugmentation()), asdict(voice_batches.WindowAugmentation())
     return RunConfig(

@@ -89,6 +89,15 @@ def test_a_label_without_any_clip_cannot_be_trained_on(tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
+def test_what_only_those_say_who_are_held_out_cannot_be_trained_on(tmp_path: Path) -> None:
+    for name in SPEECH:
+        sound(tmp_path / name)
+    said = "held out fold 3 has all there is: no clip to train on labelled calm; only RAVDESS has calm; add speakers"
+    with pytest.raises(DataError, match=said):
+        train_voice(tmp_path, tmp_path / "run", VoiceRecipe(fold=3))
+    assert not (tmp_path / "run").exists()
+
+
 def test_samples_come_mono_at_the_rate_asked_for(tmp_path: Path) -> None:
     path = tmp_path / "tone.wav"
     tone = 0.5 * np.sin(2 * np.pi * 440 * np.arange(48_000) / 48_000)

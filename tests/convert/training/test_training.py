@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -30,6 +29,7 @@ from affectd_convert.training.run_folder import RunFolder
 from affectd_convert.training.teachers import TAUGHT, VIEWS, Teachers
 from affectd_convert.training.voice import VoiceRecipe, train_voice
 from support.runs import face_config
+from support.waiting import until
 
 PLAN = Plan(stages=(Stage(epochs=1, size=16), Stage(epochs=2, size=20)), batch_size=16, precision="float32", seed=3)
 
@@ -91,6 +91,9 @@ def test_a_run_leaves_model_history_curves_and_configuration(tmp_path: Path) -> 
     assert read_config(run) == job(run).config
     assert commands_of(run) == ["affectd-convert train face --seed 3"]
     assert sum("validation" in line for line in lines) == PLAN.epochs
+    assert lines[0] == (
+        "run: nothing labelled fear, happy, sad, surprise, neutral is validated on: how well it is learnt is unknown"
+    )
 
 
 def test_a_killed_run_goes_on_after_its_last_whole_epoch(tmp_path: Path) -> None:
@@ -99,9 +102,7 @@ def test_a_killed_run_goes_on_after_its_last_whole_epoch(tmp_path: Path) -> None
     long = "replace(PLAN, stages=(Stage(epochs=400, size=16),))"
     program = f"from test_training import *; train(job(Path({str(run)!r}), {long}))"
     process = subprocess.Popen([sys.executable, "-c", program], env=environment)
-    deadline = time.monotonic() + 90
-    while not (run / "curves.png").exists() and time.monotonic() < deadline:
-        time.sleep(0.1)
+    until((run / "curves.png").exists, 200)
     process.send_signal(signal.SIGKILL)
     process.wait()
     done = len(json.loads((run / "state.json").read_text()))
