@@ -104,13 +104,13 @@ def _with_folds(folder: Path) -> list[tuple[str, Bundle]]:
 
 def print_table(rows: Sequence[Row]) -> None:
     """Print one line a row; a missed bar is said at its end."""
-    head = f"{'model':<22}{'variant':<9}{'runtime':<24}{'samples':>7}{'agree':>9}"
+    head = f"{'model':<24}{'variant':<9}{'runtime':<24}{'samples':>7}{'agree':>9}"
     print(head + f"{'mean err':>10}{'max err':>10}{'accuracy':>10}")
     for row in rows:
         parity = row.parity
         accuracy = "-" if row.accuracy is None else f"{row.accuracy:.2%}"
         print(
-            f"{row.model:<22}{row.kind:<9}{row.runtime:<24}{parity.samples:>7}{parity.agreement:>9.2%}"
+            f"{row.model:<24}{row.kind:<9}{row.runtime:<24}{parity.samples:>7}{parity.agreement:>9.2%}"
             f"{parity.mean_error:>10.4f}{parity.max_error:>10.4f}{accuracy:>10}  {row.shortfall or 'ok'}"
         )
 
