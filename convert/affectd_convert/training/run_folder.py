@@ -125,8 +125,8 @@ class RunFolder:
         self._write_course(rows)
 
     def take_over(self, rows: Sequence[Row], log: Sequence[str]) -> None:
-        """Write how a run went that was trained elsewhere: its figures, and the lines that it reported."""
-        self._write_course(rows)
+        """Take in how a run went that was trained elsewhere: its figures, and the lines that it reported."""
+        self.rows = list(rows)
         self._write(lambda path: path.write_text("".join(f"{line}\n" for line in log)), self.path / "log.txt")
 
     def finish(self, model: Any) -> Path:
