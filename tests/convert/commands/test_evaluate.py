@@ -18,6 +18,7 @@ from affectd.inference.bundle import Bundle
 from affectd.inference.model import open_model
 from affectd_convert.commands.main import main
 from affectd_convert.evaluation.robustness import scenes
+from support.bundles import broken
 from support.scenes import PORTRAIT
 from support.speech import speech
 
@@ -257,6 +258,42 @@ def test_strategies_are_scored_on_pairs_of_one_label(faces, tmp_path, capsys):
     ]
     assert len(scores["learned"][1]["weights"]) == 2
     assert [path.name for path in plots.iterdir()] == ["fusion.png"]
+
+
+def of_two_labels(bundle, folder):
+    """Copy the shipped voice and its folds as one that knows angry and happy only."""
+
+    def only_two(manifest):
+        skill = dict(zip(manifest["labels"], manifest["skill"], strict=True))
+        manifest["outputs"] = [label if label in {"happy", "angry"} else None for label in manifest["labels"]]
+        manifest |= {"labels": ["angry", "happy"], "skill": [skill["angry"], skill["happy"]]}
+
+    copy = broken(bundle, folder, only_two)
+    shutil.rmtree(copy / "folds")
+    for fold in sorted((bundle / "folds").iterdir()):
+        broken(fold, copy / "folds", only_two)
+    return copy
+
+
+def test_a_voice_of_fewer_labels_is_scored_on_those_it_knows(faces, tmp_path, capsys):
+    np.savez(tmp_path / "faces.npz", pixels=faces, label=np.array([0] * 4 + [3] * 4 + [6] * 4), usage=np.ones(12))
+    corpora = tmp_path / "corpora"
+    corpora.mkdir()
+    spoken = speech(tmp_path, "Kids are talking by the door.") / 32768
+    noise = np.random.default_rng(0).normal(0, 0.02, 48_000)
+    for number, actor in enumerate(("02", "05", "03", "06", "10", "11", "08", "17")):
+        samples = noise if actor == "17" else spoken
+        soundfile.write(corpora / f"03-01-{5 if number % 2 else 3:02}-01-01-01-{actor}.wav", samples, 16_000)
+    soundfile.write(corpora / "03-01-08-01-01-01-02.wav", spoken, 16_000)
+    voice = of_two_labels(Path(VOICE), tmp_path)
+    parts = ("--fusion", "--face", FACE, "--voice", voice, "--faces", tmp_path / "faces.npz", "--speech", corpora)
+    code, scores, err = evaluate(capsys, *parts, "--split", "public", "--a-voice", "1")
+    assert code == 0
+    assert scores["pairs"] == 8
+    assert "1 clips labelled surprise" in err
+    of = {(row["case"], row["strategy"]): row for row in scores["cases"]}
+    # In noise nothing is read.
+    assert of["no face", "voice"]["named"] == 7 / 8
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from affectd.events import LABELS, AudioChunk
+from affectd.events import LABELS, VOICE_LABELS, AudioChunk
 from affectd.face.preprocess import FacePreprocessing, GrayImage
 from affectd.face.quality import face_quality
 from affectd.inference.bundle import Bundle
@@ -42,7 +42,7 @@ class Readings:
     """What one modality reads of its samples in one condition."""
 
     probabilities: NDArray[np.float64]
-    """(n, labels of the model), calibrated; uniform where nothing was read."""
+    """(n, LABELS or VOICE_LABELS), calibrated; uniform where nothing was read."""
     quality: NDArray[np.float64]
     """(n,); 0 where nothing was read."""
 
@@ -91,14 +91,20 @@ def read_voices(bundle: Path, kind: str, data: Path, *, runtime: str, report: Re
         model = _opened(bundle / FOLDS / name, "voice", kind, runtime)
         features = VoiceFeatures.from_manifest(model.bundle.features)
         clips = read_fold(data, name, model.labels)
-        skipped = clips.skipped
-        truth.append(np.minimum(clips.truth, LABELS.index("neutral")))
+        # What cannot be read is told of in every fold.
+        skipped = tuple(dict.fromkeys((*skipped, *clips.skipped)))
+        truth.append(np.array([_shared(label) for label in model.labels])[clips.truth])
         for condition in (CLEAR, *VOICE_CONDITIONS):
             read.setdefault(condition, []).append(_voices_read(model, features, clips, condition))
         report(f"{len(clips.truth)} clips of {name} read clear, {' and '.join(VOICE_CONDITIONS)}")
     group = np.repeat(np.arange(len(truth)), [len(part) for part in truth])
     by_condition = {name: _joined(parts) for name, parts in read.items()}
     return Samples(np.concatenate(truth), group, by_condition, whole, skipped)
+
+
+def _shared(label: str) -> int:
+    """Return the number of a voice's label among LABELS; `calm` counts as neutral."""
+    return min(VOICE_LABELS.index(label), LABELS.index("neutral"))
 
 
 def _opened(folder: Path, task: str, kind: str, runtime: str) -> Model:
@@ -150,8 +156,7 @@ def _best_reading(model: Model, features: VoiceFeatures, samples: NDArray[np.int
     readings = reader.feed(AudioChunk(samples, SAMPLE_RATE, len(samples) / SAMPLE_RATE))
     spoken = [reading for reading in readings if reading.active and reading.probabilities is not None]
     if not spoken:
-        labels = len(model.labels)
-        return Readings(np.full((1, labels), 1 / labels), np.zeros(1))
+        return Readings(np.full((1, len(VOICE_LABELS)), 1 / len(VOICE_LABELS)), np.zeros(1))
     best = max(spoken, key=lambda reading: reading.quality)
     return Readings(np.array([best.probabilities]), np.array([best.quality]))
 
