@@ -22,11 +22,11 @@ TESTS = Path(__file__).parents[1]
 def in_one_process() -> Iterator[None]:
     """Do in this process what loads TensorFlow; what loads tflite-runtime, which crashes beside it, stays apart."""
     os.environ.update(KERAS_BACKEND="tensorflow", CUDA_VISIBLE_DEVICES="-1", TF_CPP_MIN_LOG_LEVEL="3")
-    with mock.patch.object(quantize, "run_module", _run_here), mock.patch.object(float_model, "run_module", _run_here):
+    with mock.patch.object(quantize, "run_module", run_here), mock.patch.object(float_model, "run_module", run_here):
         yield
 
 
-def _run_here(module: str, arguments: list[object], **_bounds: object) -> None:
+def run_here(module: str, arguments: list[object], **_bounds: object) -> None:
     with mock.patch.object(sys, "argv", [module, *map(str, arguments)]):
         failed = importlib.import_module(module).main()
     assert not failed, f"{module} failed"
