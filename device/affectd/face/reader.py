@@ -107,7 +107,8 @@ class FaceReader:
             _tracked_face(track, gray.shape, quality, output, mouths.get(_number(track)))
             for track, quality, output in zip(tracks, qualities, outputs, strict=True)
         )
-        return FaceReading(frame.captured_at, faces)
+        height, width = gray.shape
+        return FaceReading(frame.captured_at, faces, (width, height))
 
     def _model_crops(self, frame: Frame, tracks: list[Track], gray: list[GrayImage]) -> list[Image]:
         """Return the crops that the model is shown: in colour where it wants it, and the frame has it."""

@@ -34,6 +34,7 @@ def test_reads_the_face_with_box_as_fractions_and_the_models_answer() -> None:
     model = Recorder()
     reading = read(make(model), *[scene((400, 160, 110))] * 3)[-1]
     assert reading.captured_at == pytest.approx(50.2)
+    assert reading.picture == (640, 480)
     face = reading.primary
     assert face is not None
     assert (face.track, face.probabilities[3]) == (1, 1.0)
