@@ -9,6 +9,7 @@ import io
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -91,7 +92,8 @@ class Training:
             progress = Progress(**self._stand.under_way)
         seconds = [progress.epochs * rates.epoch_s(course, count, progress.epochs) for course in to_come]
         seconds[0] *= 1 - progress.part
-        return progress, left_s * seconds[0] / sum(seconds)
+        # Stopped after the very last epoch, nothing is left but to settle.
+        return progress, left_s * seconds[0] / sum(seconds) if progress.part < 1 else 0.0
 
     def _finish(self, course: Course, run: CourseRun, plan: Plan) -> None:
         """Write what the course's networks learnt."""
@@ -142,8 +144,8 @@ class Training:
         train, answer = {}, {}
         for name in names:
             learner = Learner(name, plan, self._device)
-            train[name] = self._seconds(lambda learner=learner: learner.step(shown, targets, 0.0)) / batch  # type: ignore[misc]
-            answer[name] = self._seconds(lambda learner=learner: learner.answers(shown)) / batch  # type: ignore[misc]
+            train[name] = self._seconds(partial(learner.step, shown, targets, 0.0)) / batch
+            answer[name] = self._seconds(partial(learner.answers, shown)) / batch
         viewed = self._seconds(lambda: view(faces, SIDE, self._faces.how, self._faces.preprocessing)) / batch
         rates = ", ".join(f"{name} learns from {1 / seconds:.0f}" for name, seconds in train.items())
         self._report(f"faces of {SIDE}x{SIDE} a second on {self._named()}: {rates}; {1 / viewed:.0f} augmented")
