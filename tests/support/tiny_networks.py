@@ -40,7 +40,7 @@ def small(name):
     b_tiny = partial(EfficientNet, width_coefficient=0.1, depth_coefficient=0.1, default_size=SIDE)
     return {
         "vgg16": {"widths": vgg16.Widths((8, 8, 16, 16, 16), 32)},
-        "mobilenet-v2": {"width": 0.25},
+        "mobilenet-v2": {"width": 0.25, "blocks": ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 1, 2))},
         "simple-cnn": {"blocks": ((8, 3), (8, 3), (16, 3))},
         "das-cnn": {"blocks": ((8, 3), (8, 5), (16, 3), (16, 3))},
         "dargula-cnn": {"blocks": ((8, 3), (16, 3), (32, 3))},

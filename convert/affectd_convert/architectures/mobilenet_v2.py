@@ -6,6 +6,7 @@ Its first stride is taken out: the five halvings of the original are for picture
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 BLOCKS = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
@@ -13,7 +14,14 @@ BLOCKS = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3,
 STEM, HEAD = 32, 1280
 
 
-def build(labels: int, *, size: int = 48, width: float = 1.0, dropout: float = 0.2) -> Any:
+def build(
+    labels: int,
+    *,
+    size: int = 48,
+    width: float = 1.0,
+    blocks: Sequence[tuple[int, int, int, int]] = BLOCKS,
+    dropout: float = 0.2,
+) -> Any:
     """Return a Keras model, (batch, size, size, 1) float32 to (batch, labels) float32 logits.
 
     `width` multiplies every layer's channels, as in the paper.
@@ -23,7 +31,7 @@ def build(labels: int, *, size: int = 48, width: float = 1.0, dropout: float = 0
 
     face = keras.Input((size, size, 1), name="face")
     x = _convolved(face, _wide(STEM, width), side=3)
-    for expansion, channels, repeats, stride in BLOCKS:
+    for expansion, channels, repeats, stride in blocks:
         for repeat in range(repeats):
             x = _bottleneck(x, expansion, _wide(channels, width), stride if repeat == 0 else 1)
     x = _convolved(x, _wide(HEAD, max(width, 1.0)), side=1)

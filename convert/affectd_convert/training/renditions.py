@@ -13,6 +13,7 @@ import sys
 import zipfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,8 @@ def render(
 ) -> list[Renditions]:
     """Return `count` renditions of every clip, out of `cache` where they were made before.
 
-    Raises DataError when a clip cannot be read, TrainingError when the cache cannot be written.
+    Raises DataError when a clip cannot be read, TrainingError when the cache cannot be written or a process that makes
+    them is ended from outside.
     """
     bare = replace(features, mean=(), std=())
     folder = cache / _key(clips, bare, how, count)
@@ -73,6 +75,11 @@ def render(
                 report(f"speech: {count} renditions of {min((done * PART), len(clips))} clips of {len(clips)}")
         except OSError as error:
             raise TrainingError(f"{folder}: cannot be written: {error}") from error
+        except BrokenProcessPool as error:
+            raise TrainingError(
+                f"{folder}: a process that makes renditions was ended from outside, as the kernel does where memory "
+                "is short; what is done is kept, and the same command goes on"
+            ) from error
         finally:
             pool.shutdown(cancel_futures=True)
     return [

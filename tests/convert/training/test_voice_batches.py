@@ -1,5 +1,8 @@
 """What a voice is trained on: renditions of its clips, their windows, and the name of its figures."""
 
+import multiprocessing
+import os
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +14,7 @@ from affectd.events import VOICE_LABELS
 from affectd.voice.features import MfccExtractor, MfccFeatures
 from affectd_convert.datasets import speech
 from affectd_convert.datasets.clip_windows import clip_logits
-from affectd_convert.errors import DataError
+from affectd_convert.errors import DataError, TrainingError
 from affectd_convert.training import renditions, voice_batches
 from affectd_convert.training.plan import Stage
 from affectd_convert.training.renditions import Renditions, render
@@ -73,6 +76,21 @@ def test_renditions_are_made_again_of_another_file_or_by_other_code_or_when_dama
     monkeypatch.setattr(renditions, "read_samples", read_otherwise)
     assert made()
     assert not list((tmp_path / "cache").glob("*/.new-*"))
+
+
+def test_a_worker_that_the_kernel_ends_is_said_in_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clips = write_clips(tmp_path)
+    how = {"features": MfccFeatures(), "how": SoundAugmentation(), "count": 2, "cache": tmp_path / "cache"}
+    with monkeypatch.context() as patch, pytest.raises(TrainingError, match=r"ended from outside.*same command goes"):
+        patch.setattr(renditions, "read_samples", read_where_memory_is_short)
+        render(clips, **how)
+    assert len(render(clips, **how)) == len(clips)
+
+
+def read_where_memory_is_short(path: Path, sample_rate: int) -> np.ndarray:
+    if multiprocessing.parent_process() is not None:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return speech.read_samples(path, sample_rate)
 
 
 def read_otherwise(path: Path, sample_rate: int) -> np.ndarray:
