@@ -33,10 +33,16 @@ def restore(model: Any, bundle: Path, samples: FloatArray, kinds: Sequence[str] 
 
     `model` is made of convolutions without bias, each with its BatchNormalization, of Dense and, in the kinds FUSED,
     of LSTM; `samples` (n, *input) are typical inputs, some hundred of them.
-    Raises DataError when the bundle has no such variant, TrainingError when it is of another network.
+    Raises DataError when the bundle has no such variant, TrainingError when it is of another network, or of one whose
+    batch normalization does not follow a convolution at once, so that no converter folds it.
     """
     import keras
 
+    normalizations = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    if not all(layer.name.endswith("_bn") for layer in normalizations):
+        raise TrainingError(
+            f"{bundle}: this network cannot be taken out of a bundle; begin with the run it was made of"
+        )
     shipped = _weights(_variant(bundle, kinds))
     layers = [layer for layer in model.layers if layer.weights and not layer.name.endswith("_bn")]
     if [_size(layer.get_weights()[0]) for layer in layers] != [_size(weights[0]) for weights in shipped]:

@@ -20,9 +20,11 @@ from affectd_convert.training.voice import PLAN, VoiceRecipe, train_voice
 from affectd_convert.training.voice_batches import WholeClips
 from support.speech import speech as spoken
 
-FOLDS = Path(__file__).parents[3] / "models" / "voice-cnn-lstm" / "folds"
+MODELS = Path(__file__).parents[3] / "models"
+FOLDS = MODELS / "voice-cnn-lstm" / "folds"
 RECIPE = VoiceRecipe(
     replace(PLAN, stages=(Stage(epochs=1),), batch_size=8, peak_rate=1e-6),
+    architecture="cnn-lstm",
     fold=0,
     begin_with=FOLDS / "fold0",
     command="affectd-convert train voice --begin-with fold0",
@@ -59,3 +61,9 @@ def test_a_bundle_is_trained_on_as_it_is(corpora: Path, tmp_path: Path) -> None:
 def test_a_bundle_that_heard_the_held_out_is_refused(corpora: Path, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="held out fold 1; this run would hold out 0"):
         train_voice(corpora, tmp_path / "run", replace(RECIPE, begin_with=FOLDS / "fold1"))
+
+
+def test_a_network_that_no_bundle_gives_back_is_told_of(corpora: Path, tmp_path: Path) -> None:
+    recipe = replace(RECIPE, architecture="cnn", begin_with=MODELS / "voice-cnn" / "folds" / "fold0")
+    with pytest.raises(TrainingError, match=r"cannot be taken out of a bundle; begin with the run"):
+        train_voice(corpora, tmp_path / "run", recipe)
