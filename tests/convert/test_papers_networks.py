@@ -27,7 +27,7 @@ BOXES = {
     f"{face}-{voice}": (face, voice)
     for face, voice in ((face or FACES[0], voice or "mlp") for face, voice in zip_longest(FACES, VOICE))
 }
-"""A face and a voice at a time; the task that has fewer networks begins again with one of them."""
+"""A face and a voice at a time; the last ones of the longer list have a partner that had one before."""
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def test_a_bundle_gives_its_float_parents_answers_in_every_runtime(made: Path, n
 
 @pytest.fixture(scope="module")
 def listener(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Listener]:
-    """What a box for each face says, all at once: a voice is first heard some seconds into the clip."""
+    """What a box for each pair says, all at once: a voice is first heard some seconds into the clip."""
     folder = tmp_path_factory.mktemp("boxes")
     with Mosquitto(folder / "broker") as broker, Listener(broker, "affectd/#") as listener, ExitStack() as boxes:
         for box, (face, voice) in BOXES.items():
