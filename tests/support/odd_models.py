@@ -4,7 +4,8 @@ In tests/: python -m support.odd_models FOLDER
 
 Writes `recurrent.tflite`, int8, and `recurrent.npz` of inputs and the float model's logits; what became of a network
 that was calibrated on a broken sample, `mended.json` and its variants in `tflite`; and `mixed.tflite`, the same with
-its worst layer left in float.
+its worst layer left in float; `behind-1d` and `behind-2d` in int8 and float32, networks that
+normalize behind their activations, and an `.npz` of each.
 """
 
 import json
@@ -40,6 +41,25 @@ def convolutional():
     return keras.Model(inputs, layers.Dense(7, kernel_initializer="random_normal")(layers.Flatten()(x)))
 
 
+def normalizing_behind_activations(dimensions):
+    """Padded, strided and even convolutions; one normalization turns channels round in front of a maximum: it stays."""
+    convolution = layers.Conv1D if dimensions == 1 else layers.Conv2D
+    pool, mean = (
+        (layers.MaxPooling1D, layers.GlobalAveragePooling1D)
+        if dimensions == 1
+        else (layers.MaxPooling2D, layers.GlobalAveragePooling2D)
+    )
+    x = inputs = keras.Input((12,) * dimensions + (3,))
+    for side, stride, lowest in ((3, 1, 0.1), (4, 2, 0.1), (3, 1, -1.0)):
+        x = convolution(8, side, strides=stride, padding="same", activation="relu")(x)
+        norm = layers.BatchNormalization()
+        x = layers.Dropout(0.5)(pool(2, padding="same")(norm(x)))
+        gamma, beta, of_mean = np.random.default_rng(side).uniform(lowest, 3, (3, 8))
+        norm.set_weights([gamma, beta, of_mean, np.ones(8)])
+    x = layers.BatchNormalization()(layers.Dense(16, activation="relu")(mean()(x)))
+    return keras.Model(inputs, layers.Dense(8)(x))
+
+
 def main(folder):
     keras.utils.set_random_seed(3)
     model = recurrent()
@@ -48,6 +68,15 @@ def main(folder):
     np.save(folder / "samples.npy", inputs)
     convert_worker.convert("int8", folder / "recurrent.keras", folder / "samples.npy", folder / "recurrent.tflite")
     np.savez(folder / "recurrent.npz", inputs=inputs, logits=model.predict(inputs, verbose=0))
+    for dimensions in (1, 2):
+        name, model = f"behind-{dimensions}d", normalizing_behind_activations(dimensions)
+        model.save(folder / f"{name}.keras")
+        inputs = np.random.default_rng(0).standard_normal((100, *model.input_shape[1:])).astype(np.float32)
+        np.save(folder / "samples.npy", inputs)
+        for kind in ("int8", "float32"):
+            out = folder / f"{name}-{kind}.tflite"
+            convert_worker.convert(kind, folder / f"{name}.keras", folder / "samples.npy", out)
+        np.savez(folder / f"{name}.npz", inputs=inputs, logits=model.predict(inputs, verbose=0))
     model = convolutional()
     model.save(folder / "convolutional.keras")
     inputs = np.random.default_rng(0).standard_normal((300, 8, 8, 1)).astype(np.float32)

@@ -18,6 +18,7 @@ import tensorflow as tf
 
 from affectd_convert.conversion.bounded_process import exit_code_of
 from affectd_convert.conversion.float_model import load_parent
+from affectd_convert.conversion.forward_norm import fold_forward
 from affectd_convert.conversion.fused_lstm import convertible, has_loop
 from affectd_convert.conversion.int8_ways import fit_ranges, quantize_calibrated
 from affectd_convert.errors import ConversionError
@@ -34,9 +35,10 @@ def convert(kind: str, model: Path, samples: Path, out: Path, floating: Sequence
     if model.is_dir():
         out.write_bytes(_converted(str(model), kind, inputs, floating))
         return
-    network = convertible(load_parent(model), inputs.shape[1:], "int8" if kind == FITTED else kind)
+    shape = inputs.shape[1:]
+    network = fold_forward(convertible(load_parent(model), shape, "int8" if kind == FITTED else kind), shape)
     with tempfile.TemporaryDirectory() as folder:
-        _save(network, inputs.shape[1:], folder)
+        _save(network, shape, folder)
         content = _converted(folder, kind, inputs, floating)
     if not has_loop(network):
         _check_lstm(content)

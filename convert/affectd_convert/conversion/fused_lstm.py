@@ -13,13 +13,11 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
+from affectd_convert.conversion.same_answers import TOLERANCE, difference
 from affectd_convert.errors import ConversionError
 
-TOLERANCE = 1e-4
-"""Of the copy's outputs, as a share of the largest where that is above 1."""
 RECURRENT = (keras.layers.LSTM, keras.layers.GRU, keras.layers.SimpleRNN)
 
 
@@ -47,10 +45,7 @@ def convertible(model: Any, input_shape: tuple[int, ...], kind: str) -> Any:
 
     copy = keras.models.clone_model(model, clone_function=clone, recursive=True)
     copy.set_weights(model.get_weights())
-    x = np.random.default_rng(0).standard_normal((4, 1, *input_shape)).astype(np.float32)
-    # As they answer, not as they train: layers that augment or drop are not for the box.
-    pairs = [[np.asarray(one(each, training=False)) for one in (copy, model)] for each in x]
-    error = max(float(np.abs(ours - theirs).max()) / max(1.0, float(np.abs(theirs).max())) for ours, theirs in pairs)
+    error = difference(copy, model, input_shape)
     if not error <= TOLERANCE:
         raise ConversionError(f"the copy for conversion differs from {model.name} by {error:.2g}, at most {TOLERANCE}")
     return copy

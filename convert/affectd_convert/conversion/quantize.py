@@ -14,7 +14,7 @@ from affectd.inference.manifest import KINDS
 from affectd_convert.conversion.bounded_process import Bounds, run_module
 from affectd_convert.errors import ConversionError
 
-_CONVERTING = {"convert_worker", "fused_lstm", "float_model", "int8_ways"}
+_CONVERTING = {"convert_worker", "fused_lstm", "forward_norm", "float_model", "int8_ways"}
 MAX_SAMPLES = 500
 """Representative samples used for int8; more changes the ranges little and costs time."""
 

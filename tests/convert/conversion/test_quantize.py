@@ -159,6 +159,20 @@ def test_recurrent_layers_nested_and_augmented_run_in_int8_on_both_runtimes(odd)
         assert np.corrcoef(model.run(inputs).ravel(), logits.ravel())[0, 1] > 0.95
 
 
+@pytest.mark.parametrize("name", ["behind-1d", "behind-2d"])
+def test_normalization_behind_an_activation_folds_into_the_next_layer(odd, name):
+    names = operations(odd / f"{name}-int8.tflite")
+    assert names.count("CONCATENATION") == 2 * int(name[-2]), "two convolutions pad by themselves"
+    assert (names.count("MUL"), names.count("ADD")) == (1, 1), "that in front of a maximum, with a channel turned round"
+    with np.load(odd / f"{name}.npz") as arrays:
+        inputs, logits = arrays["inputs"], arrays["logits"]
+    for runtime in installed_runtimes():
+        exact = Interpreter(odd / f"{name}-float32.tflite", load_runtime(runtime)).run(inputs)
+        np.testing.assert_allclose(exact, logits, atol=1e-4 * np.abs(logits).max())
+        quantized = Interpreter(odd / f"{name}-int8.tflite", load_runtime(runtime)).run(inputs)
+        assert np.corrcoef(quantized.ravel(), logits.ravel())[0, 1] > 0.99
+
+
 def test_int8_that_misses_its_bar_is_mended_by_other_ranges_and_says_so(odd):
     mended = json.loads((odd / "mended.json").read_text())
     assert mended["file"] == "int8-fitted.tflite"
