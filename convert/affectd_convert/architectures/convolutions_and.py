@@ -1,6 +1,7 @@
 """Dargula et al.'s voice networks: the same convolutions, and behind them a mean, an LSTM or two, a GRU or attention.
 
-The paper gives the layers' kinds and no widths; ours are small: 64, 128 and 256 channels, 128 units.
+The paper gives the layers' kinds and no widths; ours are small: 64, 128 and 256 channels, 128 units. Batch norm stands
+behind the ReLU: in front of it the CNN hears less (convert/PAPERS.md).
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Augmentation of speech: speed and pitch, rooms, microphones, telephones, noises and gain.
 
-The robustness table (`robustness/voices.py`) makes its own: a network is not judged on noises of the kind's own making.
+The robustness table (`evaluation/robustness/voices.py`) makes its own: a network is not judged on noises of the kind's
+own making.
 """
 
 from __future__ import annotations
