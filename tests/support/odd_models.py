@@ -42,21 +42,25 @@ def convolutional():
 
 
 def normalizing_behind_activations(dimensions):
-    """Padded, strided and even convolutions; one normalization turns channels round in front of a maximum: it stays."""
+    """Padded, strided and even convolutions; one normalization turns channels round in front of a maximum: it stays.
+
+    What the last one gives, over time, goes to two LSTMs.
+    """
     convolution = layers.Conv1D if dimensions == 1 else layers.Conv2D
-    pool, mean = (
-        (layers.MaxPooling1D, layers.GlobalAveragePooling1D)
-        if dimensions == 1
-        else (layers.MaxPooling2D, layers.GlobalAveragePooling2D)
-    )
+    pool = layers.MaxPooling1D if dimensions == 1 else layers.MaxPooling2D
     x = inputs = keras.Input((12,) * dimensions + (3,))
-    for side, stride, lowest in ((3, 1, 0.1), (4, 2, 0.1), (3, 1, -1.0)):
+    for side, stride, lowest in ((3, 1, 0.1), (4, 2, -1.0), (3, 1, 0.1)):
         x = convolution(8, side, strides=stride, padding="same", activation="relu")(x)
         norm = layers.BatchNormalization()
         x = layers.Dropout(0.5)(pool(2, padding="same")(norm(x)))
         gamma, beta, of_mean = np.random.default_rng(side).uniform(lowest, 3, (3, 8))
         norm.set_weights([gamma, beta, of_mean, np.ones(8)])
-    x = layers.BatchNormalization()(layers.Dense(16, activation="relu")(mean()(x)))
+    if dimensions == 1:
+        ways = (layers.LSTM(6, return_sequences=True, go_backwards=backwards)(x) for backwards in (False, True))
+        x = layers.Concatenate()([layers.GlobalAveragePooling1D()(steps) for steps in ways])
+    else:
+        x = layers.GlobalAveragePooling2D()(x)
+    x = layers.BatchNormalization()(layers.Dense(16, activation="relu")(x))
     return keras.Model(inputs, layers.Dense(8)(x))
 
 

@@ -26,7 +26,7 @@ AVERAGES = (layers.AveragePooling1D, layers.AveragePooling2D)
 AVERAGES_OF_ALL = (layers.GlobalAveragePooling1D, layers.GlobalAveragePooling2D)
 DROPOUTS = (layers.Dropout, layers.SpatialDropout1D, layers.SpatialDropout2D)
 LINEAR = (*AVERAGES, *AVERAGES_OF_ALL, *DROPOUTS)
-TAKERS = (layers.Conv1D, layers.Conv2D, layers.Dense)
+TAKERS = (layers.Conv1D, layers.Conv2D, layers.Dense, layers.LSTM)
 SMALLEST = 1e-3
 """A channel whose scale is less than this share of the largest would be padded with too large a number."""
 
@@ -40,7 +40,7 @@ def fold_forward(model: Any, input_shape: tuple[int, ...]) -> Any:
     if not folds:
         return model
     gone = {id(fold.norm) for fold in folds}
-    takers = {id(fold.taker): fold for fold in folds}
+    takers = {id(taker): fold for fold in folds for taker in fold.takers}
 
     def clone(layer: Any) -> Any:
         if id(layer) in gone:
@@ -48,14 +48,14 @@ def fold_forward(model: Any, input_shape: tuple[int, ...]) -> Any:
         if id(layer) not in takers:
             return type(layer).from_config(layer.get_config())
         config = layer.get_config() | {"use_bias": True}
-        if getattr(layer, "padding", "valid") == "valid":
+        if _pads(layer) == "valid":
             return type(layer).from_config(config)
         return _Padded(type(layer).from_config(config | {"padding": "valid"}), layer, takers[id(layer)])
 
     copy = keras.models.clone_model(model, clone_function=clone)
     for old, new in zip(model.layers, copy.layers, strict=True):
         if id(old) in takers:
-            (new.layer if isinstance(new, _Padded) else new).set_weights(takers[id(old)].weights())
+            (new.layer if isinstance(new, _Padded) else new).set_weights(takers[id(old)].weights_of(old))
         elif id(old) not in gone:
             new.set_weights(old.get_weights())
     return copy if difference(copy, model, input_shape) <= TOLERANCE else model
@@ -63,19 +63,21 @@ def fold_forward(model: Any, input_shape: tuple[int, ...]) -> Any:
 
 @dataclass(frozen=True, eq=False)
 class _Fold:
-    """A normalization y = scale x + shift, by channel, and the layer that takes it in."""
+    """A normalization y = scale x + shift, by channel, and the layers that take it in."""
 
     norm: Any
-    taker: Any
+    takers: tuple[Any, ...]
     scale: FloatArray
     shift: FloatArray
 
-    def weights(self) -> list[FloatArray]:
-        """Return kernel and bias of the taker for x in place of y."""
-        kernel, *bias = self.taker.get_weights()
+    def weights_of(self, taker: Any) -> list[FloatArray]:
+        """Return the weights of a taker for x in place of y."""
+        # A recurrent layer's second kernel is for its own state.
+        kernel, *recurrent = taker.get_weights()[: 2 if isinstance(taker, layers.LSTM) else 1]
+        bias = taker.get_weights()[-1] if taker.use_bias else 0.0
         added = np.tensordot(kernel, self.shift, axes=([kernel.ndim - 2], [0]))
         added = added.reshape(-1, kernel.shape[-1]).sum(axis=0)
-        return [kernel * self.scale[:, np.newaxis], added + bias[0] if bias else added]
+        return [kernel * self.scale[:, np.newaxis], *recurrent, added + bias]
 
 
 class _Nothing(layers.Layer):  # type: ignore[misc]
@@ -116,33 +118,43 @@ def _edges(layer: Any) -> list[tuple[int, int]]:
 
 def _fold_of(norm: Any, model: Any) -> _Fold | None:
     """Return what becomes of a layer that normalizes behind an activation, None where it must stay or is none."""
-    if not isinstance(norm, layers.BatchNormalization) or (behind := _only_taker(norm, model)) is None:
+    if not isinstance(norm, layers.BatchNormalization) or len(norm._inbound_nodes) != 1:
         return None
     if norm.axis not in {-1, len(norm.input.shape) - 1} or _folds_backwards(norm.input._keras_history.operation):
         return None
     deviation = np.sqrt(np.asarray(norm.moving_variance) + norm.epsilon)
-    scale = (np.asarray(norm.gamma) if norm.scale else 1.0) / deviation
+    scale = np.asarray((np.asarray(norm.gamma) if norm.scale else 1.0) / deviation, np.float32)
     shift = (np.asarray(norm.beta) if norm.center else 0.0) - np.asarray(norm.moving_mean) * scale
-    while isinstance(behind, LINEAR) or (isinstance(behind, RISING) and scale.min() > 0):
-        behind = _only_taker(behind, model)
-    if not isinstance(behind, TAKERS) or getattr(behind, "groups", 1) != 1 or len(behind._inbound_nodes) != 1:
+    takers = _takers(norm, model, LINEAR + (RISING if scale.min() > 0 else ()))
+    small = np.abs(scale).min() < SMALLEST * np.abs(scale).max()
+    if not takers or (small and any(_pads(taker) == "same" for taker in takers)):
         return None
-    pads = getattr(behind, "padding", "valid")
-    if pads not in {"valid", "same"} or (pads == "same" and np.abs(scale).min() < SMALLEST * np.abs(scale).max()):
-        return None
-    return _Fold(norm, behind, np.asarray(scale, np.float32), np.asarray(shift, np.float32))
+    return _Fold(norm, tuple(takers), scale, np.asarray(shift, np.float32))
+
+
+def _takers(layer: Any, model: Any, passing: tuple[type, ...]) -> list[Any]:
+    """Return the layers that a layer's output comes to, through those of kind `passing`; none where one cannot fold."""
+    if any(layer.output is answer for answer in model.outputs):
+        return []
+    found = []
+    for node in layer._outbound_nodes:
+        behind = node.operation
+        if len(behind._inbound_nodes) != 1:
+            return []
+        if isinstance(behind, passing):
+            further = _takers(behind, model, passing)
+        else:
+            further = [behind] if isinstance(behind, TAKERS) and _pads(behind) in {"valid", "same"} else []
+        if not further or getattr(behind, "groups", 1) != 1:
+            return []
+        found += further
+    return found
+
+
+def _pads(layer: Any) -> str:
+    return str(getattr(layer, "padding", "valid"))
 
 
 def _folds_backwards(layer: Any) -> bool:
-    return isinstance(layer, (*TAKERS, layers.DepthwiseConv1D, layers.DepthwiseConv2D)) and (
-        layer.activation is keras.activations.linear
-    )
-
-
-def _only_taker(layer: Any, model: Any) -> Any:
-    """Return the one layer that takes this one's output, None where there are several, none, or the box itself."""
-    if len(layer._inbound_nodes) != 1 or len(layer._outbound_nodes) != 1:
-        return None
-    if any(layer.output is answer for answer in model.outputs):
-        return None
-    return layer._outbound_nodes[0].operation
+    folding = (layers.Conv1D, layers.Conv2D, layers.Dense, layers.DepthwiseConv1D, layers.DepthwiseConv2D)
+    return isinstance(layer, folding) and layer.activation is keras.activations.linear
