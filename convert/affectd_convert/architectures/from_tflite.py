@@ -34,7 +34,7 @@ def restore(model: Any, bundle: Path, samples: FloatArray, kinds: Sequence[str] 
     `model` is made of convolutions without bias, each with its BatchNormalization, of Dense and, in the kinds FUSED,
     of LSTM; `samples` (n, *input) are typical inputs, some hundred of them.
     Raises DataError when the bundle has no such variant, TrainingError when it is of another network, or of one whose
-    batch normalization does not follow a convolution at once, so that no converter folds it.
+    batch normalization does not follow a convolution at once: its folding forwards is not undone here.
     """
     import keras
 
